@@ -135,9 +135,7 @@ class Schema:
 
         Atoms are left out of both. A column with fewer than two other values keeps scale max(|location|, 1).
         """
-        return replace(
-            self, columns=tuple(_scaled(column, values[:, i]) for i, column in enumerate(self.columns))
-        )
+        return replace(self, columns=tuple(_scaled(column, values[:, i]) for i, column in enumerate(self.columns)))
 
     def to_model_units(self, values: Array) -> NDArray[np.float32]:
         """u = (value - location) / scale, in float64, then float32; shape (rows, columns), NaN kept."""
@@ -156,7 +154,7 @@ class Schema:
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers and strings: what ``schema.json`` holds."""
-        return {key: value for key, value in asdict(self).items()}
+        return asdict(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Schema":
