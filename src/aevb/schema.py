@@ -150,7 +150,7 @@ class Schema:
         """The inverse of `to_model_units`, in float64."""
         location = np.array([column.location for column in self.columns])
         scale = np.array([column.scale for column in self.columns])
-        return units.astype(np.float64) * scale + location
+        return np.asarray(units, dtype=np.float64) * scale + location
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers and strings: what ``schema.json`` holds."""
