@@ -1,0 +1,112 @@
+"""Interrupted training: its whole state in one file, the last two of which are kept.
+
+A checkpoint is a safetensors file, ``00000012.safetensors``, whose metadata hold a document (epoch, settings, history)
+and a SHA-256 of everything. It is written aside, flushed and renamed, and only then is the oldest removed: at every
+moment a verified one is there.
+"""
+
+import hashlib
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from aevb.errors import AevbWarning, CheckpointError, ModelFileError
+from aevb.storage.files import commit, describe, read_regular, remove, remove_parts, write_aside
+from aevb.storage.formats import Arrays, pack, parse_json, to_json, unpack
+
+__all__ = ["clear", "exists", "load", "save"]
+
+_NAME = re.compile(r"([0-9]{8})\.safetensors")
+KEPT = 2
+
+
+def exists(folder: Path | str) -> bool:
+    """Whether there is a checkpoint to go on from."""
+    return bool(_numbered(Path(folder)))
+
+
+def save(folder: Path | str, arrays: Mapping[str, NDArray[Any]], document: Mapping[str, Any]) -> Path:
+    """Write the next checkpoint into `folder`, and then remove all but the last two.
+
+    Raises
+    ------
+    CheckpointError
+        The disk refused, or could not confirm that the bytes are on it; earlier checkpoints are as they were.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_parts(folder)
+    except OSError as error:
+        raise CheckpointError(describe(error, str(folder))) from error
+    earlier = _numbered(folder)
+    name = f"{max(earlier, default=0) + 1:08d}.safetensors"
+    text = to_json(document)
+    content = pack(arrays, {"aevb": to_json({"document": text, "sha256": _digest(arrays, text)})})
+    commit(write_aside(folder, {name: content}, CheckpointError), CheckpointError)
+    remove([earlier[number] for number in sorted(earlier)[: 1 - KEPT]])
+    return folder / name
+
+
+def load(folder: Path | str) -> tuple[Arrays, dict[str, Any]] | None:
+    """The latest checkpoint that can be trusted, or None where there is none at all.
+
+    Warns when that is not the latest one; raises `CheckpointError` when none of them can be trusted.
+    """
+    earlier = _numbered(Path(folder))
+    damage = ""
+    for number in sorted(earlier, reverse=True):
+        try:
+            arrays, document = _read(earlier[number])
+        except ModelFileError as error:
+            damage = damage or str(error)
+            continue
+        if damage:
+            warnings.warn(f"{damage}; going on from {earlier[number].name}", AevbWarning, stacklevel=2)
+        return arrays, document
+    if damage:
+        raise CheckpointError(f"{damage}; no earlier checkpoint is left: start afresh")
+    return None
+
+
+def clear(folder: Path | str) -> None:
+    """Remove every checkpoint."""
+    remove(_numbered(Path(folder)).values())
+
+
+def _numbered(folder: Path) -> dict[int, Path]:
+    """Checkpoints by number, and none where the folder is missing."""
+    try:
+        names = [(_NAME.fullmatch(entry.name), entry) for entry in folder.iterdir()]
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise CheckpointError(f"cannot read {folder}: {error.strerror}") from error
+    return {int(match[1]): entry for match, entry in names if match}
+
+
+def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    arrays, metadata = unpack(read_regular(path), str(path))
+    seal = parse_json(metadata.get("aevb", "null"), str(path))
+    if not isinstance(seal, dict) or not isinstance(text := seal.get("document"), str):
+        raise ModelFileError(f"{path} is not a checkpoint of this package")
+    if seal.get("sha256") != _digest(arrays, text):
+        raise ModelFileError(f"{path} is damaged: its SHA-256 does not match")
+    document = parse_json(text, str(path))
+    if not isinstance(document, dict):
+        raise ModelFileError(f"{path} is not a checkpoint of this package")
+    return arrays, document
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]], text: str) -> str:
+    """Of the document, and of each array's name, type, shape and bytes."""
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode("utf-8", "surrogatepass"))
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,19 @@
+"""The run folder: written so that no cut leaves half of one, read as data nobody vouches for."""
+
+from aevb.storage.files import locked
+from aevb.storage.formats import pack, parse_json, to_json, unpack
+from aevb.storage.runs import FORMAT_VERSION, Run, is_run, next_run, read_run, write_run
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Run",
+    "is_run",
+    "locked",
+    "next_run",
+    "pack",
+    "parse_json",
+    "read_run",
+    "to_json",
+    "unpack",
+    "write_run",
+]

@@ -1,0 +1,127 @@
+"""At every moment there is a checkpoint that can be trusted, and one that cannot is never used."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aevb import checkpoints
+from aevb.errors import AevbWarning, CheckpointError
+
+
+def save(folder: Path, epoch: int) -> Path:
+    return checkpoints.save(folder, {"w": np.full(5, epoch, np.float32), "key": np.uint32(epoch)}, {"epoch": epoch})
+
+
+def epoch_of(folder: Path) -> int:
+    loaded = checkpoints.load(folder)
+    assert loaded is not None
+    arrays, document = loaded
+    np.testing.assert_array_equal(arrays["w"], np.full(5, document["epoch"], np.float32))
+    assert arrays["key"] == document["epoch"]
+    return int(document["epoch"])
+
+
+def test_the_last_two_are_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    assert checkpoints.load(folder) is None
+    assert not checkpoints.exists(folder)
+    for epoch in range(1, 5):
+        save(folder, epoch)
+        assert epoch_of(folder) == epoch
+    assert sorted(entry.name for entry in folder.iterdir()) == ["00000003.safetensors", "00000004.safetensors"]
+    checkpoints.clear(folder)
+    assert not list(folder.iterdir())
+
+
+def test_every_flipped_bit_is_found_and_the_former_one_used(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    path = save(tmp_path, 2)
+    content = path.read_bytes()
+    for place in range(0, len(content), 3):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        with pytest.warns(AevbWarning, match=r"00000002.*going on from 00000001"):
+            assert epoch_of(tmp_path) == 1
+
+
+def test_none_that_can_be_trusted(tmp_path: Path) -> None:
+    for content in (b"", save(tmp_path, 1).read_bytes()[:-1]):
+        (tmp_path / "00000001.safetensors").write_bytes(content)
+        with pytest.raises(CheckpointError, match="start afresh"):
+            checkpoints.load(tmp_path)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_disk_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, call: str) -> None:
+    """A failed flush is a failed checkpoint: not tried again as a success, and nothing is left of it."""
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+
+    def failing(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, failing)
+        with pytest.raises(CheckpointError, match="bytes needed" if code == errno.ENOSPC else "cannot write"):
+            save(tmp_path, 3)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["00000001.safetensors", "00000002.safetensors"]
+    assert epoch_of(tmp_path) == 2
+    save(tmp_path, 3)
+    assert epoch_of(tmp_path) == 3
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="cannot write"):
+        save(tmp_path / "file" / "checkpoints", 1)
+
+
+CUTS = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from aevb import checkpoints
+
+def save(folder, epoch):
+    checkpoints.save(folder, {"w": np.full(5, epoch)}, {"epoch": epoch})
+
+n = 1
+while True:
+    folder = Path(sys.argv[1]) / str(n)
+    save(folder, 1)
+    save(folder, 2)
+    if (child := os.fork()) == 0:
+        calls = [0]
+        def dying(function):
+            def call(*args, **kwargs):
+                result = function(*args, **kwargs)
+                calls[0] += 1
+                if calls[0] == n:
+                    os._exit(9)
+                return result
+            return call
+        for name in ("open", "fsync", "replace", "unlink", "close"):
+            setattr(os, name, dying(getattr(os, name)))
+        save(folder, 3)
+        os._exit(0)
+    alive = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    print(checkpoints.load(folder)[1]["epoch"])
+    save(folder, 4)
+    assert [entry for entry in folder.iterdir() if entry.name.endswith(".part")] == []
+    if alive:
+        break
+    n += 1
+"""
+
+
+def test_a_kill_at_any_point_leaves_a_checkpoint(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", CUTS, tmp_path], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    epochs = done.stdout.split()
+    assert set(epochs) == {b"2", b"3"}
+    assert epochs == sorted(epochs)

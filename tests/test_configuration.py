@@ -1,0 +1,139 @@
+"""Python, TOML files and the command line say the same things, and wrong ones are refused with the right ones named."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aevb.configuration import FitConfiguration, Parameters, check_parameters, read_configuration
+from aevb.errors import ConfigError
+from aevb.schema import KINDS
+
+GOOD = {
+    "latent_dim": [1, 20, "auto", np.int64(3)],
+    "hidden": [(), (256, 256), [64], np.array([3, 4])],
+    "likelihood": ["auto", "gaussian", {"age": "negative_binomial"}, object()],
+    "prior": ["standard_normal", "mixture", object()],
+    "posterior": ["diagonal", "full", object()],
+    "objective": ["sgvb_a", "sgvb_b"],
+    "samples": [1, 50],
+    "epochs": [0, 10, "auto"],
+    "batch_size": [1, 100],
+    "learning_rate": [0.001, 1, np.float64(0.1)],
+    "optimizer": ["adam", "adagrad", "sgd", "rmsprop", object()],
+    "weight_prior": [True, False, np.bool_(True)],
+    "kl_warmup": [0, 0.5, 1.0],
+    "free_bits": [0, 0.25],
+    "patience": [1, None],
+    "validation_fraction": [0, 0.1, 0.5],
+    "test_fraction": [0.0, 0.2],
+    "columns": [None, {}, {"a": "pixel"}],
+    "ignore": [[], ("id",), ["id", "é"]],
+    "labels": [[], ("income",)],
+    "binarize": [None, "dynamic", "static", "none"],
+    "random_state": [None, 0, 2**32 - 1],
+    "verbose": [True, False, 0, 2],
+}
+BAD = {
+    "latent_dim": [0, -1, True, 2.0, "2", None, 10**9, float("nan")],
+    "hidden": [256, "256", [0], [True], [2.5], [10**9], [1] * 65, None],
+    "likelihood": ["gausian", {"a": "gausian"}, {1: "gaussian"}, 3, None],
+    "prior": ["normal", 3, None],
+    "posterior": ["diag", True],
+    "objective": ["elbo", 1, object()],
+    "samples": [0, True, "1", 1.5],
+    "epochs": [-1, True, "many", 1.5, 10**30],
+    "batch_size": [0, True, 0.5],
+    "learning_rate": [0, -1, float("nan"), float("inf"), "0.1", True, None, 1e9],
+    "optimizer": ["adan", None, 3],
+    "weight_prior": [1, "true"],
+    "kl_warmup": [-0.1, 1.1, True],
+    "free_bits": [-1, float("inf"), False],
+    "patience": [0, True, 1.5],
+    "validation_fraction": [-0.1, 0.6, "0.1", True],
+    "test_fraction": [1, float("nan")],
+    "columns": [{"a": "contnuous"}, {1: "pixel"}, ["a"], "a"],
+    "ignore": ["id", [1], {"a": 1}],
+    "labels": ["label", (None,)],
+    "binarize": [True, "yes"],
+    "random_state": [-1, True, 1.0, 2**32, "0"],
+    "verbose": [-1, "yes", None],
+}
+
+
+def cases(table: dict[str, list[Any]]) -> list[Any]:
+    return [pytest.param(name, value, id=f"{name}={value!r:.30}") for name in table for value in table[name]]
+
+
+def test_every_parameter_has_cases() -> None:
+    assert GOOD.keys() == BAD.keys() == Parameters.model_fields.keys()
+
+
+@pytest.mark.parametrize(("name", "value"), cases(GOOD))
+def test_what_can_be_said(name: str, value: object) -> None:
+    check_parameters({name: value})
+
+
+@pytest.mark.parametrize(("name", "value"), cases(BAD))
+def test_what_cannot_be_said(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} must be .*; got ") as caught:
+        check_parameters({name: value})
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("settings", "meant"),
+    [({"latent_dims": 2}, "latent_dim"), ({"lr_rate": 1}, "learning_rate"), ({"latent-dim": 2}, "latent_dim"),
+     ({"optimizer": "adan"}, "adam"), ({"columns": {"a": "continous"}}, "continuous"), ({"epochs": "aut"}, "auto")],
+)  # fmt: skip
+def test_the_nearest_word_is_suggested(settings: dict[str, Any], meant: str) -> None:
+    with pytest.raises(ConfigError, match=f"did you mean '{meant}'"):
+        check_parameters(settings)
+
+
+def test_an_unknown_setting_without_a_likeness_lists_them_all() -> None:
+    with pytest.raises(ConfigError, match="known settings: latent_dim, hidden"):
+        check_parameters({"zzz": 1})
+
+
+def test_rows_must_be_left_to_train_on() -> None:
+    with pytest.raises(ConfigError, match="no rows to train on"):
+        check_parameters({"validation_fraction": 0.5, "test_fraction": 0.5})
+
+
+def test_the_command_line_goes_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "fit.toml"
+    file.write_text('latent_dim = 3\nhidden = [8, 8]\nseed = 5\ngroup = "who"\n[columns]\nage = "count"\n')
+    settings = read_configuration(file, {"latent_dim": "auto", "ordered": True})
+    assert settings.parameters() == {
+        "latent_dim": "auto",
+        "hidden": (8, 8),
+        "random_state": 5,
+        "columns": {"age": "count"},
+    }
+    assert (settings.group, settings.ordered, settings.output) == ("who", True, None)
+    assert read_configuration(None, {}) == FitConfiguration()
+    assert FitConfiguration().parameters() == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"latent_dim = ", b"\xff\xfe", b"latent_dim = nan", b"latent_dim = 2\nlatent_dim = 3", b"[fit]\nepochs=2"],
+)
+def test_files_that_are_wrong(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "fit.toml").write_bytes(content)
+    with pytest.raises(ConfigError):
+        read_configuration(tmp_path / "fit.toml", {})
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    for place in (tmp_path / "nothing.toml", tmp_path):
+        with pytest.raises(ConfigError, match="cannot read the configuration"):
+            read_configuration(place, {})
+
+
+def test_kinds_are_those_of_the_schema() -> None:
+    for kind in KINDS:
+        check_parameters({"columns": {"a": kind}})
