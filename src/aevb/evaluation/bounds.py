@@ -1,0 +1,156 @@
+"""Bounds on log p(x) by sampling z from q(z|x), with the error of the sampling.
+
+A row's draws come from a key made of the seed and the row's own bytes, and rows go one by one through a program of fixed
+shape: a row's number is the same to the last bit whatever the batch, the order or the company it comes in, and draws
+of different rows are independent, so that the error of their mean is what it seems.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+from numpy.typing import NDArray
+
+from aevb.model import VAE
+
+__all__ = ["Scores", "each_row", "elbo", "importance_weighted", "log_weights", "row_keys"]
+
+#: Rows of a block and samples of a chunk: they bound the memory, and are fixed so that one program serves all calls.
+BLOCK, CHUNK = 128, 250
+
+
+class Scores(NamedTuple):
+    """Of each row: an estimate of log p(x) in nats, its Monte Carlo standard error, and the effective sample size."""
+
+    log_likelihood: NDArray[np.float64]
+    monte_carlo_error: NDArray[np.float64]
+    effective_sample_size: NDArray[np.float64]
+
+
+def importance_weighted(model: VAE, units: NDArray[np.float32], *, samples: int = 1000, seed: int = 0) -> Scores:
+    """log (1/S) sum_s p(x, z_s) / q(z_s|x), z_s ~ q(z|x): a lower bound of log p(x) in mean that tightens with S.
+
+    Burda, Grosse and Salakhutdinov (2016), eq. 8. The standard error is the delta method's, the deviation of the
+    weights over their mean and sqrt(S); the effective sample size is (sum w)^2 / sum w^2 (Kong 1992).
+
+    Parameters
+    ----------
+    model
+        The VAE.
+    units
+        Rows in model units, shape (n, D), NaN where missing.
+    samples
+        S, rounded up to whole chunks of `CHUNK` above that size.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    Scores
+        Three arrays of shape (n,). A row without an observed cell has log-likelihood 0 exactly.
+    """
+    chunks, chunk = -(-samples // CHUNK), min(samples, CHUNK)
+    sums = each_row(partial(_weight_sums, chunks=chunks, chunk=chunk), model, units, row_keys(units, seed))
+    log_sum, log_squares = (np.asarray(s, dtype=np.float64) for s in sums)
+    total = chunks * chunk
+    effective = np.exp(2 * log_sum - log_squares)
+    relative_variance = np.maximum(total / np.maximum(effective, 1e-12) - 1, 0.0)
+    empty = ~np.isfinite(units).any(axis=1)
+    return Scores(
+        np.where(empty, 0.0, log_sum - np.log(total)),
+        np.where(empty, 0.0, np.sqrt(relative_variance / total)),
+        np.where(empty, float(total), np.clip(effective, 1.0, total)),
+    )
+
+
+def elbo(
+    model: VAE, objective: Callable[..., Array], units: NDArray[np.float32], *, samples: int = 16, seed: int = 0
+) -> NDArray[np.float64]:
+    """The objective's value for each row, at weight 1 on the KL, in nats; shape (n,)."""
+    values = each_row(partial(_objective, objective=objective, samples=samples), model, units, row_keys(units, seed))
+    return np.asarray(values, dtype=np.float64)
+
+
+def row_keys(units: NDArray[np.float32], seed: int) -> PRNGKeyArray:
+    """fold_in(seed, hash of the row's bytes) for each row, shape (n,)."""
+    return jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(jnp.asarray(_hash(units)))
+
+
+def each_row(function: Callable[..., Any], model: VAE, units: NDArray[np.float32], keys: PRNGKeyArray) -> Any:
+    """Function (model, x, key) of every row, in blocks of fixed shape, one row at a time within a block.
+
+    Returns
+    -------
+    Any
+        What the function returns, with a leading axis of n rows, as NumPy arrays.
+    """
+    n = len(units)
+    padded = -(-max(n, 1) // BLOCK) * BLOCK
+    rows = np.concatenate([units, np.zeros((padded - n, units.shape[1]), np.float32)])
+    keys = jnp.concatenate([keys, jnp.broadcast_to(jax.random.key(0), (padded - n,))]) if n else keys
+    blocks = [
+        jax.tree.map(np.asarray, _block(_Named(function), model, rows[i : i + BLOCK], keys[i : i + BLOCK]))
+        for i in range(0, padded if n else 0, BLOCK)
+    ]
+    return jax.tree.map(lambda *parts: np.concatenate(parts)[:n], *blocks)
+
+
+class _Named:
+    """A partial function that equals another of the same function and settings, so that one compilation serves both."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        bare = not isinstance(function, partial)
+        self.identity = (function,) if bare else (function.func, tuple(sorted(function.keywords.items())))
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Named) and self.identity == other.identity
+
+
+@eqx.filter_jit
+def _block(function: _Named, model: VAE, rows: Array, keys: PRNGKeyArray) -> Any:
+    return jax.lax.map(lambda row: function.function(model, *row), (rows, keys))
+
+
+def log_weights(model: VAE, x: Array, key: PRNGKeyArray, samples: int) -> tuple[Array, Array]:
+    """log p(x, z_s) - log q(z_s|x), shape (samples,), and the draws z_s, shape (samples, latent_dim)."""
+    q = model.posterior(x)
+    z = jax.vmap(q.rsample)(jax.random.split(key, samples))
+    return jax.vmap(lambda z: model.log_joint(x, z) - q.log_prob(z))(z), z
+
+
+def _weight_sums(model: VAE, x: Array, key: PRNGKeyArray, *, chunks: int, chunk: int) -> tuple[Array, Array]:
+    """Logarithms of the sum of the weights and of their squares, chunk by chunk so that memory stays bounded."""
+
+    def add(sums: tuple[Array, Array], key: PRNGKeyArray) -> tuple[tuple[Array, Array], None]:
+        w, _ = log_weights(model, x, key, chunk)
+        total = jnp.logaddexp(sums[0], jax.nn.logsumexp(w))
+        return (total, jnp.logaddexp(sums[1], jax.nn.logsumexp(2 * w))), None
+
+    nothing = (jnp.array(-jnp.inf), jnp.array(-jnp.inf))
+    return jax.lax.scan(add, nothing, jax.random.split(key, chunks))[0]
+
+
+def _objective(
+    model: VAE, x: Array, key: PRNGKeyArray, *, objective: Callable[..., Array], samples: int
+) -> Array:
+    return objective(model, x, key, samples=samples)
+
+
+def _hash(units: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """A 32-bit hash of each row's bytes: each cell mixed with its place (splitmix64), then summed."""
+    bits = np.ascontiguousarray(np.where(units == 0, np.float32(0), units)).view(np.uint32).astype(np.uint64)
+    place = np.arange(1, units.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = bits + place
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    total = (mixed ^ (mixed >> np.uint64(31))).sum(axis=1, dtype=np.uint64)
+    return (total ^ (total >> np.uint64(32))).astype(np.uint32)

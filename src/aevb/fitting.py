@@ -1,0 +1,161 @@
+"""One fit of one table: sizes, start, training, and the choice of the number of latents on held-out rows."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+from numpy.typing import NDArray
+
+from aevb import objectives
+from aevb.evaluation.bounds import importance_weighted
+from aevb.initialisation import Architecture, initial_model
+from aevb.model import VAE
+from aevb.schema import Schema
+from aevb.training import Checkpoint, Settings, train
+
+__all__ = ["Fitted", "Rows", "architecture_of", "automatic_epochs", "fit_model"]
+
+Units = NDArray[np.float32]
+#: The numbers of latents that ``latent_dim="auto"`` tries, in this order, until held-out likelihood stops rising.
+SIZES = (2, 4, 8, 16, 32, 64)
+#: Steps a run takes when ``epochs="auto"``: at least, at most; epochs at least (within the steps), at most.
+STEPS, EPOCHS = (6_000, 40_000), (60, 500)
+#: The held-out bound is estimated on at most this many rows, with this many samples of each.
+VALIDATION_ROWS, VALIDATION_SAMPLES = 2_000, 32
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Training and validation rows in model units, NaN where missing, and the weights of the former."""
+
+    train: Units
+    validation: Units
+    weights: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What one fit gives."""
+
+    model: VAE
+    architecture: Architecture
+    history: list[dict[str, float]]
+    best_epoch: int
+    stopped: str
+    tried: list[dict[str, float]]
+
+
+def fit_model(
+    schema: Schema,
+    rows: Rows,
+    parameters: Mapping[str, Any],
+    seed: int,
+    *,
+    resample: Callable[[Array, PRNGKeyArray], Array] | None = None,
+    progress: Callable[[dict[str, float]], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Fitted:
+    """Fit the model these parameters (those of `aevb.VAE`) describe.
+
+    Raises
+    ------
+    NumericalError
+        If training stays non-finite.
+    """
+    tried: list[dict[str, float]] = []
+    latent_dim = parameters["latent_dim"]
+    if latent_dim == "auto":
+        latent_dim, tried = _choose_size(schema, rows, parameters, seed, resample)
+    architecture = architecture_of(schema, rows, parameters, latent_dim)
+    fitted = _fit(schema, rows, parameters, architecture, seed, resample, progress, checkpoint)
+    return replace(fitted, tried=tried)
+
+
+def architecture_of(schema: Schema, rows: Rows, parameters: Mapping[str, Any], latent_dim: int) -> Architecture:
+    """The shape of the model: linear networks and one scale a column where there is no hidden layer."""
+    hidden = tuple(parameters["hidden"])
+    return Architecture(
+        latent_dim=latent_dim,
+        hidden=hidden,
+        activation=parameters["activation"],
+        posterior=parameters["posterior"],
+        prior=parameters["prior"],
+        scale_given=bool(hidden),
+        missing=bool(np.isnan(rows.train).any() or np.isnan(rows.validation).any()),
+        count="poisson" if parameters["likelihood"] == "poisson" else "negative_binomial",
+    )
+
+
+def automatic_epochs(rows: int, batch_size: int) -> int:
+    """How many passes ``epochs="auto"`` takes: many over few rows, few over many."""
+    steps = -(-rows // min(batch_size, rows))
+    passes = max(EPOCHS[0], -(-STEPS[0] // steps))
+    return int(max(1, min(passes, EPOCHS[1], -(-STEPS[1] // steps))))
+
+
+def _fit(
+    schema: Schema,
+    rows: Rows,
+    parameters: Mapping[str, Any],
+    architecture: Architecture,
+    seed: int,
+    resample: Callable[..., Any] | None,
+    progress: Callable[[dict[str, float]], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Fitted:
+    key_model, key_train = jax.random.split(jax.random.key(seed))
+    epochs = parameters["epochs"]
+    settings = Settings(
+        epochs=automatic_epochs(len(rows.train), parameters["batch_size"]) if epochs == "auto" else epochs,
+        **{name: parameters[name] for name in ("batch_size", "learning_rate", "optimizer", "kl_warmup", "free_bits")},
+        samples=parameters["samples"],
+        weight_prior=parameters["weight_prior"],
+        patience=parameters["patience"],
+    )
+    start = initial_model(schema, rows.train, architecture, key_model)
+    result = train(
+        start,
+        getattr(objectives, parameters["objective"]),
+        rows.train,
+        key_train,
+        settings,
+        validate=partial(_held_out, rows=rows.validation[:VALIDATION_ROWS], seed=seed),
+        weights=rows.weights,
+        resample=resample,
+        progress=progress,
+        checkpoint=checkpoint,
+    )
+    return Fitted(result.model, architecture, result.history, result.best_epoch, result.stopped, [])
+
+
+def _held_out(model: VAE, rows: Units, seed: int) -> float:
+    """The importance-weighted bound of the validation rows, with the same draws at every call."""
+    return float(importance_weighted(model, rows, samples=VALIDATION_SAMPLES, seed=seed).log_likelihood.mean())
+
+
+def _choose_size(
+    schema: Schema, rows: Rows, parameters: Mapping[str, Any], seed: int, resample: Callable[..., Any] | None
+) -> tuple[int, list[dict[str, float]]]:
+    """A quarter of a run for each of `SIZES` below the number of columns, until one does worse than the one before."""
+    epochs = parameters["epochs"]
+    total = automatic_epochs(len(rows.train), parameters["batch_size"]) if epochs == "auto" else epochs
+    short = {**parameters, "epochs": -(-total // 4), "prior": "standard_normal"}
+    tried: list[dict[str, float]] = []
+    most = max(1, min(schema_width(schema), len(rows.train)) - 1)
+    for size in [s for s in SIZES if s <= most] or [most]:
+        fitted = _fit(schema, rows, short, architecture_of(schema, rows, short, size), seed, resample)
+        bound = fitted.history[fitted.best_epoch]["validation_bound"]
+        tried.append({"latent_dim": size, "validation_bound": bound})
+        if bound < max(t["validation_bound"] for t in tried):
+            break
+    return int(max(tried, key=lambda t: t["validation_bound"])["latent_dim"]), tried
+
+
+def schema_width(schema: Schema) -> int:
+    """Numbers and levels in a row: as many latents as that can do no more."""
+    return sum(max(len(column.categories) - 1, 1) for column in schema.columns)

@@ -1,0 +1,282 @@
+"""Where training starts: the linear optimum for numbers, the marginals for everything else.
+
+A linear Gaussian VAE's optimum is factor analysis. The decoder starts as its loadings and noise, the encoder as its
+posterior, and the residual networks at zero: estimator A then equals the factor-analysis log-likelihood at step 0 on
+complete rows of Gaussian columns, and training that keeps the best held-out state can only improve on it there.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from aevb import priors
+from aevb.likelihoods import (
+    AtomsAndRest,
+    Bernoulli,
+    Categorical,
+    Decoder,
+    DiscretizedLogisticColumns,
+    Gaussian,
+    Likelihood,
+    Located,
+    LogNormal,
+    NegativeBinomial,
+    Ordinal,
+    Poisson,
+    Proportion,
+)
+from aevb.likelihoods.base import SCALE_FLOOR, deviations, raw_scale
+from aevb.likelihoods.product import flat, raw_size
+from aevb.linear import LinearModel, fit
+from aevb.model import VAE
+from aevb.networks import MLP, Fixed
+from aevb.posteriors import DiagonalGaussian, Features, FullGaussian, LinearPosterior, _Encoder
+from aevb.schema import Column, Schema
+
+__all__ = ["Architecture", "features_of", "initial_model"]
+
+POSTERIORS = {"diagonal": DiagonalGaussian, "full": FullGaussian}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The choices that fix a model's shape; with a schema they rebuild it (weights come from its file)."""
+
+    latent_dim: int
+    hidden: tuple[int, ...] = (256,)
+    activation: str = "tanh"
+    posterior: Literal["diagonal", "full"] = "diagonal"
+    prior: Literal["standard_normal", "mixture"] = "standard_normal"
+    prior_components: int = 10
+    #: The decoder gives the scale of continuous columns row by row; else one learned scale a column.
+    scale_given: bool = True
+    #: Rows may have missing cells.
+    missing: bool = False
+    #: "poisson" counts have variance equal to their mean, "negative_binomial" ones more.
+    count: Literal["poisson", "negative_binomial"] = "negative_binomial"
+    linear_start: bool = True
+
+
+def initial_model(schema: Schema, units: np.ndarray, architecture: Architecture, key: PRNGKeyArray) -> VAE:
+    """The VAE before training.
+
+    Parameters
+    ----------
+    schema
+        The columns, with their units.
+    units
+        Training rows in model units, shape (rows, D), NaN where missing.
+    architecture
+        Sizes and kinds of the parts.
+    key
+        Source of the networks' weights.
+    """
+    key_encoder, key_decoder, key_prior = jax.random.split(key, 3)
+    located = [i for i, column in enumerate(schema.columns) if _starts_linear(column)]
+    features = features_of(schema, units)
+    linear = None
+    deviation = deviations(units)
+    if located and architecture.linear_start:
+        linear = _linear_model(schema, features, units, architecture.latent_dim)
+        deviation[located] = np.sqrt(linear.noise[[features.numeric.index(i) for i in located]])
+    parts = tuple(_parts(schema, units, deviation, architecture))
+    return VAE(
+        posterior=_posterior(features, linear, architecture, key_encoder),
+        likelihood=_decoder(parts, units, features, linear, architecture, key_decoder),
+        prior=_prior(architecture, key_prior),
+    )
+
+
+def _starts_linear(column: Column) -> bool:
+    return column.kind in ("continuous", "positive", "pixel") and not column.atoms
+
+
+def features_of(schema: Schema, units: np.ndarray) -> Features:
+    """How the encoder sees these columns, numbers centred and scaled by the training rows."""
+    numeric = [i for i, column in enumerate(schema.columns) if column.kind != "categorical"]
+    logarithmic = [{"positive": 1, "count": 2}.get(schema.columns[i].kind, 0) for i in numeric]
+    center, spread = [], []
+    for place, how in zip(numeric, logarithmic, strict=True):
+        value = units[:, place][np.isfinite(units[:, place])].astype(np.float64)
+        value = np.log(np.maximum(value, 1e-30)) if how == 1 else np.log1p(np.maximum(value, 0)) if how == 2 else value
+        center.append(value.mean() if len(value) else 0.0)
+        spread.append(value.std() if len(value) and value.std() > 0 else 1.0)
+    return Features(
+        numeric=tuple(numeric),
+        logarithmic=tuple(logarithmic),
+        categorical=tuple(
+            (i, len(column.categories)) for i, column in enumerate(schema.columns) if column.kind == "categorical"
+        ),
+        center=Fixed(_single(center)),
+        spread=Fixed(_single(spread)),
+    )
+
+
+def _linear_model(schema: Schema, features: Features, units: np.ndarray, latent_dim: int) -> LinearModel:
+    values, observed = jax.vmap(features)(jnp.asarray(units))
+    matrix = np.where(np.asarray(observed), np.asarray(values, dtype=np.float64), np.nan)
+    return fit(matrix, latent_dim, noise_floor=_noise_floor(schema, features))
+
+
+def _noise_floor(schema: Schema, features: Features) -> np.ndarray:
+    """The least variance of each feature: the likelihood's own floor for numbers, a tenth of theirs for levels."""
+    numbers = [
+        _floor(column) ** 2 if _starts_linear(column) else 1e-1
+        for column in (schema.columns[i] for i in features.numeric)
+    ]
+    return np.array(numbers + [1e-2] * (features.size - len(numbers)))
+
+
+def _posterior(features: Features, linear: LinearModel | None, architecture: Architecture, key: PRNGKeyArray) -> Any:
+    latent_dim = architecture.latent_dim
+    kind = POSTERIORS[architecture.posterior]
+    inputs = features.size * (2 if architecture.missing else 1)
+    network = MLP((inputs, *architecture.hidden, kind.outputs(latent_dim)), architecture.activation, key)
+    start = None
+    if linear is not None:
+        network = network.starting_at(jnp.zeros(kind.outputs(latent_dim)), weights=0.0)
+        weighted = linear.loadings / linear.noise[:, None]
+        precision = np.eye(latent_dim) + linear.loadings.T @ weighted
+        start = LinearPosterior(
+            mean=Fixed(_single(linear.mean)),
+            loadings=Fixed(_single(linear.loadings)),
+            noise=Fixed(_single(linear.noise)),
+            gain=_single(np.linalg.solve(precision, weighted.T)),
+            complete=not architecture.missing,
+        )
+    return kind(_Encoder(features, network, start, sees_missing=architecture.missing), latent_dim)
+
+
+def _decoder(
+    parts: tuple[Likelihood, ...],
+    units: np.ndarray,
+    features: Features,
+    linear: LinearModel | None,
+    architecture: Architecture,
+    key: PRNGKeyArray,
+) -> Decoder:
+    sizes = (architecture.latent_dim, *reversed(architecture.hidden), raw_size(parts))
+    network = MLP(sizes, architecture.activation, key)
+    if linear is None:
+        start = [part.start(units[:, part.columns]) for part in parts]
+        return Decoder(network.starting_at(flat(start)), None, parts)
+    start, weights = [], []
+    for part in parts:
+        raw = part.start(units[:, part.columns])
+        slope = np.zeros((*raw.shape, architecture.latent_dim))
+        if isinstance(part, Located):
+            rows = [features.numeric.index(column) for column in part.columns]
+            raw[:, 0] = linear.mean[rows]
+            slope[:, 0] = linear.loadings[rows]
+        start.append(raw)
+        weights.append(slope.reshape(-1, architecture.latent_dim))
+    return Decoder(network.starting_at(flat(start), weights=0.0), _single(np.concatenate(weights)), parts)
+
+
+def _prior(architecture: Architecture, key: PRNGKeyArray) -> priors.Prior:
+    if architecture.prior == "mixture":
+        return priors.GaussianMixture(architecture.latent_dim, architecture.prior_components, key)
+    return priors.StandardNormal(architecture.latent_dim)
+
+
+def _parts(schema: Schema, units: np.ndarray, deviation: np.ndarray, architecture: Architecture) -> list[Likelihood]:
+    """One likelihood for all the columns that share a kind."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for i, column in enumerate(schema.columns):
+        groups.setdefault(_group(column), []).append(i)
+    return [_part(key[0], tuple(places), schema, units, deviation, architecture) for key, places in groups.items()]
+
+
+def _group(column: Column) -> tuple[Any, ...]:
+    """Columns with the same key share one likelihood; levels are grouped by size, so that padding stays small."""
+    if column.kind in ("categorical", "ordinal"):
+        return (column.kind, int(np.ceil(np.log2(len(column.categories)))))
+    if column.kind == "continuous":
+        return (column.kind, column.resolution > 0, bool(column.atoms))
+    return (column.kind,)
+
+
+def _part(
+    kind: str,
+    places: tuple[int, ...],
+    schema: Schema,
+    units: np.ndarray,
+    deviation: np.ndarray,
+    architecture: Architecture,
+) -> Likelihood:
+    columns = [schema.columns[i] for i in places]
+    mass = Fixed(jnp.zeros(len(places)))
+    levels = tuple(len(column.categories) for column in columns)
+    match kind:
+        case "binary":
+            return Bernoulli(places, mass)
+        case "categorical":
+            return Categorical(places, mass, levels)
+        case "ordinal":
+            return Ordinal.fitted(places, levels, units[:, places])
+        case "count":
+            return (Poisson if architecture.count == "poisson" else NegativeBinomial)(places, mass)
+        case "proportion":
+            return Proportion(places, mass)
+    if not columns[0].atoms:
+        return _located(places, columns, units[:, places], deviation[list(places)], architecture)
+    atoms = np.full((len(places), max(len(column.atoms) for column in columns)), np.nan)
+    for row, column in zip(atoms, columns, strict=True):
+        row[: len(column.atoms)] = [_in_units(column, atom) for atom in column.atoms]
+    elsewhere = np.where((units[:, places, None] == atoms.astype(np.float32)).any(-1), np.nan, units[:, places])
+    rest = _located(places, columns, elsewhere, deviations(elsewhere), architecture)
+    return AtomsAndRest(rest, Fixed(_single(atoms)), places, columns[0].resolution > 0, rest.log_units)
+
+
+def _located(
+    places: tuple[int, ...],
+    columns: Sequence[Column],
+    units: np.ndarray,
+    deviation: np.ndarray,
+    architecture: Architecture,
+) -> Any:
+    """The log-normal for positive numbers, the discretised logistic for those on a grid, the Gaussian for the others."""
+    floor = np.array([_floor(column) for column in columns])
+    common = {
+        "columns": places,
+        "floor": Fixed(_single(floor)),
+        "raw_scale": raw_scale(deviation, floor),
+        "scale_given": architecture.scale_given,
+    }
+    log_units = Fixed(_of(columns, lambda column: float(np.log(column.scale))))
+    if columns[0].kind == "positive":
+        logs = np.log(np.maximum(units, 1e-30))
+        center, spread = np.nanmean(logs, 0), np.maximum(np.nanstd(logs, 0), 1e-6)
+        return LogNormal(**common, log_units=log_units, center=Fixed(_single(center)), spread=Fixed(_single(spread)))
+    if columns[0].resolution == 0:
+        return Gaussian(**common, log_units=log_units)
+    return DiscretizedLogisticColumns(
+        **common,
+        log_units=Fixed(jnp.zeros(len(places))),
+        resolution=Fixed(_of(columns, lambda column: column.resolution / column.scale)),
+        low=Fixed(_of(columns, lambda column: _in_units(column, column.lower, -np.inf))),
+        high=Fixed(_of(columns, lambda column: _in_units(column, column.upper, np.inf))),
+        anchor=Fixed(_of(columns, lambda column: _in_units(column, column.lower or 0.0))),
+    )
+
+
+def _in_units(column: Column, value: float | None, otherwise: float = 0.0) -> float:
+    return otherwise if value is None else (value / 2 - column.location / 2) / (column.scale / 2)
+
+
+def _floor(column: Column) -> float:
+    """The least scale in model units: that of rounding to the grid the data were recorded on, and `SCALE_FLOOR`."""
+    return float(np.clip(max(column.grid, column.resolution) / column.scale / np.sqrt(12), SCALE_FLOOR, 1.0))
+
+
+def _of(columns: Sequence[Column], read: Callable[[Column], float]) -> Array:
+    return _single([read(column) for column in columns])
+
+
+def _single(values: Any) -> Array:
+    return jnp.asarray(np.asarray(values, dtype=np.float64), jnp.float32)

@@ -1,0 +1,106 @@
+"""What every likelihood p(x|z) has in common: raw numbers in, a distribution of its columns out."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jaxtyping import Array
+
+from aevb.networks import Fixed
+
+__all__ = ["Likelihood", "Located", "deviations", "inverse_softplus", "raw_scale"]
+
+#: A fitted scale never falls below this share of its column's deviation, nor below the grid the data were recorded on.
+SCALE_FLOOR = 1e-2
+#: Nor does it rise above this many deviations.
+SCALE_CEILING = 1e3
+
+
+class Likelihood(eqx.Module):
+    """p(x|z) of d columns of one kind, independent given z.
+
+    Attributes
+    ----------
+    columns
+        Their places in a row.
+    log_units
+        log(scale) of each column where the likelihood is a density, 0 where it is a mass: subtracted from the
+        log-density of u to give that of x in the units of the data, log p(x) = log p(u) - log(scale).
+    """
+
+    columns: eqx.AbstractVar[tuple[int, ...]]
+    log_units: eqx.AbstractVar[Fixed]
+
+    @property
+    @abstractmethod
+    def parameters(self) -> int:
+        """How many raw numbers a decoder must give for each column."""
+
+    @abstractmethod
+    def __call__(self, raw: Array) -> dist.Distribution:
+        """The distribution of the columns in model units, batch shape (d,), from raw numbers of shape (d, parameters)."""
+
+    @abstractmethod
+    def start(self, units: np.ndarray) -> np.ndarray:
+        """Raw numbers, shape (d, parameters), that give each column its marginal.
+
+        `units` are the training values of the columns in model units, shape (rows, d), NaN where missing.
+        """
+
+    def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
+        """Nats of each cell in the units of the data, shape (d,)."""
+        return distribution.log_prob(x) - self.log_units.value
+
+    def expectation(self, distribution: dist.Distribution) -> Array:
+        """What is averaged over z to impute a cell, shape (d, m): its mean, or the probabilities of its levels."""
+        return distribution.mean[..., None]
+
+    def point(self, expectation: Array) -> Array:
+        """The imputed value, shape (d,): the mean, or the most probable level."""
+        return expectation[..., 0]
+
+
+class Located(Likelihood):
+    """A location-scale family: its location can start linear in z, and its scale has a floor.
+
+    With ``scale_given`` the decoder changes the scale from row to row (eq. 12); without it, each column learns one.
+    """
+
+    scale_given: eqx.AbstractVar[bool]
+    raw_scale: eqx.AbstractVar[Array]
+    floor: eqx.AbstractVar[Fixed]
+
+    @property
+    def parameters(self) -> int:
+        """A location, and a change of the scale where the decoder gives it."""
+        return 2 if self.scale_given else 1
+
+    def location_scale(self, raw: Array) -> tuple[Array, Array]:
+        """The location and the bounded scale, both (d,): s = floor (1 + e^raw), at most `SCALE_CEILING`."""
+        raw_scale = self.raw_scale + raw[..., 1] if self.scale_given else self.raw_scale
+        return raw[..., 0], jnp.minimum(self.floor.value * (1 + jnp.exp(jnp.minimum(raw_scale, 20.0))), SCALE_CEILING)
+
+    def start(self, units: np.ndarray) -> np.ndarray:
+        """Zeros: the origin of the units, and the scale each column has."""
+        return np.zeros((len(self.columns), self.parameters))
+
+
+def raw_scale(deviation: np.ndarray, floor: np.ndarray) -> Array:
+    """The raw number that gives a scale: log(s / floor - 1); just above the floor where the scale is below it."""
+    return jnp.asarray(np.log(np.maximum(deviation / floor - 1, 1e-2)), jnp.float32)
+
+
+def inverse_softplus(y: np.ndarray) -> np.ndarray:
+    """x with log(1 + e^x) = y > 0."""
+    return np.asarray(y + np.log(-np.expm1(-y)))
+
+
+def deviations(units: np.ndarray) -> np.ndarray:
+    """The standard deviation of each column's observed values, shape (d,); 1 where they do not vary."""
+    observed = np.isfinite(units)
+    count = np.maximum(observed.sum(0), 1)
+    mean = np.where(observed, units, 0.0).sum(0) / count
+    variance = (np.where(observed, units - mean, 0.0) ** 2).sum(0) / count
+    return np.where(variance > 0, np.sqrt(variance), 1.0)

@@ -1,0 +1,181 @@
+"""Likelihoods of levels and counts."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jaxtyping import Array
+
+from aevb.likelihoods.base import Likelihood, inverse_softplus
+from aevb.likelihoods.distributions import CumulativeLogistic
+from aevb.networks import Fixed
+
+__all__ = ["Bernoulli", "Categorical", "NegativeBinomial", "Ordinal", "Poisson"]
+
+
+class Bernoulli(Likelihood):
+    """log p(x|z) = x log y + (1 - x) log(1 - y), eq. 11, with y the sigmoid of the decoder's number."""
+
+    columns: tuple[int, ...] = eqx.field(static=True)
+    log_units: Fixed
+
+    @property
+    def parameters(self) -> int:
+        """The logit."""
+        return 1
+
+    def __call__(self, raw: Array) -> dist.Distribution:
+        """The Bernoulli of each column."""
+        return dist.Bernoulli(logits=raw[..., 0])
+
+    def start(self, units: np.ndarray) -> np.ndarray:
+        """The log-odds of the column, with half an observation of either level."""
+        ones, zeros = (units == 1).sum(0) + 0.5, (units == 0).sum(0) + 0.5
+        return np.log(ones / zeros)[:, None]
+
+    def point(self, expectation: Array) -> Array:
+        """The more probable level."""
+        return (expectation[..., 0] >= 0.5).astype(expectation.dtype)
+
+
+class Categorical(Likelihood):
+    """One of K unordered levels: p(k) = softmax of K numbers; columns with fewer levels are padded."""
+
+    columns: tuple[int, ...] = eqx.field(static=True)
+    log_units: Fixed
+    levels: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def parameters(self) -> int:
+        """As many logits as the column with the most levels has."""
+        return max(self.levels)
+
+    def __call__(self, raw: Array) -> dist.Distribution:
+        """The categorical of each column; padding has no probability."""
+        present = np.arange(self.parameters) < np.array(self.levels)[:, None]
+        return dist.Categorical(logits=jnp.where(present, raw, -1e9))
+
+    def start(self, units: np.ndarray) -> np.ndarray:
+        """The log-frequencies of the column, with half an observation of every level."""
+        return np.log(_level_counts(units, self.parameters))
+
+    def expectation(self, distribution: dist.Distribution) -> Array:
+        """The probability of every level."""
+        return jax.nn.softmax(distribution.logits, -1)
+
+    def point(self, expectation: Array) -> Array:
+        """The most probable level."""
+        return jnp.argmax(expectation, -1).astype(expectation.dtype)
+
+
+class Ordinal(Likelihood):
+    """One of K ordered levels: a logistic variable cut at K - 1 learned places; see `CumulativeLogistic`."""
+
+    columns: tuple[int, ...] = eqx.field(static=True)
+    log_units: Fixed
+    levels: tuple[int, ...] = eqx.field(static=True)
+    first_cut: Array
+    raw_gaps: Array
+
+    @classmethod
+    def fitted(cls, columns: tuple[int, ...], levels: tuple[int, ...], units: np.ndarray) -> "Ordinal":
+        """Cut points at the log-odds of the cumulative frequencies, so that a standard logistic has the marginal."""
+        counts = _level_counts(units, max(levels))
+        counts = np.where(np.arange(max(levels)) < np.array(levels)[:, None], counts, 0.0)
+        below = np.cumsum(counts, 1)[:, :-1] / counts.sum(1, keepdims=True)
+        below = np.minimum(below, 1 - 1e-6)
+        cuts = np.log(below / (1 - below))
+        gaps = inverse_softplus(np.maximum(np.diff(cuts, axis=1), 1e-3))
+        units_of_mass = Fixed(jnp.zeros(len(columns)))
+        return cls(columns, units_of_mass, levels, _single(cuts[:, 0]), _single(gaps))
+
+    @property
+    def parameters(self) -> int:
+        """A location and a log-scale."""
+        return 2
+
+    @property
+    def cutpoints(self) -> Array:
+        """Increasing by construction, shape (d, K - 1); inf past a column's own."""
+        gaps = jnp.cumsum(jax.nn.softplus(self.raw_gaps), 1)
+        cuts = self.first_cut[:, None] + jnp.concatenate([jnp.zeros((len(self.levels), 1)), gaps], 1)
+        present = np.arange(max(self.levels) - 1) < np.array(self.levels)[:, None] - 1
+        return jnp.where(present, cuts, jnp.inf)
+
+    def __call__(self, raw: Array) -> dist.Distribution:
+        """The cumulative logistic of each column."""
+        return CumulativeLogistic(raw[..., 0], jnp.exp(jnp.clip(raw[..., 1], -4.0, 4.0)), self.cutpoints)
+
+    def start(self, units: np.ndarray) -> np.ndarray:
+        """The standard logistic: the cut points hold the marginal."""
+        return np.zeros((len(self.columns), 2))
+
+    def expectation(self, distribution: CumulativeLogistic) -> Array:
+        """The probability of every level."""
+        return distribution.probs
+
+    def point(self, expectation: Array) -> Array:
+        """The most probable level."""
+        return jnp.argmax(expectation, -1).astype(expectation.dtype)
+
+
+class Poisson(Likelihood):
+    """Counts with variance equal to their mean; the decoder gives the log-rate."""
+
+    columns: tuple[int, ...] = eqx.field(static=True)
+    log_units: Fixed
+
+    @property
+    def parameters(self) -> int:
+        """The log-rate."""
+        return 1
+
+    def __call__(self, raw: Array) -> dist.Distribution:
+        """The Poisson of each column."""
+        return dist.Poisson(_rate(raw[..., 0]))
+
+    def start(self, units: np.ndarray) -> np.ndarray:
+        """The log of the mean."""
+        return np.log(_mean_count(units))[:, None]
+
+
+class NegativeBinomial(Likelihood):
+    """Counts with variance m + m^2 / c; the decoder gives log m and log c."""
+
+    columns: tuple[int, ...] = eqx.field(static=True)
+    log_units: Fixed
+
+    @property
+    def parameters(self) -> int:
+        """The logs of the mean and of the concentration."""
+        return 2
+
+    def __call__(self, raw: Array) -> dist.Distribution:
+        """The negative binomial of each column; c is kept in [e^-6, e^8]: beyond, it is Poisson to float32."""
+        return dist.NegativeBinomial2(_rate(raw[..., 0]), jnp.exp(jnp.clip(raw[..., 1], -6.0, 8.0)))
+
+    def start(self, units: np.ndarray) -> np.ndarray:
+        """By moments: c = m^2 / (variance - m) where the counts vary more than Poisson's."""
+        mean = _mean_count(units)
+        observed = np.isfinite(units)
+        squares = np.where(observed, (units - mean) ** 2, 0.0).sum(0) / np.maximum(observed.sum(0), 1)
+        concentration = np.clip(mean**2 / np.maximum(squares - mean, 1e-3 * mean), np.exp(-4), np.exp(6))
+        return np.log(np.stack([mean, concentration], axis=1))
+
+
+def _rate(log_rate: Array) -> Array:
+    return jnp.exp(jnp.clip(log_rate, -15.0, 18.0))
+
+
+def _mean_count(units: np.ndarray) -> np.ndarray:
+    observed = np.isfinite(units)
+    return np.asarray((np.where(observed, units, 0.0).sum(0) + 0.5) / (observed.sum(0) + 0.5))
+
+
+def _level_counts(units: np.ndarray, levels: int) -> np.ndarray:
+    return np.stack([(units == level).sum(0) for level in range(levels)], axis=1) + 0.5
+
+
+def _single(array: np.ndarray) -> Array:
+    return jnp.asarray(array, jnp.float32)

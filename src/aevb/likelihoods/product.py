@@ -1,0 +1,113 @@
+"""p(x|z) of a whole row: the product over its columns, each of its own kind, and the decoder that gives it."""
+
+from itertools import accumulate, pairwise
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from jaxtyping import Array, PRNGKeyArray
+from numpyro.distributions import constraints
+
+from aevb.likelihoods.base import Likelihood
+from aevb.networks import MLP
+
+__all__ = ["Decoder", "Product"]
+
+
+class Product(dist.Distribution):
+    """Independent columns given z; a missing cell (NaN) contributes nothing to log p(x|z).
+
+    Parameters
+    ----------
+    parts
+        Likelihoods that share out the places 0..D-1 between them.
+    distributions
+        What each gave for this z.
+    """
+
+    arg_constraints = {}  # noqa: RUF012 - NumPyro's form
+    support = constraints.real_vector
+    pytree_data_fields = ("parts", "distributions")
+
+    def __init__(self, parts: tuple[Likelihood, ...], distributions: tuple[dist.Distribution, ...]) -> None:
+        self.parts, self.distributions = parts, distributions
+        width = sum(len(part.columns) for part in parts)
+        super().__init__(event_shape=(width,))
+
+    def cells(self, x: Array) -> Array:
+        """log p(x_j|z) of every cell in nats and in the units of the data, shape (D,); 0 where it is missing."""
+        out = jnp.zeros(self.event_shape)
+        for part, distribution in self._pairs():
+            value = x[jnp.array(part.columns)]
+            observed = ~jnp.isnan(value)
+            # The gradient of an unused branch must be finite too: a missing cell is given a value of the support.
+            filled = jnp.where(observed, value, jax.lax.stop_gradient(_inside(part, distribution)))
+            nats = jnp.where(observed, part.log_prob(distribution, filled), 0.0)
+            out = out.at[jnp.array(part.columns)].set(nats)
+        return out
+
+    def log_prob(self, value: Array) -> Array:
+        """log p(x|z) = sum over the observed cells, in nats; scalar."""
+        return self.cells(value).sum()
+
+    def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
+        """A draw of the whole row in model units, shape sample_shape + (D,)."""
+        out = jnp.zeros((*sample_shape, *self.event_shape))
+        keys = jax.random.split(key, len(self.parts))
+        for (part, distribution), k in zip(self._pairs(), keys, strict=True):
+            out = out.at[..., jnp.array(part.columns)].set(distribution.sample(k, sample_shape).astype(out.dtype))
+        return out
+
+    def expectations(self) -> tuple[Array, ...]:
+        """For each part what is averaged over z to impute its columns, shape (d, m)."""
+        return tuple(part.expectation(distribution) for part, distribution in self._pairs())
+
+    def point(self, expectations: tuple[Array, ...]) -> Array:
+        """The row of model units that these (averaged) expectations say, shape (D,)."""
+        out = jnp.zeros(self.event_shape)
+        for part, expectation in zip(self.parts, expectations, strict=True):
+            out = out.at[jnp.array(part.columns)].set(part.point(expectation))
+        return out
+
+    def _pairs(self) -> list[tuple[Likelihood, dist.Distribution]]:
+        return list(zip(self.parts, self.distributions, strict=True))
+
+
+def _inside(part: Likelihood, distribution: dist.Distribution) -> Array:
+    return part.point(part.expectation(distribution))
+
+
+class Decoder(eqx.Module):
+    """z -> p(x|z): a network, a linear map beside it, and the likelihoods that read their sum.
+
+    raw = network(z) + W z. With the linear start (DESIGN: factor analysis) W is the loadings and the network's last
+    layer is zero, so that the decoder begins as the linear model and learns the residual.
+    """
+
+    network: MLP
+    linear: Array | None
+    parts: tuple[Likelihood, ...]
+
+    def __call__(self, z: Array) -> Product:
+        """The distribution of a row given z of shape (latent_dim,)."""
+        raw = self.network(z)
+        if self.linear is not None:
+            raw = raw + self.linear @ z
+        sizes = [len(part.columns) * part.parameters for part in self.parts]
+        pieces = [raw[begin:end] for begin, end in pairwise(accumulate(sizes, initial=0))]
+        blocks = zip(self.parts, pieces, strict=True)
+        return Product(
+            self.parts, tuple(part(piece.reshape(len(part.columns), part.parameters)) for part, piece in blocks)
+        )
+
+
+def raw_size(parts: tuple[Likelihood, ...]) -> int:
+    """How many numbers a decoder of these likelihoods gives."""
+    return sum(len(part.columns) * part.parameters for part in parts)
+
+
+def flat(raw: list[Any]) -> Array:
+    """The raw numbers of each part, shape (d, parameters), in the decoder's one-dimensional order."""
+    return jnp.concatenate([jnp.asarray(piece, jnp.float32).ravel() for piece in raw])

@@ -1,0 +1,92 @@
+"""Multilayer perceptrons: tensors in, raw parameters out (appendix C of the paper)."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+__all__ = ["ACTIVATIONS", "MLP", "Fixed", "parameter_count", "trainable"]
+
+#: The non-linearities a network can be given by name; the paper's is tanh.
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "silu": jax.nn.silu,
+    "gelu": jax.nn.gelu,
+    "elu": jax.nn.elu,
+}
+
+
+class Fixed(eqx.Module):
+    """Numbers that belong to a model (units, floors, places of atoms) and that training leaves alone."""
+
+    value: Array
+
+
+def trainable(model: PyTree) -> PyTree:
+    """A tree of booleans: which leaves of a model training may change; every float array that is not `Fixed`."""
+    return jax.tree.map(
+        lambda leaf: jax.tree.map(lambda _: False, leaf) if isinstance(leaf, Fixed) else eqx.is_inexact_array(leaf),
+        model,
+        is_leaf=lambda node: isinstance(node, Fixed),
+    )
+
+
+class MLP(eqx.Module):
+    """A multilayer perceptron, y = W_2 f(W_1 x + b_1) + b_2 (eq. 11 and 12), with any number of hidden layers.
+
+    Parameters
+    ----------
+    sizes
+        Widths from input to output; two of them make a linear map.
+    activation
+        A name in `ACTIVATIONS`.
+    key
+        Source of the initial weights (Glorot and Bengio 2010, uniform); biases start at zero.
+
+    Examples
+    --------
+    >>> import jax
+    >>> MLP((3, 8, 2), "tanh", jax.random.key(0))(jax.numpy.ones(3)).shape
+    (2,)
+    """
+
+    layers: tuple[eqx.nn.Linear, ...]
+    activation: str = eqx.field(static=True)
+
+    def __init__(self, sizes: Sequence[int], activation: str, key: PRNGKeyArray) -> None:
+        keys = jax.random.split(key, len(sizes) - 1)
+        self.layers = tuple(_dense(*pair, k) for pair, k in zip(pairwise(sizes), keys, strict=True))
+        self.activation = activation
+
+    def __call__(self, x: Array) -> Array:
+        """Map an input of shape (sizes[0],) to an output of shape (sizes[-1],)."""
+        for layer in self.layers[:-1]:
+            x = ACTIVATIONS[self.activation](layer(x))
+        return self.layers[-1](x)
+
+    def starting_at(self, output: Array, *, weights: float = 1.0) -> "MLP":
+        """The same network with its last bias set to `output` and its last weights scaled: 0 makes it constant."""
+        last = self.layers[-1]
+        return eqx.tree_at(
+            lambda mlp: (mlp.layers[-1].weight, mlp.layers[-1].bias), self, (last.weight * weights, output)
+        )
+
+
+def _dense(inputs: int, outputs: int, key: PRNGKeyArray) -> eqx.nn.Linear:
+    """One affine layer with Glorot-uniform weights, shape (outputs, inputs), and zero bias."""
+    # Drawn by NumPy from the key's bits: JAX would compile a program for each layer's shape.
+    limit = np.sqrt(6 / (inputs + outputs))
+    weight = np.random.default_rng(np.asarray(jax.random.key_data(key))).uniform(-limit, limit, (outputs, inputs))
+    layer = eqx.filter_eval_shape(eqx.nn.Linear, inputs, outputs, key=key)
+    arrays = (jnp.asarray(weight, jnp.float32), jnp.zeros(outputs))
+    return eqx.tree_at(lambda linear: (linear.weight, linear.bias), layer, arrays)
+
+
+def parameter_count(model: PyTree) -> int:
+    """How many numbers training may change in a model."""
+    return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(model, trainable(model))))

@@ -1,0 +1,166 @@
+"""The recognition model q(z|x), section 2.3: a module whose call returns a distribution over z."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from jaxtyping import Array
+
+from aevb.networks import MLP, Fixed
+
+__all__ = ["DiagonalGaussian", "Features", "FullGaussian", "LinearPosterior"]
+
+LOG_VARIANCE_BOUNDS = (-14.0, 8.0)
+
+
+class Features(eqx.Module):
+    """What the encoder sees of a row: numbers standardised, levels one-hot, and which of them were observed.
+
+    Parameters
+    ----------
+    numeric
+        Places of the columns that enter as one number: (u - center) / spread, of log u where `logarithmic`
+        is 1 (positive columns) and of log(1 + u) where it is 2 (counts).
+    categorical
+        (place, levels) of the columns that enter one-hot.
+    """
+
+    numeric: tuple[int, ...] = eqx.field(static=True)
+    logarithmic: tuple[int, ...] = eqx.field(static=True)
+    categorical: tuple[tuple[int, int], ...] = eqx.field(static=True)
+    center: Fixed
+    spread: Fixed
+
+    @property
+    def size(self) -> int:
+        """Number of features F."""
+        return len(self.numeric) + sum(levels for _, levels in self.categorical)
+
+    def __call__(self, x: Array) -> tuple[Array, Array]:
+        """Features (0 where missing) and whether each was observed, both of shape (F,)."""
+        number = x[jnp.array(self.numeric, dtype=int)]
+        seen = ~jnp.isnan(number)
+        number = jnp.where(seen, number, 1.0)
+        how = np_array(self.logarithmic)
+        number = jnp.where(how == 1, jnp.log(jnp.maximum(number, 1e-30)), number)
+        number = jnp.where(how == 2, jnp.log1p(jnp.maximum(number, 0.0)), number)
+        features = [jnp.where(seen, (number - self.center.value) / self.spread.value, 0.0)]
+        observed = [seen]
+        for place, levels in self.categorical:
+            missing = jnp.isnan(x[place])
+            features.append(jax.nn.one_hot(jnp.where(missing, -1, x[place]).astype(int), levels))
+            observed.append(jnp.full(levels, ~missing))
+        return jnp.concatenate(features), jnp.concatenate(observed)
+
+
+class LinearPosterior(eqx.Module):
+    """p(z|x) of the factor analysis f = m + W z + e, e ~ N(0, Psi), with any cells missing: where the encoder starts.
+
+    With A = I + W_o' Psi_o^-1 W_o over the observed features, the mean is A^-1 W_o' Psi_o^-1 (f_o - m_o), and the best
+    diagonal variance is 1 / diag(A). A row whose missing features are filled with m + W E[z|f_o] has the same mean
+    under the complete-data map B = (I + W' Psi^-1 W)^-1 W' Psi^-1, the one that training may change.
+
+    Parameters
+    ----------
+    mean, loadings, noise
+        m (F,), W (F, k) and Psi (F,) of the linear model.
+    gain
+        B, shape (k, F).
+    complete
+        Whether rows have no missing cell, so that nothing need be filled.
+    """
+
+    mean: Fixed
+    loadings: Fixed
+    noise: Fixed
+    gain: Array
+    complete: bool = eqx.field(static=True)
+
+    def __call__(self, features: Array, observed: Array) -> tuple[Array, Array, Array]:
+        """Mean and log-variance of z, both (k,), and the features filled and centred, (F,)."""
+        loadings = self.loadings.value
+        weighted = loadings * (observed / self.noise.value)[:, None]
+        centred = jnp.where(observed, features - self.mean.value, 0.0)
+        precision = jnp.sum(weighted * loadings, 0)
+        if not self.complete:
+            full = jnp.eye(loadings.shape[1]) + weighted.T @ loadings
+            z = jax.scipy.linalg.solve(full, weighted.T @ centred, assume_a="pos")
+            centred = jnp.where(observed, centred, loadings @ z)
+        return self.gain @ centred, -jnp.log1p(precision), centred
+
+
+class Posterior(eqx.Module):
+    """q(z|x)."""
+
+    @abstractmethod
+    def __call__(self, x: Array) -> dist.Distribution:
+        """The distribution of z given a row of model units, NaN where missing; event shape (latent_dim,)."""
+
+
+class _Encoder(eqx.Module):
+    """What both Gaussians share: the linear posterior plus a network's residual, scaled by the observed fraction."""
+
+    features: Features
+    network: MLP
+    linear: LinearPosterior | None
+    sees_missing: bool = eqx.field(static=True)
+
+    def __call__(self, x: Array, latent_dim: int) -> tuple[Array, Array, Array]:
+        """Mean (k,), log-variance (k,) and whatever else the network gives.
+
+        An empty row has residual 0 and the linear model's posterior without observations: it encodes to the prior.
+        """
+        features, observed = self.features(x)
+        mean, log_variance = jnp.zeros(latent_dim), jnp.zeros(latent_dim)
+        if self.linear is not None:
+            mean, log_variance, features = self.linear(features, observed)
+        inputs = jnp.concatenate([features, 1.0 - observed]) if self.sees_missing else features
+        residual = observed.mean() * self.network(inputs)
+        log_variance = jnp.clip(log_variance + residual[latent_dim : 2 * latent_dim], *LOG_VARIANCE_BOUNDS)
+        return mean + residual[:latent_dim], log_variance, residual[2 * latent_dim :]
+
+
+class DiagonalGaussian(Posterior):
+    """q(z|x) = N(z; mu, diag sigma^2), eq. 9, mu and log sigma^2 given by the encoder."""
+
+    encoder: _Encoder
+    latent_dim: int = eqx.field(static=True)
+
+    def __call__(self, x: Array) -> dist.Distribution:
+        """N(mu(x), diag sigma^2(x))."""
+        mean, log_variance, _ = self.encoder(x, self.latent_dim)
+        return dist.Normal(mean, jnp.exp(0.5 * log_variance)).to_event(1)
+
+    @staticmethod
+    def outputs(latent_dim: int) -> int:
+        """How many numbers the encoder's network gives."""
+        return 2 * latent_dim
+
+
+class FullGaussian(Posterior):
+    """q(z|x) = N(z; mu, L L'), z = mu + L eps: L has exp(log sigma) on its diagonal and free numbers below."""
+
+    encoder: _Encoder
+    latent_dim: int = eqx.field(static=True)
+
+    def __call__(self, x: Array) -> dist.Distribution:
+        """N(mu(x), L(x) L(x)')."""
+        mean, log_variance, below = self.encoder(x, self.latent_dim)
+        scale = jnp.exp(0.5 * log_variance)
+        rows, columns = jnp.tril_indices(self.latent_dim, -1)
+        # Off-diagonal numbers are in units of the row's scale, so that an unused latent stays unused.
+        factor = jnp.diag(scale).at[rows, columns].set(below * scale[rows])
+        return dist.MultivariateNormal(mean, scale_tril=factor)
+
+    @staticmethod
+    def outputs(latent_dim: int) -> int:
+        """How many numbers the encoder's network gives."""
+        return 2 * latent_dim + latent_dim * (latent_dim - 1) // 2
+
+
+def np_array(values: Sequence[int]) -> Array:
+    """Static integers as an array."""
+    return jnp.array(values, dtype=int)

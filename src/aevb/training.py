@@ -1,0 +1,330 @@
+"""Algorithm 1: minibatch Auto-Encoding Variational Bayes, one compiled loop for any objective and any optimiser."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+from aevb.errors import ConfigError, NumericalError
+from aevb.model import VAE
+from aevb.networks import trainable
+
+__all__ = ["OPTIMIZERS", "Settings", "TrainingResult", "learning_rates", "minibatch_bound", "train"]
+
+Objective = Callable[..., Array]
+Resample = Callable[[Array, PRNGKeyArray], Array]
+
+#: Directions of descent by name; the step size is applied outside, so that one compiled loop serves any schedule.
+OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {
+    "adam": lambda: _descent(optax.scale_by_adam()),
+    "adagrad": lambda: _descent(optax.scale_by_rss(initial_accumulator_value=0.0)),
+    "rmsprop": lambda: _descent(optax.scale_by_rms()),
+    "sgd": lambda: _descent(optax.identity()),
+}
+#: Consecutive non-finite steps after which the last good state is restored and the step size halved, once.
+BAD_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train; see `VAE` of `aevb.estimator` for what each means and its default."""
+
+    epochs: int
+    batch_size: int = 100
+    learning_rate: float = 1e-3
+    optimizer: str | optax.GradientTransformation = "adam"
+    schedule: str = "cosine"
+    kl_warmup: float = 0.0
+    free_bits: float = 0.0
+    samples: int = 1
+    weight_prior: bool = False
+    patience: int | None = None
+
+
+class State(NamedTuple):
+    """What a step changes, and what is needed to go on from it."""
+
+    parameters: PyTree
+    optimizer: PyTree
+    skipped: Array  # non-finite steps so far
+    run: Array  # consecutive ones
+
+
+class Checkpoint(Protocol):
+    """Where the state of a run is kept between epochs."""
+
+    def load(self, like: PyTree) -> tuple[PyTree, dict[str, Any]] | None:
+        """The last saved (state, document), in the shape of `like`, or None."""
+
+    def save(self, state: PyTree, document: dict[str, Any]) -> None:
+        """Keep this state; called after every epoch, and may choose to write less often."""
+
+
+@dataclass
+class TrainingResult:
+    """The best held-out model, and how it was found.
+
+    Parameters
+    ----------
+    model
+        The state with the highest validation bound, step 0 included.
+    history
+        One dictionary an epoch, epoch 0 being the start.
+    best_epoch
+        The epoch `model` is from.
+    stopped
+        ``"end"`` or ``"patience"``.
+    """
+
+    model: VAE
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    stopped: str = "end"
+
+
+def minibatch_bound(
+    model: VAE, objective: Objective, x: Array, weights: Array, keys: PRNGKeyArray, kl_weight: Array
+) -> Array:
+    """Eq. 8 divided by N: the weighted mean of the row bounds of a minibatch, in nats a row."""
+    rows = jax.vmap(lambda row, key: objective(model, row, key, kl_weight=kl_weight))(x, keys)
+    return jnp.sum(weights * rows) / jnp.maximum(jnp.sum(weights), 1e-12)
+
+
+def train(
+    model: VAE,
+    objective: Objective,
+    data: np.ndarray,
+    key: PRNGKeyArray,
+    settings: Settings,
+    *,
+    validate: Callable[[VAE], float],
+    weights: np.ndarray | None = None,
+    resample: Resample | None = None,
+    progress: Callable[[dict[str, float]], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> TrainingResult:
+    """Maximise the bound by minibatches, and keep the state that is best on held-out rows.
+
+    Parameters
+    ----------
+    model
+        Where to start.
+    objective
+        (model, x, key, samples=, kl_weight=, free_bits=) -> nats of one row.
+    data
+        Training rows in model units, shape (N, D), float32.
+    key
+        Source of the order of rows and of eps.
+    settings
+        Epochs, batch size and the rest.
+    validate
+        model -> held-out bound in nats a row; `-inf` or NaN never count as best.
+    weights
+        Of each row, shape (N,); the mean bound is weighted by them.
+    resample
+        (x, key) -> x, applied afresh to each minibatch: dynamic binarisation.
+    progress
+        Called with each epoch's line of the history.
+    checkpoint
+        Where the state is kept between epochs, and taken from if there is one.
+
+    Raises
+    ------
+    NumericalError
+        If the bound or its gradient stays non-finite after one restart at half the step size.
+    """
+    data = np.asarray(data, dtype=np.float32)
+    rows = jnp.asarray(data)
+    row_weights = jnp.ones(len(data)) if weights is None else jnp.asarray(weights, jnp.float32)
+    run = _Run(model, objective, settings, rows, row_weights, key, resample)
+    progress = progress or (lambda line: None)
+    result = TrainingResult(model)
+    parameters, static = eqx.partition(model, trainable(model))
+    state = State(parameters, run.optimizer.init(parameters), jnp.zeros((), int), jnp.zeros((), int))
+    best, halved, start = parameters, False, perf_counter()
+    epoch = 0
+    if checkpoint is not None and (resumed := checkpoint.load((state, best))) is not None:
+        (state, best), document = resumed
+        result.history, result.best_epoch = document["history"], document["best_epoch"]
+        epoch, halved = document["epoch"], document["halved"]
+    if not result.history:
+        result.history.append(_line(0, 0, float("nan"), validate(model), 0.0, 0, start))
+        progress(result.history[-1])
+    elapsed = result.history[-1]["seconds"]
+    while epoch < settings.epochs:
+        scale = 0.5 if halved else 1.0
+        state_before = state
+        state, bound = run.epoch(state, epoch, scale)
+        epoch += 1
+        if int(state.run) >= BAD_STEPS or not np.isfinite(bound):
+            if halved:
+                raise NumericalError(run.diagnose(eqx.combine(state.parameters, static), epoch))
+            halved, state = True, state_before._replace(parameters=best, run=jnp.zeros((), int))
+            state = state._replace(optimizer=run.optimizer.init(best))
+            continue
+        held_out = validate(eqx.combine(state.parameters, static))
+        line = _line(epoch, epoch * len(data), bound, held_out, run.rate(epoch) * scale, int(state.skipped), start)
+        result.history.append({**line, "seconds": line["seconds"] + elapsed})
+        if held_out > result.history[result.best_epoch]["validation_bound"]:
+            best, result.best_epoch = state.parameters, epoch
+        progress(result.history[-1])
+        if checkpoint is not None:
+            document = {"history": result.history, "best_epoch": result.best_epoch, "epoch": epoch, "halved": halved}
+            checkpoint.save((state, best), document)
+        if settings.patience is not None and epoch - result.best_epoch >= settings.patience:
+            result.stopped = "patience"
+            break
+    result.model = eqx.combine(best, static)
+    return result
+
+
+def _line(  # noqa: PLR0917 - one place for the columns of metrics.jsonl
+    epoch: int, seen: int, train: float, held_out: float, rate: float, skipped: int, start: float
+) -> dict[str, float]:
+    return {
+        "epoch": epoch,
+        "samples_seen": seen,
+        "train_bound": train,
+        "validation_bound": held_out,
+        "learning_rate": rate,
+        "skipped_steps": skipped,
+        "seconds": perf_counter() - start,
+    }
+
+
+def learning_rates(settings: Settings, steps: int) -> np.ndarray:
+    """The step size of every step: constant, or falling to 0 along half a cosine (Loshchilov and Hutter 2017)."""
+    if settings.schedule == "constant":
+        return np.full(steps, settings.learning_rate, dtype=np.float32)
+    return np.asarray(settings.learning_rate * 0.5 * (1 + np.cos(np.pi * np.arange(steps) / steps)), dtype=np.float32)
+
+
+class _Run:
+    """The constants of one training run, and its compiled epoch."""
+
+    def __init__(
+        self,
+        model: VAE,
+        objective: Objective,
+        settings: Settings,
+        rows: Array,
+        weights: Array,
+        key: PRNGKeyArray,
+        resample: Resample | None,
+    ) -> None:
+        self.rows, self.weights, self.key = rows, weights, key
+        self.static = eqx.partition(model, trainable(model))[1]
+        self.batch = min(settings.batch_size, len(rows))
+        self.steps = -(-len(rows) // self.batch)
+        self.optimizer, self.own_rate = _optimizer(settings.optimizer)
+        self.how = _How(objective, settings.samples, settings.free_bits, settings.weight_prior, self.optimizer, resample)
+        total = max(settings.epochs * self.steps, 1)
+        self.rates = np.ones(total, np.float32) if self.own_rate else learning_rates(settings, total)
+        ramp = max(settings.kl_warmup * total, 1e-9)
+        self.kl_weights = np.minimum(1.0, (np.arange(total) + 1) / ramp).astype(np.float32)
+
+    def rate(self, epoch: int) -> float:
+        return float(self.rates[epoch * self.steps - 1])
+
+    def order(self, key: PRNGKeyArray) -> tuple[Array, Array]:
+        """Every row once, in random order, cut into batches; the last is filled with rows of weight 0."""
+        order = jax.random.permutation(key, len(self.rows))
+        short = self.steps * self.batch - len(order)
+        batches = jnp.concatenate([order, order[:short]]).reshape(self.steps, self.batch)
+        real = (jnp.arange(self.steps * self.batch) < len(order)).reshape(self.steps, self.batch)
+        return batches, self.weights[batches] * real
+
+    def epoch(self, state: State, epoch: int, scale: float) -> tuple[State, float]:
+        key_order, key_steps = jax.random.split(jax.random.fold_in(self.key, epoch))
+        batches, weights = self.order(key_order)
+        now = slice(epoch * self.steps, (epoch + 1) * self.steps)
+        per_step = (batches, weights, jax.random.split(key_steps, self.steps), self.rates[now] * np.float32(scale))
+        state, bound = _epoch(self.how, state, self.static, self.rows, (*per_step, self.kl_weights[now]))
+        return state, float(bound)
+
+    def diagnose(self, model: VAE, epoch: int) -> str:
+        """Which part of which row is not finite, for the error message."""
+        keys = jax.random.split(self.key, len(self.rows))
+        z = jax.vmap(model.encode)(self.rows)
+        cells = jax.vmap(lambda z, x: model.likelihood(z).cells(x))(z, self.rows)
+        bad = np.argwhere(~np.isfinite(np.asarray(cells)))
+        where = f"first at row {bad[0][0]}, column {bad[0][1]}" if len(bad) else f"in the gradient ({len(keys)} rows)"
+        return (
+            f"training stayed non-finite in epoch {epoch} after a restart at half the step size, {where}; "
+            "try a smaller learning_rate, or look at that column's values"
+        )
+
+
+class _How(NamedTuple):
+    """What the compiled epoch is specialised to; equal settings share one compilation."""
+
+    objective: Objective
+    samples: int
+    free_bits: float
+    weight_prior: bool
+    optimizer: optax.GradientTransformation
+    resample: Resample | None
+
+
+@eqx.filter_jit
+def _epoch(how: _How, state: State, static: PyTree, rows: Array, per_step: tuple[Any, ...]) -> tuple[State, Array]:
+    """One pass over the data: for each minibatch, a gradient of eq. 8 and an update."""
+
+    def negative(parameters: PyTree, x: Array, weights: Array, key: PRNGKeyArray, kl_weight: Array) -> tuple[Array, Array]:
+        model = eqx.combine(parameters, static)
+        objective = partial(how.objective, samples=how.samples, free_bits=how.free_bits)
+        bound = minibatch_bound(model, objective, x, weights, jax.random.split(key, len(x)), kl_weight)
+        # MAP, section 5: log N(theta; 0, I) of the weights joins the bound of all N rows, so 1/N of it joins the mean.
+        log_prior = _log_weight_prior(parameters) / len(rows) if how.weight_prior else 0.0
+        return -(bound + log_prior), bound
+
+    def step(state: State, inputs: tuple[Any, ...]) -> tuple[State, Array]:
+        batch, weights, key, rate, kl_weight = inputs
+        x = rows[batch]
+        if how.resample is not None:
+            x = how.resample(x, jax.random.fold_in(key, 1))
+        (_, bound), gradient = jax.value_and_grad(negative, has_aux=True)(state.parameters, x, weights, key, kl_weight)
+        finite = jnp.isfinite(bound) & jnp.all(
+            jnp.array([jnp.isfinite(jnp.sum(leaf)) for leaf in jax.tree.leaves(gradient)])
+        )
+        direction, optimizer = how.optimizer.update(gradient, state.optimizer, state.parameters)
+        parameters = jax.tree.map(lambda p, d: jnp.where(finite, p + rate * d, p), state.parameters, direction)
+        optimizer = jax.tree.map(lambda new, old: jnp.where(finite, new, old), optimizer, state.optimizer)
+        bad = 1 - finite.astype(int)
+        return State(parameters, optimizer, state.skipped + bad, (state.run + bad) * bad), jnp.where(finite, bound, jnp.nan)
+
+    state, bounds = jax.lax.scan(step, state, per_step)
+    return state, jnp.nanmean(bounds)
+
+
+def _log_weight_prior(parameters: PyTree) -> Array:
+    """log N(w; 0, I) of the weight matrices, up to a constant."""
+    linear = [leaf for leaf in jax.tree.leaves(parameters) if leaf.ndim == 2]
+    return -0.5 * sum((jnp.sum(jnp.square(w)) for w in linear), jnp.zeros(()))
+
+
+def _descent(direction: optax.GradientTransformation) -> optax.GradientTransformation:
+    return optax.chain(direction, optax.scale(-1.0))
+
+
+@lru_cache
+def _named(name: str) -> optax.GradientTransformation:
+    return OPTIMIZERS[name]()
+
+
+def _optimizer(choice: str | optax.GradientTransformation) -> tuple[optax.GradientTransformation, bool]:
+    """The transformation, and whether it brings its own step size."""
+    if isinstance(choice, str):
+        if choice not in OPTIMIZERS:
+            raise ConfigError(f"optimizer is one of {', '.join(OPTIMIZERS)} or an Optax transformation, not {choice!r}")
+        return _named(choice), False
+    return choice, True
+
