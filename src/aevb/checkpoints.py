@@ -82,7 +82,7 @@ def _numbered(folder: Path) -> dict[int, Path]:
     """Checkpoints by number, and none where the folder is missing."""
     try:
         names = [(_NAME.fullmatch(entry.name), entry) for entry in folder.iterdir()]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise CheckpointError(f"cannot read {folder}: {error.strerror}") from error

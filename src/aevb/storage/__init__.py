@@ -2,7 +2,7 @@
 
 from aevb.storage.files import locked
 from aevb.storage.formats import pack, parse_json, to_json, unpack
-from aevb.storage.runs import FORMAT_VERSION, Run, is_run, next_run, read_run, write_run
+from aevb.storage.runs import FORMAT_VERSION, Run, is_run, next_run, read_run, replace_text, write_run
 
 __all__ = [
     "FORMAT_VERSION",
@@ -13,6 +13,7 @@ __all__ = [
     "pack",
     "parse_json",
     "read_run",
+    "replace_text",
     "to_json",
     "unpack",
     "write_run",

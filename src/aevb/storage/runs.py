@@ -20,7 +20,7 @@ from aevb.errors import ModelFileError, OutputError
 from aevb.storage.files import commit, describe, locked, read_regular, write_aside
 from aevb.storage.formats import Arrays, pack, parse_json, to_json, unpack
 
-__all__ = ["FORMAT_VERSION", "Run", "is_run", "next_run", "read_run", "write_run"]
+__all__ = ["FORMAT_VERSION", "Run", "is_run", "next_run", "read_run", "replace_text", "write_run"]
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -132,6 +132,20 @@ def read_run(path: Path | str) -> Run:
         else:
             run.texts[name] = _text(content, path / name)
     return run
+
+
+def replace_text(path: Path | str, name: str, text: str) -> Path:
+    """Replace one text of a run, such as ``report.html``; the rest of the manifest, its versions too, stays."""
+    path = Path(path)
+    with locked(path):
+        manifest = _read_manifest(path)
+        content = text.encode("utf-8", "surrogatepass")
+        manifest["files"] |= {name: {"size": len(content), "sha256": _digest(content)}}
+        _check_files(manifest["files"], path)
+        waiting = write_aside(path, {name: content, MANIFEST: to_json(_sealed(manifest)).encode()})
+        (path / MANIFEST).unlink()
+        commit(waiting)
+    return path / name
 
 
 def _manifest(contents: Mapping[str, bytes], details: Mapping[str, Any]) -> bytes:

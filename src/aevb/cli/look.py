@@ -1,0 +1,85 @@
+"""What a run holds, its report, and the data sets there are."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from aevb.cli.options import DEBUG, JSON, QUIET, RUN
+from aevb.cli.results import show_results
+from aevb.cli.terminal import Terminal, plain, table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["data", "inspect", "report"]
+
+
+def inspect(run: RUN, *, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> None:
+    """Print the columns, architecture, settings and numbers of RUN."""
+    from aevb import storage
+
+    terminal = Terminal(json, quiet, debug)
+    with terminal.warned():
+        stored = storage.read_run(run)
+        document = {
+            "run": str(run),
+            **{name: stored.documents.get(name, {}) for name in ("schema", "configuration", "results")},
+            "manifest": {key: value for key, value in stored.manifest.items() if key not in ("files", "configuration")},
+        }
+        terminal.result(document, lambda out: _show_run(out, document))
+
+
+def report(run: RUN, *, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> None:
+    """Draw report.html of RUN again, from what the run holds alone."""
+    from aevb import storage
+    from aevb.report import Contents, render
+
+    terminal = Terminal(json, quiet, debug)
+    with terminal.warned():
+        stored = storage.read_run(run)
+        contents = Contents.from_stored(stored.arrays.get("figures", {}), stored.documents)
+        page = storage.replace_text(run, "report.html", render(contents))
+        terminal.result({"run": str(run), "report": str(page)}, lambda out: out.print(plain(page), soft_wrap=True))
+
+
+def data(*, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> None:
+    """List the data sets that can be named instead of a file."""
+    from aevb.data import DATASETS
+
+    terminal = Terminal(json, quiet, debug)
+    names = {name: str(description) for name, description in DATASETS.items()}
+    terminal.result({"datasets": names}, lambda out: table(out, ("name", "what"), list(names.items())))
+
+
+def _show_run(out: "Console", document: Mapping[str, Any]) -> None:
+    columns = document["schema"].get("columns", [])
+    table(out, ("column", "kind", "dtype", "levels", "missing"), [_column_row(column) for column in columns])
+    parts = document["results"].get("architecture", [])
+    if parts:
+        out.print()
+        rows = [
+            [part.get(key, "") for key in ("part", "name", "shape_in", "shape_out", "parameters")] for part in parts
+        ]
+        table(out, ("part", "layer", "in", "out", "parameters"), rows)
+    out.print()
+    settings = {**document["configuration"], **_flat(document["manifest"])}
+    table(out, ("setting", "value"), [(name, _said(value)) for name, value in settings.items()])
+    out.print()
+    show_results(out, {**document["results"], "run": document["run"]})
+
+
+def _column_row(column: Mapping[str, Any]) -> list[object]:
+    levels = len(column.get("categories", ()))
+    missing = column.get("missing", 0)
+    return [column["name"], column["kind"], column.get("dtype", ""), levels or "", f"{missing:.1%}" if missing else ""]
+
+
+def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"versions": {"jax": "1"}} -> {"versions.jax": "1"}."""
+    flat: dict[str, Any] = {}
+    for key, value in document.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _said(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else "-" if value is None else str(value)
