@@ -24,8 +24,9 @@ __all__ = ["LinearModel", "fit"]
 Array = NDArray[np.float64]
 Leading = Callable[[Array], tuple[Array, Array]]
 
-#: Rows an iterative fit looks at, and features above which only leading singular vectors are computed.
+#: Most rows, and cells, an iterative fit looks at; features above which only leading singular vectors are computed.
 MAXIMUM_ROWS = 10_000
+MAXIMUM_CELLS = 4_000_000
 DENSE_FEATURES = 1_024
 BLOCK_CELLS = 2_000_000
 
@@ -81,7 +82,8 @@ def fit(
 
     Complete rows: probabilistic PCA in closed form (Tipping & Bishop 1999); factor analysis by maximising the
     likelihood profiled over W (Joreskog 1967). Missing cells: parameter-expanded EM (Liu, Rubin & Wu 1998), started
-    there with cells at their features' means, on at most `MAXIMUM_ROWS` rows drawn with a fixed seed.
+    there with cells at their features' means, on at most `MAXIMUM_ROWS` rows and about
+    `MAXIMUM_CELLS` cells, drawn with a fixed seed; so is factor analysis of more than `DENSE_FEATURES` features.
 
     Parameters
     ----------
@@ -96,7 +98,8 @@ def fit(
     noise_floor
         Least noise variance, one for all or one for each feature.
     max_iterations, tolerance
-        Stop after so many iterations, or when the mean log-likelihood of a row rises by less than this (nats).
+        Stop after so many iterations, or when the mean log-likelihood of a row rises by less than this
+        (nats a feature).
 
     Examples
     --------
@@ -112,7 +115,7 @@ def fit(
     cells, row_weights = cells[row_weights > 0], row_weights[row_weights > 0]
     missing = np.isnan(cells)
     if missing.any() or cells.shape[1] > DENSE_FEATURES:
-        kept = _subsample(len(cells))
+        kept = _subsample(*cells.shape)
         cells, row_weights, missing = cells[kept], row_weights[kept], missing[kept]
 
     share = row_weights / max(row_weights.sum(), np.finfo(np.float64).tiny)
@@ -190,7 +193,7 @@ def _profile(leading: Leading, variances: Array, start: Array, settings: _Settin
         jac=True,
         method="L-BFGS-B",
         bounds=np.column_stack([low, high]),
-        options={"maxiter": settings.max_iterations, "ftol": settings.tolerance / (10 * len(variances)), "gtol": 1e-5},
+        options={"maxiter": settings.max_iterations, "ftol": settings.tolerance / 100, "gtol": 1e-5},
     )
     noise, _, loadings = at(solution.x)
     return LinearModel(np.zeros(len(variances)), loadings, noise)
@@ -269,7 +272,7 @@ def _fit_incomplete(model: LinearModel, cells: Array, weights: Array, settings: 
     previous = -np.inf
     for _ in range(settings.max_iterations):
         following, log_likelihood = _em_step(model, blocks, settings)
-        if log_likelihood - previous < settings.tolerance:
+        if log_likelihood - previous < settings.tolerance * cells.shape[1]:
             break
         model, previous = following, log_likelihood
     return model
@@ -337,7 +340,6 @@ def _rotated(model: LinearModel, latent_dim: int) -> LinearModel:
     return replace(model, loadings=np.pad(loadings, ((0, 0), (0, latent_dim - loadings.shape[1]))))
 
 
-def _subsample(rows: int) -> NDArray[np.intp]:
-    if rows <= MAXIMUM_ROWS:
-        return np.arange(rows)
-    return np.sort(np.random.default_rng(0).choice(rows, MAXIMUM_ROWS, replace=False))
+def _subsample(rows: int, features: int) -> NDArray[np.intp]:
+    kept = min(rows, MAXIMUM_ROWS, max(MAXIMUM_CELLS // max(features, 1), 1_000))
+    return np.sort(np.random.default_rng(0).choice(rows, kept, replace=False))
