@@ -122,12 +122,11 @@ def fit(
     observed_share = share @ ~missing
     mean = share @ np.where(missing, 0.0, cells) / np.where(observed_share > 0, observed_share, 1.0)
     rank = min(latent_dim, cells.shape[1] - 1)
-    centred = np.sqrt(share)[:, None] * np.where(missing, 0.0, cells - mean)
     settings = _Settings(floor, isotropic, max_iterations, tolerance)
-    model = replace(_fit_complete(centred, rank, settings), mean=mean)
+    model = _fit_complete(np.sqrt(share)[:, None] * np.where(missing, 0.0, cells - mean), rank, settings)
     if missing.any():
-        model = _fit_incomplete(model, cells, row_weights, settings)
-    return _rotated(model, latent_dim)
+        model = _fit_incomplete(model, cells - mean, row_weights, settings)
+    return _rotated(replace(model, mean=mean + model.mean), latent_dim)
 
 
 class _Settings(NamedTuple):
@@ -304,7 +303,7 @@ def _em_step(model: LinearModel, blocks: list[_Block], settings: _Settings) -> t
     coefficients = np.linalg.solve(second + 1e-9 * np.eye(size), first[:, :, None])[:, :, 0]
     residual = squares - np.sum(coefficients * first, axis=1)
     noise = (
-        np.full(len(counts), residual.sum() / counts.sum())
+        np.full(len(counts), residual.sum() / max(counts.sum(), 1e-12))
         if settings.isotropic
         else residual / np.maximum(counts, 1e-12)
     )
