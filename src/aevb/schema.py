@@ -180,7 +180,7 @@ def _scaled(column: Column, values: Array) -> Column:
     rest = values[np.isfinite(values) & ~np.isin(values, column.atoms)]
     if column.kind == "positive":  # u = value / geometric mean: the origin stays the origin
         location, scale = 0.0, float(np.exp(np.log(rest).mean())) if len(rest) else 1.0
-    elif len(rest) > 1 and np.ptp(rest) > 0:
+    elif len(rest) > 1 and rest.min() < rest.max():
         half = np.max(np.abs(rest)) or 1.0  # deviations of values near 1e308 would overflow when squared
         location, scale = float((rest / half).mean() * half), float((rest / half).std() * half)
     else:

@@ -252,13 +252,19 @@ def _number_column(cells: Cells, kind: str | None, grey: Grey) -> Column:
         whole = integer and "float" not in cells.dtype.lower() and "double" not in cells.dtype
         plain = cells.levels or tuple((int if whole else float)(level) for level in levels)
         return _with_levels(cells, kind, plain, cells.values)
-    grid = float(np.diff(levels).min()) if len(levels) > 1 else 0.0
-    column = Column(cells.name, cast(Kind, kind), grid=grid)
+    column = Column(cells.name, cast(Kind, kind), grid=_smallest_gap(levels))
     if kind == "continuous":
         return replace(column, resolution=float(integer), atoms=atoms)
     if kind == "count":
         return replace(column, resolution=1.0, lower=0.0)
     return replace(column, lower=0.0, upper=1.0) if kind == "proportion" else column
+
+
+def _smallest_gap(levels: Array) -> float:
+    if len(levels) < 2:
+        return 0.0
+    with np.errstate(over="ignore"):  # from -1e308 to 1e308
+        return float(min(np.diff(levels).min(), np.finfo(np.float64).max))
 
 
 def _number_kind(levels: Array, counts: NDArray[np.intp], integer: bool, atoms: tuple[float, ...]) -> Kind:
