@@ -65,6 +65,7 @@ class Parameters(BaseModel):
     )
     batch_size: int = _setting("a whole number from 1 to 1,000,000,000", ge=1, le=10**9)
     learning_rate: float = _setting("a number above 0 and at most 100", gt=0, le=100)
+    activation: Literal["tanh", "relu", "silu", "gelu", "elu"] = _setting("'tanh', 'relu', 'silu', 'gelu' or 'elu'")
     optimizer: Literal["adam", "adagrad", "sgd", "rmsprop"] = _setting("'adam', 'adagrad', 'sgd' or 'rmsprop'")
     weight_prior: bool = _setting("true or false")
     kl_warmup: float = _setting("a fraction of the run, from 0 to 1", ge=0, le=1)

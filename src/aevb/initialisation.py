@@ -35,12 +35,12 @@ from aevb.likelihoods.product import flat, raw_size
 from aevb.linear import LinearModel, fit
 from aevb.model import VAE
 from aevb.networks import MLP, Fixed
-from aevb.posteriors import DiagonalGaussian, Features, FullGaussian, LinearPosterior, _Encoder
+from aevb.posteriors import DiagonalGaussian, Encoder, Features, FullGaussian, LinearPosterior
 from aevb.schema import Column, Schema
 
-__all__ = ["Architecture", "features_of", "initial_model"]
+__all__ = ["Architecture", "features_of", "initial_model", "skeleton"]
 
-POSTERIORS = {"diagonal": DiagonalGaussian, "full": FullGaussian}
+POSTERIORS: dict[str, type[DiagonalGaussian | FullGaussian]] = {"diagonal": DiagonalGaussian, "full": FullGaussian}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,14 @@ class Architecture:
     linear_start: bool = True
 
 
-def initial_model(schema: Schema, units: np.ndarray, architecture: Architecture, key: PRNGKeyArray) -> VAE:
+def initial_model(
+    schema: Schema,
+    units: np.ndarray,
+    architecture: Architecture,
+    key: PRNGKeyArray,
+    *,
+    fit_linear: Callable[..., LinearModel] = fit,
+) -> VAE:
     """The VAE before training.
 
     Parameters
@@ -75,6 +82,8 @@ def initial_model(schema: Schema, units: np.ndarray, architecture: Architecture,
         Sizes and kinds of the parts.
     key
         Source of the networks' weights.
+    fit_linear
+        Fits the linear model the decoder and the encoder start at.
     """
     key_encoder, key_decoder, key_prior = jax.random.split(key, 3)
     located = [i for i, column in enumerate(schema.columns) if _starts_linear(column)]
@@ -82,7 +91,8 @@ def initial_model(schema: Schema, units: np.ndarray, architecture: Architecture,
     linear = None
     deviation = deviations(units)
     if located and architecture.linear_start:
-        linear = _linear_model(schema, features, units, architecture.latent_dim)
+        matrix = _feature_matrix(features, units)
+        linear = fit_linear(matrix, architecture.latent_dim, noise_floor=_noise_floor(schema, features))
         deviation[located] = np.sqrt(linear.noise[[features.numeric.index(i) for i in located]])
     parts = tuple(_parts(schema, units, deviation, architecture))
     return VAE(
@@ -117,10 +127,21 @@ def features_of(schema: Schema, units: np.ndarray) -> Features:
     )
 
 
-def _linear_model(schema: Schema, features: Features, units: np.ndarray, latent_dim: int) -> LinearModel:
+def skeleton(schema: Schema, architecture: Architecture) -> VAE:
+    """A model of the right shape with meaningless numbers, to be filled from a file."""
+
+    def nothing(matrix: np.ndarray, latent_dim: int, **settings: Any) -> LinearModel:
+        width = matrix.shape[1]
+        return LinearModel(np.zeros(width), np.zeros((width, latent_dim)), np.ones(width))
+
+    units = np.zeros((2, len(schema)), dtype=np.float32)
+    return initial_model(schema, units, architecture, jax.random.key(0), fit_linear=nothing)
+
+
+def _feature_matrix(features: Features, units: np.ndarray) -> np.ndarray:
+    """What the encoder sees of each row, shape (rows, F), float64, NaN where missing."""
     values, observed = jax.vmap(features)(jnp.asarray(units))
-    matrix = np.where(np.asarray(observed), np.asarray(values, dtype=np.float64), np.nan)
-    return fit(matrix, latent_dim, noise_floor=_noise_floor(schema, features))
+    return np.where(np.asarray(observed), np.asarray(values, dtype=np.float64), np.nan)
 
 
 def _noise_floor(schema: Schema, features: Features) -> np.ndarray:
@@ -149,7 +170,7 @@ def _posterior(features: Features, linear: LinearModel | None, architecture: Arc
             gain=_single(np.linalg.solve(precision, weighted.T)),
             complete=not architecture.missing,
         )
-    return kind(_Encoder(features, network, start, sees_missing=architecture.missing), latent_dim)
+    return kind(Encoder(features, network, start, sees_missing=architecture.missing), latent_dim)
 
 
 def _decoder(
@@ -230,7 +251,13 @@ def _part(
         row[: len(column.atoms)] = [_in_units(column, atom) for atom in column.atoms]
     elsewhere = np.where((units[:, places, None] == atoms.astype(np.float32)).any(-1), np.nan, units[:, places])
     rest = _located(places, columns, elsewhere, deviations(elsewhere), architecture)
-    return AtomsAndRest(rest, Fixed(_single(atoms)), places, columns[0].resolution > 0, rest.log_units)
+    return AtomsAndRest(
+        columns=places,
+        log_units=rest.log_units,
+        rest=rest,
+        atoms=Fixed(_single(atoms)),
+        on_grid=columns[0].resolution > 0,
+    )
 
 
 def _located(
@@ -240,9 +267,9 @@ def _located(
     deviation: np.ndarray,
     architecture: Architecture,
 ) -> Any:
-    """The log-normal for positive numbers, the discretised logistic for those on a grid, the Gaussian for the others."""
+    """The log-normal for positive numbers, the discretised logistic for a grid, the Gaussian for the others."""
     floor = np.array([_floor(column) for column in columns])
-    common = {
+    common: dict[str, Any] = {
         "columns": places,
         "floor": Fixed(_single(floor)),
         "raw_scale": raw_scale(deviation, floor),

@@ -1,7 +1,6 @@
 """The recognition model q(z|x), section 2.3: a module whose call returns a distribution over z."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -11,7 +10,7 @@ from jaxtyping import Array
 
 from aevb.networks import MLP, Fixed
 
-__all__ = ["DiagonalGaussian", "Features", "FullGaussian", "LinearPosterior"]
+__all__ = ["DiagonalGaussian", "Encoder", "Features", "FullGaussian", "LinearPosterior"]
 
 LOG_VARIANCE_BOUNDS = (-14.0, 8.0)
 
@@ -44,7 +43,7 @@ class Features(eqx.Module):
         number = x[jnp.array(self.numeric, dtype=int)]
         seen = ~jnp.isnan(number)
         number = jnp.where(seen, number, 1.0)
-        how = np_array(self.logarithmic)
+        how = jnp.array(self.logarithmic, dtype=int)
         number = jnp.where(how == 1, jnp.log(jnp.maximum(number, 1e-30)), number)
         number = jnp.where(how == 2, jnp.log1p(jnp.maximum(number, 0.0)), number)
         features = [jnp.where(seen, (number - self.center.value) / self.spread.value, 0.0)]
@@ -92,15 +91,7 @@ class LinearPosterior(eqx.Module):
         return self.gain @ centred, -jnp.log1p(precision), centred
 
 
-class Posterior(eqx.Module):
-    """q(z|x)."""
-
-    @abstractmethod
-    def __call__(self, x: Array) -> dist.Distribution:
-        """The distribution of z given a row of model units, NaN where missing; event shape (latent_dim,)."""
-
-
-class _Encoder(eqx.Module):
+class Encoder(eqx.Module):
     """What both Gaussians share: the linear posterior plus a network's residual, scaled by the observed fraction."""
 
     features: Features
@@ -123,10 +114,21 @@ class _Encoder(eqx.Module):
         return mean + residual[:latent_dim], log_variance, residual[2 * latent_dim :]
 
 
+class Posterior(eqx.Module):
+    """q(z|x)."""
+
+    encoder: eqx.AbstractVar["Encoder"]
+    latent_dim: eqx.AbstractVar[int]
+
+    @abstractmethod
+    def __call__(self, x: Array) -> dist.Distribution:
+        """The distribution of z given a row of model units, NaN where missing; event shape (latent_dim,)."""
+
+
 class DiagonalGaussian(Posterior):
     """q(z|x) = N(z; mu, diag sigma^2), eq. 9, mu and log sigma^2 given by the encoder."""
 
-    encoder: _Encoder
+    encoder: Encoder
     latent_dim: int = eqx.field(static=True)
 
     def __call__(self, x: Array) -> dist.Distribution:
@@ -143,7 +145,7 @@ class DiagonalGaussian(Posterior):
 class FullGaussian(Posterior):
     """q(z|x) = N(z; mu, L L'), z = mu + L eps: L has exp(log sigma) on its diagonal and free numbers below."""
 
-    encoder: _Encoder
+    encoder: Encoder
     latent_dim: int = eqx.field(static=True)
 
     def __call__(self, x: Array) -> dist.Distribution:
@@ -159,8 +161,3 @@ class FullGaussian(Posterior):
     def outputs(latent_dim: int) -> int:
         """How many numbers the encoder's network gives."""
         return 2 * latent_dim + latent_dim * (latent_dim - 1) // 2
-
-
-def np_array(values: Sequence[int]) -> Array:
-    """Static integers as an array."""
-    return jnp.array(values, dtype=int)

@@ -186,7 +186,7 @@ def train(
     return result
 
 
-def _line(  # noqa: PLR0917 - one place for the columns of metrics.jsonl
+def _line(
     epoch: int, seen: int, train: float, held_out: float, rate: float, skipped: int, start: float
 ) -> dict[str, float]:
     return {
@@ -225,7 +225,9 @@ class _Run:
         self.batch = min(settings.batch_size, len(rows))
         self.steps = -(-len(rows) // self.batch)
         self.optimizer, self.own_rate = _optimizer(settings.optimizer)
-        self.how = _How(objective, settings.samples, settings.free_bits, settings.weight_prior, self.optimizer, resample)
+        self.how = _How(
+            objective, settings.samples, settings.free_bits, settings.weight_prior, self.optimizer, resample
+        )
         total = max(settings.epochs * self.steps, 1)
         self.rates = np.ones(total, np.float32) if self.own_rate else learning_rates(settings, total)
         ramp = max(settings.kl_warmup * total, 1e-9)
@@ -278,7 +280,9 @@ class _How(NamedTuple):
 def _epoch(how: _How, state: State, static: PyTree, rows: Array, per_step: tuple[Any, ...]) -> tuple[State, Array]:
     """One pass over the data: for each minibatch, a gradient of eq. 8 and an update."""
 
-    def negative(parameters: PyTree, x: Array, weights: Array, key: PRNGKeyArray, kl_weight: Array) -> tuple[Array, Array]:
+    def negative(
+        parameters: PyTree, x: Array, weights: Array, key: PRNGKeyArray, kl_weight: Array
+    ) -> tuple[Array, Array]:
         model = eqx.combine(parameters, static)
         objective = partial(how.objective, samples=how.samples, free_bits=how.free_bits)
         bound = minibatch_bound(model, objective, x, weights, jax.random.split(key, len(x)), kl_weight)
@@ -299,7 +303,9 @@ def _epoch(how: _How, state: State, static: PyTree, rows: Array, per_step: tuple
         parameters = jax.tree.map(lambda p, d: jnp.where(finite, p + rate * d, p), state.parameters, direction)
         optimizer = jax.tree.map(lambda new, old: jnp.where(finite, new, old), optimizer, state.optimizer)
         bad = 1 - finite.astype(int)
-        return State(parameters, optimizer, state.skipped + bad, (state.run + bad) * bad), jnp.where(finite, bound, jnp.nan)
+        return State(parameters, optimizer, state.skipped + bad, (state.run + bad) * bad), jnp.where(
+            finite, bound, jnp.nan
+        )
 
     state, bounds = jax.lax.scan(step, state, per_step)
     return state, jnp.nanmean(bounds)
@@ -327,4 +333,3 @@ def _optimizer(choice: str | optax.GradientTransformation) -> tuple[optax.Gradie
             raise ConfigError(f"optimizer is one of {', '.join(OPTIMIZERS)} or an Optax transformation, not {choice!r}")
         return _named(choice), False
     return choice, True
-

@@ -1,8 +1,8 @@
 """Bounds on log p(x) by sampling z from q(z|x), with the error of the sampling.
 
-A row's draws come from a key made of the seed and the row's own bytes, and rows go one by one through a program of fixed
-shape: a row's number is the same to the last bit whatever the batch, the order or the company it comes in, and draws
-of different rows are independent, so that the error of their mean is what it seems.
+A row's draws come from a key made of the seed and the row's own bytes, and rows go one by one through a program of
+fixed shape: a row's number is the same to the last bit whatever the batch, the order or the company it comes in, and
+draws of different rows are independent, so that the error of their mean is what it seems.
 """
 
 from collections.abc import Callable
@@ -94,7 +94,7 @@ def each_row(function: Callable[..., Any], model: VAE, units: NDArray[np.float32
     rows = np.concatenate([units, np.zeros((padded - n, units.shape[1]), np.float32)])
     keys = jnp.concatenate([keys, jnp.broadcast_to(jax.random.key(0), (padded - n,))]) if n else keys
     blocks = [
-        jax.tree.map(np.asarray, _block(_Named(function), model, rows[i : i + BLOCK], keys[i : i + BLOCK]))
+        jax.tree.map(np.asarray, _block(_Named(function), model, jnp.asarray(rows[i : i + BLOCK]), keys[i : i + BLOCK]))
         for i in range(0, padded if n else 0, BLOCK)
     ]
     return jax.tree.map(lambda *parts: np.concatenate(parts)[:n], *blocks)
@@ -105,8 +105,9 @@ class _Named:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        bare = not isinstance(function, partial)
-        self.identity = (function,) if bare else (function.func, tuple(sorted(function.keywords.items())))
+        self.identity: tuple[Any, ...] = (function,)
+        if isinstance(function, partial):
+            self.identity = (function.func, tuple(sorted(function.keywords.items())))
 
     def __hash__(self) -> int:
         return hash(self.identity)
@@ -139,9 +140,7 @@ def _weight_sums(model: VAE, x: Array, key: PRNGKeyArray, *, chunks: int, chunk:
     return jax.lax.scan(add, nothing, jax.random.split(key, chunks))[0]
 
 
-def _objective(
-    model: VAE, x: Array, key: PRNGKeyArray, *, objective: Callable[..., Array], samples: int
-) -> Array:
+def _objective(model: VAE, x: Array, key: PRNGKeyArray, *, objective: Callable[..., Array], samples: int) -> Array:
     return objective(model, x, key, samples=samples)
 
 

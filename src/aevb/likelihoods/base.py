@@ -40,7 +40,7 @@ class Likelihood(eqx.Module):
 
     @abstractmethod
     def __call__(self, raw: Array) -> dist.Distribution:
-        """The distribution of the columns in model units, batch shape (d,), from raw numbers of shape (d, parameters)."""
+        """The distribution of the columns in model units, batch shape (d,), from raw numbers (d, parameters)."""
 
     @abstractmethod
     def start(self, units: np.ndarray) -> np.ndarray:

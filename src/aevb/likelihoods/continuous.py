@@ -71,7 +71,7 @@ class LogNormal(Located):
 
 
 class Proportion(Likelihood):
-    """Values in [0, 1]: the continuous Bernoulli, whose normaliser the usual cross-entropy on grey values leaves out."""
+    """Values in [0, 1]: the continuous Bernoulli; the usual cross-entropy on grey values leaves out its normaliser."""
 
     columns: tuple[int, ...] = eqx.field(static=True)
     log_units: Fixed

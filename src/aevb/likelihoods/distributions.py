@@ -1,6 +1,6 @@
 """Distributions over one cell that NumPyro lacks, in NumPyro's form."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +46,7 @@ class DiscretizedLogistic(dist.Distribution):
     1.0
     """
 
-    arg_constraints = {  # noqa: RUF012 - NumPyro's form
+    arg_constraints: ClassVar[dict[str, Any]] = {
         "loc": constraints.real,
         "scale": constraints.positive,
         "resolution": constraints.positive,
@@ -115,7 +115,7 @@ class CumulativeLogistic(dist.Distribution):
     1.0
     """
 
-    arg_constraints = {  # noqa: RUF012
+    arg_constraints: ClassVar[dict[str, Any]] = {
         "loc": constraints.real,
         "scale": constraints.positive,
         "cutpoints": constraints.dependent,
@@ -170,7 +170,7 @@ class ContinuousBernoulli(dist.Distribution):
     0.0
     """
 
-    arg_constraints = {"logits": constraints.real}  # noqa: RUF012
+    arg_constraints: ClassVar[dict[str, Any]] = {"logits": constraints.real}
     support = constraints.unit_interval
 
     def __init__(self, logits: Any, *, validate_args: bool | None = None) -> None:
@@ -227,7 +227,7 @@ class Atoms(dist.Distribution):
         Whether the base is a mass on grid points of which the atoms are some.
     """
 
-    arg_constraints = {"atoms": constraints.dependent, "logits": constraints.real_vector}  # noqa: RUF012
+    arg_constraints: ClassVar[dict[str, Any]] = {"atoms": constraints.dependent, "logits": constraints.real_vector}
     support = constraints.real
     pytree_data_fields = ("base", "atoms", "logits")
     pytree_aux_fields = ("on_grid",)

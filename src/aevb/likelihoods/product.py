@@ -1,7 +1,7 @@
 """p(x|z) of a whole row: the product over its columns, each of its own kind, and the decoder that gives it."""
 
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -27,7 +27,7 @@ class Product(dist.Distribution):
         What each gave for this z.
     """
 
-    arg_constraints = {}  # noqa: RUF012 - NumPyro's form
+    arg_constraints: ClassVar[dict[str, Any]] = {}
     support = constraints.real_vector
     pytree_data_fields = ("parts", "distributions")
 

@@ -1,0 +1,135 @@
+"""How far a fitted `VAE` can be trusted: its numbers on held-out rows beside the baselines', and the verdict."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aevb import objectives
+from aevb.evaluation.bounds import Scores, elbo, importance_weighted
+from aevb.evaluation.diagnostics import architecture, latent_diagnostics
+from aevb.evaluation.results import compare, held_out, mean_and_error, verdict
+
+if TYPE_CHECKING:
+    from aevb.estimator import VAE
+
+__all__ = ["Parts", "assess", "evaluate"]
+
+Values = NDArray[np.float64]
+#: The gap between training and held-out rows is measured on at most this many of the former.
+TRAIN_ROWS = 2_000
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Values of the training, validation and test rows, NaN where missing."""
+
+    train: Values
+    validation: Values
+    test: Values
+
+
+def evaluate(vae: "VAE", values: Values, *, samples: int, part: str = "given") -> dict[str, Any]:
+    """Log-likelihood of these rows in nats with its errors, the baselines' on the same rows, and the verdict."""
+    scores = _scores(vae, values, samples)
+    numbers = held_out(
+        scores,
+        dimensions=values.shape[1],
+        samples=samples,
+        bound=float(_bound(vae, values).mean()),
+        part=part,
+    )
+    fitted, not_applicable = _baselines(vae)
+    modelled = _modelled(vae, values)
+    baselines = {
+        name: compare(scores.log_likelihood, baseline.score_samples(modelled, seed=vae.seed_), baseline.settings)
+        for name, baseline in fitted.items()
+    }
+    return {
+        "held_out": numbers,
+        "baselines": baselines,
+        "not_applicable": not_applicable,
+        "verdict": verdict(baselines, part=part, rows=len(values)),
+        "measure": vae._preparation.schema.measure,
+    }
+
+
+def assess(vae: "VAE", *, samples: int) -> dict[str, Any]:
+    """The results dictionary of a fit: `evaluate` on its held-out rows, with diagnostics and how it was fitted."""
+    parts: Parts = vae._parts
+    part = "test" if len(parts.test) else "validation" if len(parts.validation) else "training"
+    values = {"test": parts.test, "validation": parts.validation, "training": parts.train}[part]
+    numbers = evaluate(vae, values, samples=samples, part=part)
+    return {**numbers, **_about(vae, values, numbers["held_out"], samples)}
+
+
+def _about(vae: "VAE", values: Values, numbers: Mapping[str, Any], samples: int) -> dict[str, Any]:
+    fitted, parts = vae._fitted, vae._parts
+    train = _scores(vae, parts.train[:TRAIN_ROWS], samples).log_likelihood
+    mean, error = mean_and_error(train)
+    diagnostics = latent_diagnostics(vae.model_, vae._preparation.units(values))
+    return {
+        "parts": {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)},
+        "diagnostics": {
+            **diagnostics,
+            "train_log_likelihood": mean,
+            "gap": mean - numbers["log_likelihood"],
+            "gap_standard_error": float(np.hypot(error, numbers["standard_error"])),
+            "warnings": _warnings(vae, diagnostics, numbers),
+        },
+        "latent_dim": {"chosen": vae.latent_dim_, "tried": fitted.tried},
+        "architecture": architecture(vae.model_),
+        "fit": {
+            "epochs": vae.n_iter_,
+            "best_epoch": vae.best_epoch_,
+            "steps": int(fitted.history[-1]["epoch"]) * -(-len(parts.train) // min(vae.batch_size, len(parts.train))),
+            "skipped_steps": int(fitted.history[-1]["skipped_steps"]),
+            "stopped": fitted.stopped,
+            "seconds": vae._seconds,
+        },
+    }
+
+
+def _warnings(vae: "VAE", diagnostics: Mapping[str, Any], numbers: Mapping[str, Any]) -> list[str]:
+    notes = list(vae._preparation.source.notes)
+    if diagnostics["collapsed"]:
+        notes.append("Posterior collapse: the latents say nothing about the rows; try kl_warmup=0.5 or free_bits=0.1.")
+    if numbers["effective_sample_size"] < 10:
+        notes.append(
+            f"Half of the rows have an effective sample size below {numbers['effective_sample_size']:.0f} of "
+            f"{numbers['samples']}: log-likelihoods are lower bounds that more samples would raise."
+        )
+    if numbers["part"] != "test":
+        notes.append(
+            f"No test rows were held out: the numbers are of the {numbers['part']} rows, also used in fitting."
+        )
+    return notes
+
+
+def _scores(vae: "VAE", values: Values, samples: int) -> Scores:
+    return importance_weighted(vae.model_, vae._preparation.units(values), samples=samples, seed=vae.seed_)
+
+
+def _bound(vae: "VAE", values: Values) -> NDArray[np.float64]:
+    objective = getattr(objectives, vae.objective)
+    return elbo(vae.model_, objective, vae._preparation.units(values), seed=vae.seed_)
+
+
+def _modelled(vae: "VAE", values: Values) -> Values:
+    """What the baselines see: the values, or the 0 and 1 drawn from grey ones."""
+    preparation = vae._preparation
+    return values if preparation.binarize is None else preparation.units(values).astype(np.float64)
+
+
+def _baselines(vae: "VAE") -> tuple[dict[str, Any], dict[str, str]]:
+    """Fitted once, to the fit's own training rows, their sizes chosen on its validation rows."""
+    from aevb.evaluation.baselines import fit_baselines
+
+    if vae._baselines is None:
+        parts, schema = vae._parts, vae._preparation.schema
+        validation = parts.validation if len(parts.validation) else parts.train
+        train, validation = (_modelled(vae, part) for part in (parts.train, validation))
+        vae._baselines = fit_baselines(train, validation, schema, seed=vae.seed_)
+    return vae._baselines

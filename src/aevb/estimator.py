@@ -1,0 +1,388 @@
+"""`VAE`, the scikit-learn face: one fit, and score, embed, reconstruct, sample and impute."""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from aevb import objectives
+from aevb.assessment import Parts, assess, evaluate
+from aevb.configuration import check_parameters
+from aevb.data import decode, encode, split
+from aevb.evaluation import predictive
+from aevb.evaluation.bounds import Scores, elbo, importance_weighted
+from aevb.evaluation.diagnostics import codes
+from aevb.fitting import Rows, fit_model
+from aevb.preparation import are_repetitions, canonical_order, check_weights, prepare
+
+__all__ = ["VAE"]
+
+#: Samples of z for a row's score, and for an imputed row.
+SCORE_SAMPLES, IMPUTE_SAMPLES = 1_000, 500
+
+
+class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """A variational auto-encoder fitted by Auto-Encoding Variational Bayes (Kingma and Welling 2013).
+
+    Maximises log p(x) >= E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)) over rows of any kinds of columns, missing cells
+    welcome, and reports in nats a row, in the units of the data.
+
+    Parameters
+    ----------
+    latent_dim : int or "auto", default="auto"
+        Number of latents; "auto" takes the one of 2, 4, 8, 16, 32, 64 that scores best on validation rows.
+    hidden : sequence of int, default=(256,)
+        Widths of the encoder's hidden layers; the decoder has them reversed. Empty: both are linear.
+    activation : {"tanh", "relu", "silu", "gelu", "elu"}, default="tanh"
+        Non-linearity of the hidden layers.
+    likelihood : str or dict, default="auto"
+        "auto" by the kind of each column; a name for all columns; or names by column.
+    prior : {"standard_normal", "mixture"}, default="standard_normal"
+        p(z).
+    posterior : {"diagonal", "full"}, default="diagonal"
+        Covariance of the Gaussian q(z|x).
+    objective : {"sgvb_a", "sgvb_b"}, default="sgvb_b"
+        Estimator of the bound, eq. 6 or eq. 7.
+    samples : int, default=1
+        L, draws of z for each row of a minibatch.
+    epochs : int or "auto", default="auto"
+        Passes over the training rows.
+    batch_size : int, default=100
+        M, rows in a minibatch.
+    learning_rate : float, default=1e-3
+        Step size at the start; it falls to zero along half a cosine.
+    optimizer : {"adam", "adagrad", "rmsprop", "sgd"} or optax.GradientTransformation, default="adam"
+        An Optax transformation brings its own step size.
+    weight_prior : bool, default=False
+        MAP with p(theta) = N(0, I) on weights, as in the paper's experiments.
+    kl_warmup : float, default=0.0
+        Fraction of the run over which the weight of the KL rises to 1.
+    free_bits : float, default=0.0
+        Nats of KL that each latent may use without cost.
+    patience : int or None, default=None
+        Epochs without a better validation bound after which training stops.
+    validation_fraction : float, default=0.1
+        Rows held out of training for the choice of the best epoch.
+    test_fraction : float, default=0.0
+        Rows held out of everything, for `report_`. Without any, `report_` is about the validation rows and says so.
+    columns : dict or None, default=None
+        Kinds of columns by name, where the inferred ones will not do.
+    ignore, labels : sequence of str, default=()
+        Columns left out of the model and carried through to outputs.
+    binarize : {"dynamic", "static", "none"} or None, default=None
+        Draw 0 or 1 from grey values: afresh for every minibatch, or once.
+    random_state : int, RandomState or None, default=None
+        Seed of everything random; None takes a fresh one, kept in `seed_`.
+    verbose : int, default=0
+        1 prints a line now and then.
+
+    Attributes
+    ----------
+    model_ : aevb.model.VAE
+        q(z|x), p(x|z) and p(z).
+    schema_ : aevb.schema.Schema
+        What the columns are.
+    history_ : list of dict
+        One line an epoch.
+    report_ : dict
+        Bounds, baselines, diagnostics and the verdict; computed when first asked for.
+    latent_dim_, n_iter_, seed_, n_features_in_, feature_names_in_
+        Sizes and names, as fitted.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X = load_iris().data
+    >>> vae = VAE(latent_dim=2, hidden=(), epochs=5, random_state=0).fit(X)
+    >>> vae.transform(X).shape, vae.score_samples(X[:3]).shape
+    ((150, 2), (3,))
+    """
+
+    #: Whether the columns of a frame are matched by name, as the command line does, rather than have to be in order.
+    reorder = False
+
+    def __init__(
+        self,
+        latent_dim: int | str = "auto",
+        hidden: Sequence[int] = (256,),
+        likelihood: str | Mapping[str, str] = "auto",
+        prior: str = "standard_normal",
+        posterior: str = "diagonal",
+        objective: str = "sgvb_b",
+        samples: int = 1,
+        epochs: int | str = "auto",
+        batch_size: int = 100,
+        learning_rate: float = 1e-3,
+        random_state: Any = None,
+        *,
+        activation: str = "tanh",
+        optimizer: Any = "adam",
+        weight_prior: bool = False,
+        kl_warmup: float = 0.0,
+        free_bits: float = 0.0,
+        patience: int | None = None,
+        validation_fraction: float = 0.1,
+        test_fraction: float = 0.0,
+        columns: Mapping[str, str] | None = None,
+        ignore: Sequence[str] = (),
+        labels: Sequence[str] = (),
+        binarize: str | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.hidden = hidden
+        self.likelihood = likelihood
+        self.prior = prior
+        self.posterior = posterior
+        self.objective = objective
+        self.samples = samples
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.random_state = random_state
+        self.activation = activation
+        self.optimizer = optimizer
+        self.weight_prior = weight_prior
+        self.kl_warmup = kl_warmup
+        self.free_bits = free_bits
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.test_fraction = test_fraction
+        self.columns = columns
+        self.ignore = ignore
+        self.labels = labels
+        self.binarize = binarize
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        ordered: bool = False,
+        progress: Callable[[dict[str, Any]], None] | None = None,
+        checkpoint: Any = None,
+    ) -> Self:
+        """Fit to an array or a data frame; NaN, None and NA are missing cells.
+
+        Parameters
+        ----------
+        X
+            Array of shape (n, D), images of shape (n, height, width[, channels]), or a pandas, polars or pyarrow frame.
+        y
+            Not used in fitting; a label for each row, to colour the report's latent space by.
+        sample_weight
+            Of each row in the mean bound, shape (n,).
+        groups
+            Rows of one group are kept on the same side of every split.
+        ordered
+            Train on the first rows, validate and test on the last.
+        progress
+            Called with each epoch's line of the history, and `epochs`, their total.
+        checkpoint
+            A `aevb.checkpoints.Checkpoint`, to go on from and to write to.
+
+        Raises
+        ------
+        ConfigError, DataError, NumericalError
+            See `aevb.errors`.
+        """
+        check_parameters({**self.get_params(deep=False), "random_state": None})
+        start, seed = time.perf_counter(), _seed(self.random_state)
+        X = self._checked(X, reset=True)
+        preparation, values = prepare(X, self.get_params(deep=False), seed)
+        weights = check_weights(sample_weight, len(values))
+        order = np.arange(len(values)) if ordered else canonical_order(values, weights)
+        fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
+        kept = None if groups is None else np.asarray(groups)[order]
+        cut = split(len(order), **fractions, seed=seed, groups=kept, ordered=ordered)
+        self._parts = parts = Parts(*(values[order[part]] for part in cut))
+        self._preparation = preparation = preparation.scaled_by(parts.train)
+        fitted = fit_model(
+            preparation.schema,
+            Rows(
+                preparation.training_units(parts.train),
+                preparation.units(parts.validation if len(parts.validation) else parts.train),
+                None if weights is None or are_repetitions(weights) else weights[order[cut[0]]],
+            ),
+            self.get_params(deep=False),
+            seed,
+            resample=preparation.resample,
+            progress=self._reporting(progress),
+            checkpoint=checkpoint,
+        )
+        self.schema_, self.model_, self.seed_ = preparation.source, fitted.model, seed
+        self.history_, self.best_epoch_ = fitted.history, fitted.best_epoch
+        self.n_iter_ = int(fitted.history[-1]["epoch"])
+        self.latent_dim_ = self._n_features_out = fitted.architecture.latent_dim
+        self._labels = self._labels_of(X, y)
+        self._held_out_rows = order[next(part for part in reversed(cut) if len(part))]
+        self._fitted, self._seconds = fitted, time.perf_counter() - start
+        self._report: dict[str, Any] | None = None
+        self._baselines: Any = None
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """Codes: the means of q(z|x), shape (n, latent_dim). Deterministic."""
+        return codes(self.model_, self._units(X))
+
+    def inverse_transform(self, Z: ArrayLike) -> Any:
+        """E[x|z] of codes of shape (n, latent_dim), in the columns of the data."""
+        check_is_fitted(self)
+        z = np.asarray(Z, dtype=np.float32)
+        return self._decoded(predictive.decoded(self.model_, z, means=self._preparation.binarize is not None))
+
+    def reconstruct(self, X: Any) -> Any:
+        """E[x|z] at the mean of q(z|x), in the columns of the data."""
+        units = self._units(X)
+        z = codes(self.model_, units)
+        return self._decoded(predictive.decoded(self.model_, z, means=self._preparation.binarize is not None), like=X)
+
+    def score_samples(self, X: Any, *, samples: int = SCORE_SAMPLES) -> NDArray[np.float64]:
+        """log p(x) of each row in nats and in the units of the data, importance-weighted; shape (n,).
+
+        A row's number does not depend on the batch, the order or the company it comes in, to the last bit.
+        """
+        return self.score_details(X, samples=samples).log_likelihood
+
+    def score_details(self, X: Any, *, samples: int = SCORE_SAMPLES) -> Scores:
+        """`score_samples` with the Monte Carlo error and the effective sample size of each row."""
+        return importance_weighted(self.model_, self._units(X), samples=samples, seed=self.seed_)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The mean of `score_samples`, nats a row."""
+        return float(self.score_samples(X).mean())
+
+    def bound(self, X: Any, *, samples: int = 16) -> NDArray[np.float64]:
+        """The evidence lower bound of each row in nats, by the fit's own estimator; shape (n,)."""
+        objective = getattr(objectives, self.objective)
+        return elbo(self.model_, objective, self._units(X), samples=samples, seed=self.seed_)
+
+    def sample(self, n: int = 1, *, random_state: int | None = None) -> Any:
+        """Rows drawn from p(x), with the columns, types and categories of the data; the fit's seed unless given one."""
+        check_is_fitted(self)
+        seed = self.seed_ if random_state is None else random_state
+        return self._decoded(predictive.sampled(self.model_, n, seed))
+
+    def impute(self, X: Any, *, draws: int | None = None, samples: int = IMPUTE_SAMPLES) -> Any:
+        """Fill the missing cells and touch no other.
+
+        Parameters
+        ----------
+        X
+            Rows with missing cells.
+        draws
+            None fills with the conditional mean (the most probable level of a category); M gives M rows drawn from
+            p(x_missing | x_observed) by importance resampling: an array of shape (M, n, D), or a list of M frames.
+        samples
+            Importance samples of z for each row.
+        """
+        units, values = self._units(X), self._values(X)
+        filled = predictive.imputed(self.model_, units, draws=draws, samples=samples, seed=self.seed_)
+        missing = np.isnan(values)
+        complete = [np.where(missing, self._preparation.values_of(u), values) for u in filled]
+        decoded = [decode(rows, self.schema_, like=X) for rows in complete]
+        if draws is None:
+            return decoded[0]
+        return np.stack(decoded) if isinstance(decoded[0], np.ndarray) else decoded
+
+    def evaluate(self, X: Any, *, samples: int = SCORE_SAMPLES) -> dict[str, Any]:
+        """Log-likelihood of these rows with its errors, beside the baselines of the fit's own training rows."""
+        return evaluate(self, self._values(X), samples=samples)
+
+    @property
+    def report_(self) -> dict[str, Any]:
+        """Bounds, baselines, diagnostics and the verdict: see the README for its keys."""
+        check_is_fitted(self)
+        if self._report is None:
+            self._report = assess(self, samples=SCORE_SAMPLES)
+        return self._report
+
+    def save(self, path: Any, *, overwrite: bool = False, contents: Any = None) -> None:
+        """Write the run folder: weights, schema, numbers and report; see the README."""
+        from aevb.runs import save
+
+        save(self, path, overwrite=overwrite, contents=contents)
+
+    def contents(self, *, name: str = "data", commands: Sequence[str] = ()) -> Any:
+        """What the report of this fit is made of, an `aevb.report.Contents`."""
+        from aevb.runs import contents_of
+
+        check_is_fitted(self)
+        return contents_of(self, name=name, commands=commands)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = False
+        tags.non_deterministic = False
+        return tags
+
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        """scikit-learn's own checks of an array; of a frame only its names, for its cells are the schema's business."""
+        if hasattr(X, "columns") or hasattr(X, "schema"):
+            if self.reorder and not reset:  # the command line matches columns by name
+                return X
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return X
+        X = X if hasattr(X, "ndim") or scipy.sparse.issparse(X) else np.asarray(X)
+        images = X.shape if not scipy.sparse.issparse(X) and X.ndim > 2 else None
+        flat = X if images is None else np.asarray(X).reshape(len(X), -1)
+        mixed = getattr(flat, "dtype", None) == np.dtype(object) and any(
+            isinstance(cell, str) for cell in np.ravel(flat)
+        )
+        checks = {"ensure_all_finite": False, "ensure_min_samples": 2 if reset else 1}
+        flat = validate_data(self, flat, reset=reset, dtype=None if mixed else "numeric", **checks)
+        return flat if images is None else flat.reshape(images)
+
+    def _values(self, X: Any) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        return encode(self._checked(X, reset=False), self.schema_, reorder=self.reorder)
+
+    def _units(self, X: Any) -> NDArray[np.float32]:
+        return self._preparation.units(self._values(X))
+
+    def _decoded(self, units: NDArray[Any], like: Any = None) -> Any:
+        return decode(self._preparation.values_of(units), self.schema_, like=like)
+
+    def _labels_of(self, X: Any, y: Any) -> tuple[str, NDArray[Any]] | None:
+        """Name and values of what colours the latent space: y, or the first label column."""
+        if y is not None:
+            return "label", np.asarray(y)
+        if not self.schema_.labels:
+            return None
+        name = self.schema_.labels[0]
+        return name, np.asarray(X[name])
+
+    def _reporting(self, progress: Callable[[dict[str, Any]], None] | None) -> Callable[[dict[str, Any]], None]:
+        every = max(1, int(self.verbose))
+
+        def report(line: dict[str, Any]) -> None:
+            if progress is not None:
+                progress(line)
+            if self.verbose and line["epoch"] % (10 * every) == 0:
+                print(
+                    f"epoch {line['epoch']}: train {line['train_bound']:.3f}, "
+                    f"validation {line['validation_bound']:.3f} nats a row, {line['seconds']:.0f} s"
+                )
+
+        return report
+
+
+def _seed(random_state: Any) -> int:
+    if random_state is None:
+        return secrets.randbelow(2**31)
+    if isinstance(random_state, (int, np.integer)):
+        return int(random_state)
+    return int(random_state.randint(2**31 - 1))

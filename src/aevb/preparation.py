@@ -1,0 +1,182 @@
+"""From what a person hands over to rows in model units: names checked, kinds said, grey values made black or white."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+from numpy.typing import ArrayLike, NDArray
+
+from aevb.data import encode, infer
+from aevb.errors import ConfigError, DataError
+from aevb.evaluation.bounds import row_keys
+from aevb.schema import Schema
+
+__all__ = ["Preparation", "are_repetitions", "canonical_order", "check_weights", "prepare", "restored"]
+
+Values = NDArray[np.float64]
+Units = NDArray[np.float32]
+
+#: The kind of column that a likelihood named for all of them asks for.
+KIND_OF_LIKELIHOOD = {
+    "gaussian": "continuous",
+    "discretized_logistic": "continuous",
+    "log_normal": "positive",
+    "continuous_bernoulli": "proportion",
+    "poisson": "count",
+    "negative_binomial": "count",
+    "bernoulli": "binary",
+    "ordinal": "ordinal",
+    "categorical": "categorical",
+}
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How rows of the data become rows of a model, and back.
+
+    Parameters
+    ----------
+    source
+        The columns as the data have them.
+    schema
+        The columns as the model has them: those of `source`, or 0 / 1 in place of grey values.
+    binarize
+        ``"dynamic"``, ``"static"`` or None.
+    seed
+        Of the draws of 0 and 1.
+    """
+
+    source: Schema
+    schema: Schema
+    binarize: str | None = None
+    seed: int = 0
+
+    def units(self, values: Values) -> Units:
+        """Rows in model units, shape (n, D); grey values give 0 or 1 by the seed and the row itself."""
+        if self.binarize is None:
+            return self.schema.to_model_units(values)
+        grey = self._grey(values)
+        return np.asarray(jax.vmap(bernoulli)(jnp.asarray(grey), row_keys(grey, self.seed)))
+
+    def training_units(self, values: Values) -> Units:
+        """The same, but left grey where they are to be drawn afresh for every minibatch."""
+        return self._grey(values) if self.binarize == "dynamic" else self.units(values)
+
+    def values_of(self, units: NDArray[Any]) -> Values:
+        """The inverse of `units`: probabilities of 1 become grey values again."""
+        values = self.schema.from_model_units(units)
+        if self.binarize is None:
+            return values
+        low, high = self._ends()
+        return low + values * (high - low)
+
+    @property
+    def resample(self) -> Callable[..., Any] | None:
+        """What training applies to every minibatch."""
+        return bernoulli if self.binarize == "dynamic" else None
+
+    def scaled_by(self, train: Values) -> "Preparation":
+        """The same, with the units taken from training rows."""
+        return replace(self, source=self.source.scaled(train), schema=self.schema.scaled(train))
+
+    def _grey(self, values: Values) -> Units:
+        low, high = self._ends()
+        return ((values - low) / (high - low)).astype(np.float32)
+
+    def _ends(self) -> tuple[Values, Values]:
+        ends = [(column.lower or 0.0, 1.0 if column.upper is None else column.upper) for column in self.source.columns]
+        low, high = np.array(ends).T
+        return low, high
+
+
+def bernoulli(x: jax.Array, key: PRNGKeyArray) -> jax.Array:
+    """0 or 1, each cell 1 with its grey value's probability; a missing cell stays missing."""
+    return jnp.where(jnp.isnan(x), x, (jax.random.uniform(key, x.shape) < x).astype(x.dtype))
+
+
+def prepare(data: Any, parameters: Mapping[str, Any], seed: int) -> tuple[Preparation, Values]:
+    """The schema these parameters (of `aevb.VAE`) and data give, and the values under it, shape (n, D).
+
+    Raises
+    ------
+    ConfigError
+        A column, kind or likelihood that does not exist.
+    DataError
+        Data no model can be fitted to.
+    """
+    said = dict(parameters["columns"] or {})
+    likelihood = parameters["likelihood"]
+    binarize = parameters["binarize"] if parameters["binarize"] != "none" else None
+    common: dict[str, Any] = {"ignore": tuple(parameters["ignore"] or ()), "labels": tuple(parameters["labels"] or ())}
+    if isinstance(likelihood, Mapping):
+        said |= {name: KIND_OF_LIKELIHOOD[kind] for name, kind in likelihood.items()}
+    source = infer(data, columns=said, **common)
+    if binarize is not None:
+        return restored(source, binarize, seed), encode(data, source)
+    if isinstance(likelihood, str) and likelihood != "auto":
+        source = infer(data, columns=dict.fromkeys(source.names, KIND_OF_LIKELIHOOD[likelihood]), **common)
+        if likelihood == "gaussian":  # asked for by name: a density, whatever the values
+            source = _with_columns(source, resolution=0.0, atoms=())
+    return Preparation(source, source, None, seed), encode(data, source)
+
+
+def restored(source: Schema, binarize: str | None, seed: int) -> Preparation:
+    """The preparation of a stored schema."""
+    if binarize in (None, "none"):
+        return Preparation(source, source, None, seed)
+    return _binarized(source, binarize, seed)
+
+
+def check_weights(weights: ArrayLike | None, rows: int) -> NDArray[np.float64] | None:
+    """Weights of shape (rows,), finite and not negative, some of them positive; None stays None."""
+    if weights is None:
+        return None
+    array = np.asarray(weights, dtype=np.float64)
+    if array.ndim == 0:
+        array = np.full(rows, float(array))
+    if array.shape != (rows,):
+        raise DataError(f"sample_weight must have one number for each of the {rows} rows; its shape is {array.shape}")
+    if not np.isfinite(array).all() or (array < 0).any() or not array.any():
+        raise DataError("sample_weight must be finite and not negative, and positive somewhere")
+    return array
+
+
+def canonical_order(values: Values, weights: NDArray[np.float64] | None) -> NDArray[np.intp]:
+    """An order of the rows that depends on their contents alone, each repeated as often as a whole weight says.
+
+    So a fit does not depend on the order of its rows, and a weight of 2 is the same as the row twice. Weights that are
+    not whole, or that would make more than ten times the rows, leave each row once (and weigh it in the bound).
+    """
+    bits = np.ascontiguousarray(np.where(np.isnan(values), np.nan, values + 0.0)).view(np.uint64)
+    with np.errstate(over="ignore"):
+        place = np.arange(1, bits.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (bits ^ (bits >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9) + place
+        mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0x94D049BB133111EB)
+        order = np.argsort((mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype=np.uint64), kind="stable")
+    if weights is None:
+        return order
+    order = order[weights[order] > 0]
+    return np.repeat(order, weights[order].astype(int)) if are_repetitions(weights) else order
+
+
+def are_repetitions(weights: NDArray[np.float64]) -> bool:
+    """Whether weights are whole numbers, small enough to repeat rows by."""
+    return bool((weights == np.round(weights)).all() and weights.sum() <= 10 * len(weights))
+
+
+def _binarized(source: Schema, binarize: str, seed: int) -> Preparation:
+    for column in source.columns:
+        if column.kind not in ("pixel", "binary", "proportion"):
+            raise ConfigError(
+                f"binarize is for grey values; column {column.name!r} is {column.kind}: leave binarize out, "
+                "or say its kind is pixel"
+            )
+    return Preparation(source, _with_columns(source, kind="binary", categories=(0, 1), resolution=0.0), binarize, seed)
+
+
+def _with_columns(schema: Schema, **changes: Any) -> Schema:
+    return replace(schema, columns=tuple(replace(column, **changes) for column in schema.columns))
