@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from matplotlib.figure import Figure
 
 from aevb import figures
+from aevb.figures.architecture import _layers as architecture_rows
 from aevb.figures.latent import most_active
 from aevb.figures.style import VECTOR_POINTS, drawable, span, thin
 from aevb.figures.tables import discrepancy, most_related
@@ -118,10 +119,16 @@ def test_many_points_become_an_image() -> None:
 
 def test_architecture_names_shapes_and_sizes() -> None:
     text = saved(figures.architecture(LAYERS))
-    for said in ("64 → 32", "2,080 parameters", "posterior: Gaussian", "z ~ q(z|x)", "x ~ p(x|z)"):
+    for said in ("64 → 32", "2,080 parameters", "posterior: Gaussian", "x (64)", "z (4)"):
         assert said in text
     deep = [LAYERS[0]] * 100 + LAYERS[1:]
-    assert "92 more layers" in saved(figures.architecture(deep))
+    assert "86 more layers" in saved(figures.architecture(deep))
+
+
+def test_layers_that_share_an_input_are_added() -> None:
+    names = [("loadings", 4, 64), ("tanh", 4, 32), ("linear", 32, 64), ("p(x|z): a", 40, 20), ("p(x|z): b", 24, 12)]
+    entries = [{"part": "decoder", "name": n, "shape_in": [i], "shape_out": [o], "parameters": 1} for n, i, o in names]
+    assert [row.joint for row in architecture_rows(entries)] == ["↓", "+", "↓", "↓", ""]
 
 
 def test_images_keep_their_pixels() -> None:

@@ -63,12 +63,16 @@ class Page(HTMLParser):
 def results(latents: int = 4, **changes: Any) -> dict[str, Any]:
     kl = [2.1, 0.004, 1.3, 3.2, 0.6, 0.001][:latents]
     layers = [
-        ("encoder", "linear + tanh", 64, 256, 16640),
-        ("encoder", "linear + tanh", 256, 256, 65792),
-        ("posterior", "diagonal Gaussian", 256, latents, 514 * latents),
-        ("prior", "standard normal", latents, latents, 0),
-        ("decoder", "linear + tanh", latents, 256, 256 * (latents + 1)),
-        ("likelihood", "discretised logistic", 256, [8, 8], 32896),
+        ("encoder", "features of x", [64], [80], 0),
+        ("encoder", "linear posterior", [80], [latents], 80 * latents),
+        ("encoder", "tanh", [80], [256], 20736),
+        ("encoder", "linear", [256], [2 * latents], 514 * latents),
+        ("latent", "q(z|x): diagonal normal, p(z): standard normal", [latents], [latents], 0),
+        ("decoder", "loadings", [latents], [128], 128 * latents),
+        ("decoder", "tanh", [latents], [256], 256 * (latents + 1)),
+        ("decoder", "linear", [256], [128], 32896),
+        ("decoder", "p(x|z): discretised logistic", [100], [50], 50),
+        ("decoder", "p(x|z): categorical", [28], [14], 0),
     ]
     made: dict[str, Any] = {
         "held_out": {

@@ -10,13 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Polygon
 
-from aevb.figures.style import ALERT, DATA, INK, MODEL, MUTED, WIDTH, plain, styled
+from aevb.figures.style import ALERT, DATA, MODEL, MUTED, WIDTH, plain, styled
 
 __all__ = ["architecture"]
 
-#: Parts that lead from data to latents; all others lead from latents to data.
-INFERENCE = ("encoder", "posterior", "q(z|x)")
-_MOST_LAYERS = 8
+#: Parts that lead from data to latents, and those that are about the latents; all others lead from latents to data.
+INFERENCE = ("encoder", "posterior")
+LATENT = ("latent", "prior")
+_MOST_LAYERS = 14
 _ROW, _HEIGHT = 0.44, 0.30  # inches from row to row, and of a box
 _NARROW, _WIDE = 1.5, 2.7
 
@@ -32,6 +33,7 @@ class Row:
     note: str = ""
     variable: bool = False
     color: str = MODEL
+    joint: str = "↓"  # how it follows the row above: fed by it, "+" added to it, or "" beside it
 
 
 @styled
@@ -42,7 +44,9 @@ def architecture(layers: Sequence[Mapping[str, Any]]) -> Figure:
     ----------
     layers
         In the order data flow: ``{"part", "name", "shape_in", "shape_out", "parameters"}``. Parts named
-        ``encoder`` or ``posterior`` lead from x to z; a ``prior`` stands beside z; all others lead from z to x.
+        ``encoder`` or ``posterior`` lead from x to z; ``latent`` or ``prior`` stands beside z, its name in parts
+        divided by commas; all others lead from z to x. A layer that takes the same tensor as the one above it, and
+        not what that one gives, is added to it; names that begin with ``p(x|z)`` are heads, side by side.
     """
     rows = _rows(layers)
     height = _ROW * len(rows) + 0.1
@@ -55,39 +59,55 @@ def architecture(layers: Sequence[Mapping[str, Any]]) -> Figure:
         middle = _ROW * (place + 0.5) + 0.05
         _draw(axes, row, middle, largest)
         if place:
-            tip, tail = middle - _HEIGHT / 2 - 0.005, middle - _ROW + _HEIGHT / 2 + 0.005
-            axes.annotate("", (0, tip), (0, tail), arrowprops={"arrowstyle": "-|>", "color": MUTED, "shrinkA": 0,
-                          "shrinkB": 0, "linewidth": 0.9, "mutation_scale": 7})  # fmt: skip
+            _join(axes, row.joint, middle - _ROW / 2)
     return figure
 
 
 def _rows(layers: Sequence[Mapping[str, Any]]) -> list[Row]:
-    inference = [layer for layer in layers if str(layer["part"]).lower() in INFERENCE]
-    prior = [layer for layer in layers if str(layer["part"]).lower() == "prior"]
-    generation = [layer for layer in layers if layer not in inference and layer not in prior]
-    data = _size(inference[0]["shape_in"]) if inference else _size(generation[-1]["shape_out"]) if generation else 1
-    latent = _size(generation[0]["shape_in"]) if generation else 1
-    beside = f"p(z): {plain(prior[0]['name'], 18)}" if prior else ""
+    inference = [layer for layer in layers if layer["part"] in INFERENCE]
+    latents = [layer for layer in layers if layer["part"] in LATENT]
+    generation = [layer for layer in layers if layer not in inference and layer not in latents]
+    shape = inference[0]["shape_in"] if inference else generation[-1]["shape_out"] if generation else 1
+    latent = (latents or generation or [{"shape_in": 1}])[0]["shape_in"]
+    data = _size(shape)
+    beside = ", ".join(str(layer["name"]) for layer in latents).split(", ")
     return [
-        Row("x", data, data, _shape(inference[0]["shape_in"]) if inference else str(data), variable=True, color=DATA),
-        *_layers(inference, MODEL),
-        Row("z ~ q(z|x)", latent, latent, str(latent), beside, variable=True, color=ALERT),
-        *_layers(generation, MODEL),
-        Row("x ~ p(x|z)", data, data, str(data), variable=True, color=DATA),
-    ]
+        Row(f"x ({_shape(shape)})", data, data, variable=True, color=DATA),
+        *_layers(inference),
+        Row(
+            f"z ({_shape(latent)})", _size(latent), _size(latent), beside[0] if beside[1:] else "", beside[-1],
+            variable=True, color=ALERT,
+        ),
+        *_layers(generation),
+        Row(f"x ({_shape(shape)})", data, data, variable=True, color=DATA),
+    ]  # fmt: skip
 
 
-def _layers(layers: Sequence[Mapping[str, Any]], color: str) -> list[Row]:
+def _layers(layers: Sequence[Mapping[str, Any]]) -> list[Row]:
     rows: list[Row] = []
+    above: Mapping[str, Any] = {}
     for part, group in groupby(layers, key=lambda layer: str(layer["part"])):
-        members = list(group)
-        for layer in _shortened(members):
-            shapes = f"{_shape(layer['shape_in'])} → {_shape(layer['shape_out'])}"
-            count = layer["parameters"]
-            text = f"{plain(part, 12)}: {plain(layer['name'], 24)}"
-            note = f"{count:,} parameters" if count else ""
-            rows.append(Row(text, _size(layer["shape_in"]), _size(layer["shape_out"]), shapes, note, color=color))
+        for layer in _shortened(list(group)):
+            name, count = str(layer["name"]), layer["parameters"]
+            rows.append(
+                Row(
+                    plain(name if name.startswith(("p(", "q(")) else f"{part}: {name}", 36),
+                    _size(layer["shape_in"]),
+                    _size(layer["shape_out"]),
+                    f"{_shape(layer['shape_in'])} → {_shape(layer['shape_out'])}",
+                    f"{count:,} parameters" if count else "",
+                    joint=_joint(above, layer),
+                )
+            )
+            above = layer
     return rows
+
+
+def _joint(above: Mapping[str, Any], layer: Mapping[str, Any]) -> str:
+    if all(str(each.get("name")).startswith("p(x|z)") for each in (above, layer)):
+        return ""
+    fed = not above or _size(above["shape_out"]) == _size(layer["shape_in"])
+    return "↓" if fed or above["shape_in"] != layer["shape_in"] else "+"
 
 
 def _shortened(layers: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -127,5 +147,15 @@ def _draw(axes: Axes, row: Row, middle: float, largest: int) -> None:
     else:
         axes.add_patch(Polygon([(-enter, top), (enter, top), (leave, bottom), (-leave, bottom)], **look))
     axes.text(0, middle, row.text, ha="center", va="center", fontstyle="italic" if row.variable else "normal")
-    axes.text(-WIDTH / 2 + 0.02, middle, plain(row.shape, 22), ha="left", va="center", fontsize=7, color=MUTED)
-    axes.text(WIDTH / 2 - 0.02, middle, row.note, ha="right", va="center", fontsize=7, color=INK)
+    for side, text, align in ((-1, row.shape, "left"), (1, row.note, "right")):
+        place = side * (WIDTH / 2 - 0.02)
+        axes.text(place, middle, plain(text, 34), ha=align, va="center", fontsize=7, color=MUTED)
+
+
+def _join(axes: Axes, joint: str, middle: float) -> None:
+    reach = (_ROW - _HEIGHT) / 2 - 0.005
+    if joint == "↓":
+        look = {"arrowstyle": "-|>", "color": MUTED, "shrinkA": 0, "shrinkB": 0, "linewidth": 0.9, "mutation_scale": 7}
+        axes.annotate("", (0, middle + reach), (0, middle - reach), arrowprops=look)
+    elif joint:
+        axes.text(0, middle, joint, ha="center", va="center", color=MUTED, fontsize=10)
