@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aevb import checkpoints
-from aevb.errors import AevbWarning, CheckpointError
+from aevb import VAE, checkpoints
+from aevb.checkpoints import Checkpoint
+from aevb.errors import AevbWarning, CheckpointError, ConfigError, DataError
 
 
 def save(folder: Path, epoch: int) -> Path:
@@ -85,7 +88,7 @@ CUTS = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from aevb import checkpoints
+from aevb import VAE, checkpoints
 
 def save(folder, epoch):
     checkpoints.save(folder, {"w": np.full(5, epoch)}, {"epoch": epoch})
@@ -125,3 +128,78 @@ def test_a_kill_at_any_point_leaves_a_checkpoint(tmp_path: Path) -> None:
     epochs = done.stdout.split()
     assert set(epochs) == {b"2", b"3"}
     assert epochs == sorted(epochs)
+
+
+# ----------------------------------------------------------------------------------------- the state of a training loop
+
+STATE = {"w": jnp.arange(3.0), "steps": jnp.zeros((), int), "static": None}
+DOCUMENT = {"epoch": 3, "history": [{"epoch": 0, "train_bound": float("nan"), "validation_bound": 1 / 3}]}
+
+
+def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
+    assert Checkpoint(tmp_path).load(STATE) is None
+    Checkpoint(tmp_path, {"hidden": (2, 3), "data": "abc"}).save(STATE, DOCUMENT)
+    loaded = Checkpoint(tmp_path, {"hidden": [2, 3], "data": "abc"}).load(STATE)
+    assert loaded is not None
+    state, document = loaded
+    assert jax.tree.structure(state) == jax.tree.structure(STATE)
+    assert all(map(np.array_equal, jax.tree.leaves(state), jax.tree.leaves(STATE)))
+    first = document["history"][0]
+    assert first["validation_bound"] == 1 / 3  # to the last bit
+    assert np.isnan(first["train_bound"])
+
+
+@pytest.mark.parametrize(
+    ("identity", "error", "says"),
+    [({"epochs": 5, "data": "abc"}, ConfigError, "epochs = 4, not 5"), ({"epochs": 4}, DataError, "the data are not"),
+     ({"epochs": 4, "data": "abc", "prior": "mixture"}, ConfigError, "prior = None, not mixture")],
+)  # fmt: skip
+def test_other_settings_or_data_do_not_go_on(
+    tmp_path: Path, identity: dict[str, object], error: type[Exception], says: str
+) -> None:
+    Checkpoint(tmp_path, {"epochs": 4, "data": "abc"}).save(STATE, DOCUMENT)
+    with pytest.raises(error, match=says):
+        Checkpoint(tmp_path, identity).load(STATE)
+
+
+@pytest.mark.parametrize(
+    "like", [{"w": jnp.arange(4.0)}, {**STATE, "w": jnp.arange(4.0)}, {**STATE, "w": jnp.arange(3)}]
+)
+def test_a_state_of_another_shape(tmp_path: Path, like: object) -> None:
+    Checkpoint(tmp_path).save(STATE, DOCUMENT)
+    with pytest.raises(CheckpointError, match="another shape"):
+        Checkpoint(tmp_path).load(like)
+
+
+def test_writes_are_apart_and_the_last_is_flushed(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path, interval=1e6)
+    for epoch in range(1, 4):
+        checkpoint.save(STATE, {"epoch": epoch})
+    assert len(list(tmp_path.iterdir())) == 1
+    checkpoint.flush()
+    checkpoint.flush()
+    assert len(list(tmp_path.iterdir())) == 2
+    loaded = Checkpoint(tmp_path).load(STATE)
+    assert loaded is not None
+    assert loaded[1] == {"epoch": 3}
+
+
+def test_an_interrupted_fit_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(60, 3))
+
+    def fit(stop: int | None) -> VAE:
+        def progress(line: dict[str, float]) -> None:
+            if line["epoch"] == stop:
+                raise KeyboardInterrupt
+
+        vae = VAE(latent_dim=1, hidden=(4,), epochs=5, batch_size=20, random_state=0)
+        return vae.fit(X, progress=progress, checkpoint=Checkpoint(tmp_path, interval=0) if stop else None)
+
+    undisturbed = fit(None)
+    for stop in (1, 3, 5):  # a fit cut off again and again
+        with pytest.raises(KeyboardInterrupt):
+            fit(stop)
+    resumed = fit(6)
+    assert jax.tree.all(jax.tree.map(np.array_equal, resumed.model_, undisturbed.model_))
+    bounds = [[line["validation_bound"] for line in vae.history_] for vae in (resumed, undisturbed)]
+    assert bounds[0] == bounds[1]

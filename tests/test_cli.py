@@ -1,5 +1,6 @@
 """The command line: what it says, where, and how it ends. A small stand-in for the estimator keeps this fast."""
 
+import io
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ import aevb
 import aevb.data
 from aevb import checkpoints, storage
 from aevb.cli import app
+from aevb.cli.terminal import EpochProgress, Terminal
 from aevb.errors import AevbWarning, DataError, ModelFileError, NumericalError, ResourceError
 
 pa = pytest.importorskip("pyarrow")
@@ -38,8 +40,15 @@ RESULTS: dict[str, Any] = {
 TABLE = pa.table({"id": ["p", "q", "=r()"], "a": [1.0, 2.0, None], "b": [0.5, 0.25, 0.125]})
 
 
+class Scores(NamedTuple):
+    log_likelihood: Any
+    monte_carlo_error: Any
+    effective_sample_size: Any
+
+
 class Source:
     name, data = "small", TABLE
+    image_shape, labels = None, ()
 
 
 class FakeVAE:
@@ -53,30 +62,39 @@ class FakeVAE:
         self.report_, self.history_ = RESULTS, [{"epoch": epoch} for epoch in (1, 2, 3)]
         self.schema_ = type("Schema", (), {"ignored": ("id",)})
 
-    def fit(self, X: Any, *, progress: Any, checkpoint: Path, **options: Any) -> "FakeVAE":
-        FakeVAE.told |= {"resumed": checkpoints.exists(checkpoint), **options}
+    def fit(self, X: Any, y: Any = None, *, progress: Any, checkpoint: Any, **options: Any) -> "FakeVAE":
+        FakeVAE.told |= {"resumed": checkpoint.load({}) is not None, "X": X, "y": y, **options}
         for epoch in self.history_:
-            checkpoints.save(checkpoint, {}, epoch)
-            progress({**epoch, "epochs": 3, "train_bound": -2.0, "validation_bound": None})
+            progress({**epoch, "epochs": 3, "train_bound": -2.0, "validation_bound": float("nan")})
+            self.work()
+            checkpoint.save({}, epoch)
             if self.fails is not None:
                 raise self.fails
         warnings.warn("column 'a' is\x1b[1m odd", AevbWarning, stacklevel=1)
         warnings.warn("of no interest", DeprecationWarning, stacklevel=1)
         return self
 
+    def work(self) -> None:
+        """What takes time in an epoch."""
+
     def contents(self, *, name: str, commands: list[str]) -> Any:
         return {"name": name, "commands": commands}
 
     def save(self, path: Path, *, overwrite: bool, contents: Any) -> None:
         schema = {"columns": [{"name": "a\x07", "kind": "continuous", "categories": [], "missing": 0.25}]}
-        documents = {"results": RESULTS, "schema": schema, "configuration": {"latent_dim": 2}, "told": contents}
+        documents = {
+            "results": RESULTS,
+            "schema": schema,
+            "configuration": {"parameters": {"latent_dim": 2}},
+            "told": contents,
+        }
         storage.write_run(path, {"weights": {}}, documents, {}, overwrite=overwrite, details={"seed": 0})
 
     def evaluate(self, X: Any, samples: int = 10) -> dict[str, Any]:
         return {**RESULTS, "samples": samples}
 
-    def score_details(self, X: Any) -> dict[str, Any]:
-        return {"log_likelihood": np.arange(3.0), "monte_carlo_error": np.ones(3)}
+    def score_details(self, X: Any) -> Scores:
+        return Scores(np.arange(3.0), np.ones(3), np.full(3, 50.0))
 
     def transform(self, X: Any) -> Any:
         return np.arange(6.0).reshape(3, 2)
@@ -141,7 +159,7 @@ def test_a_fit_leaves_a_run_and_a_table() -> None:
     for text in ("-1.250 ± 0.100", "+0.750 ± 0.050", "mixture: not applicable, too few rows", "The VAE is worth it",
                  "report: runs/small-1/report.html"):  # fmt: skip
         assert text in result.stdout
-    assert "epoch 1/3  train -2.000 nats" in result.stderr
+    assert "epoch 3/3  train -2.000 nats" in result.stderr
     assert "warning: column 'a' is\\x1b[1m odd" in result.stderr
     assert "of no interest" not in result.stderr
     assert "\x1b" not in result.output
@@ -178,6 +196,31 @@ def test_options_bear_the_names_of_the_settings(tmp_path: Path) -> None:
     run("fit", "small.csv", "--hidden", "", "--group", "id")
     assert FakeVAE.told["parameters"] == {"random_state": 0, "hidden": (), "ignore": ["id"]}
     assert list(FakeVAE.told["groups"]) == ["p", "q", "=r()"]
+
+
+class Screen(io.StringIO):
+    """A terminal that remembers."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("screen", [Screen, io.StringIO])
+def test_progress_on_a_terminal_and_elsewhere(monkeypatch: pytest.MonkeyPatch, screen: type[io.StringIO]) -> None:
+    monkeypatch.setattr(sys, "stderr", screen())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("aevb.cli.terminal.INTERVAL", 0.0)
+    with EpochProgress(Terminal(json=False, quiet=False, debug=False)) as progress:
+        for epoch in (4, 5, 6):
+            progress({"epoch": epoch, "epochs": 8, "train_bound": float("nan"), "validation_bound": -1.5})
+    shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert "epoch 6/8  validation -1.500 nats" in shown
+    assert "nan" not in shown
+    if screen is io.StringIO:
+        assert "\x1b" not in shown
+        first, *others = shown.splitlines()
+        assert "left" not in first  # no pace is known yet
+        assert all(line.endswith("at most 0:00:00 left") for line in others)
 
 
 def test_the_command_is_kept_for_the_report() -> None:
@@ -289,7 +332,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_scores_and_codes_stand_beside_what_was_ignored(fitted: str, written: dict[str, Any]) -> None:
     result = run("score", fitted, "small.csv", "-o", "s.csv", "--json")
     assert json.loads(result.stdout) == {"rows": 3, "log_likelihood": 1.0, "output": "s.csv"}
-    assert written["s.csv"].column_names == ["id", "log_likelihood", "monte_carlo_error"]
+    assert written["s.csv"].column_names == ["id", "log_likelihood", "monte_carlo_error", "effective_sample_size"]
     assert "z.parquet: 3 rows" in run("embed", fitted, "small.csv", "-o", "z.parquet").stderr
     assert written["z.parquet"].column_names == ["id", "latent0", "latent1"]
     run("embed", fitted, "small.csv", "-o", "z.npy")
@@ -365,12 +408,11 @@ sys.path.insert(0, {here!r})
 import aevb, aevb.data
 import test_cli as stand
 class Slow(stand.FakeVAE):
-    def fit(self, X, **options):
+    def work(self):
         print('fitting', flush=True)
         begin = time.monotonic()
         while time.monotonic() - begin < 0.5:
             pass
-        return super().fit(X, **options)
 aevb.VAE, aevb.data.read = Slow, stand.fake_read
 """
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aevb import VAE
 from aevb.configuration import FitConfiguration, Parameters, check_parameters, read_configuration
 from aevb.errors import ConfigError
 from aevb.schema import KINDS
@@ -21,6 +22,7 @@ GOOD = {
     "epochs": [0, 10, "auto"],
     "batch_size": [1, 100],
     "learning_rate": [0.001, 1, np.float64(0.1)],
+    "activation": ["tanh", "relu", "silu", "gelu", "elu"],
     "optimizer": ["adam", "adagrad", "sgd", "rmsprop", object()],
     "weight_prior": [True, False, np.bool_(True)],
     "kl_warmup": [0, 0.5, 1.0],
@@ -46,6 +48,7 @@ BAD = {
     "epochs": [-1, True, "many", 1.5, 10**30],
     "batch_size": [0, True, 0.5],
     "learning_rate": [0, -1, float("nan"), float("inf"), "0.1", True, None, 1e9],
+    "activation": ["sigmoid", None, 3],
     "optimizer": ["adan", None, 3],
     "weight_prior": [1, "true"],
     "kl_warmup": [-0.1, 1.1, True],
@@ -66,7 +69,9 @@ def cases(table: dict[str, list[Any]]) -> list[Any]:
     return [pytest.param(name, value, id=f"{name}={value!r:.30}") for name in table for value in table[name]]
 
 
-def test_every_parameter_has_cases() -> None:
+def test_every_parameter_has_cases_and_is_one_of_the_estimator() -> None:
+    assert Parameters.model_fields.keys() == VAE().get_params().keys()
+    check_parameters(VAE().get_params())
     assert GOOD.keys() == BAD.keys() == Parameters.model_fields.keys()
 
 

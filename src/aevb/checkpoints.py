@@ -1,27 +1,107 @@
 """Interrupted training: its whole state in one file, the last two of which are kept.
 
-A checkpoint is a safetensors file, ``00000012.safetensors``, whose metadata hold a document (epoch, settings, history)
-and a SHA-256 of everything. It is written aside, flushed and renamed, and only then is the oldest removed: at every
-moment a verified one is there.
+`save` and `load` are about files, `Checkpoint` about the state of a training loop. A file, ``00000012.safetensors``,
+holds arrays, and in its metadata a document (epoch, settings, history) and a SHA-256 of everything. It is written
+aside, flushed and renamed, and only then is the oldest removed: at every moment a verified one is there.
 """
 
 import hashlib
 import re
+import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from aevb.errors import AevbWarning, CheckpointError, ModelFileError
+from aevb.errors import AevbWarning, CheckpointError, ConfigError, DataError, ModelFileError
 from aevb.storage.files import commit, describe, read_regular, remove, remove_parts, write_aside
 from aevb.storage.formats import Arrays, pack, parse_json, to_json, unpack
 
-__all__ = ["clear", "exists", "load", "save"]
+__all__ = ["Checkpoint", "clear", "exists", "load", "save"]
 
 _NAME = re.compile(r"([0-9]{8})\.safetensors")
 KEPT = 2
+#: Seconds of training that a kill may cost; epochs may be far shorter than a flush to the disk.
+INTERVAL = 5.0
+
+
+class Checkpoint:
+    """Where a training loop keeps its state, a tree of arrays, and takes it up again.
+
+    Parameters
+    ----------
+    folder
+        Holds the files.
+    identity
+        What the state depends on: the settings by name, and under ``data`` a fingerprint of the data. Going on with
+        another setting is a `ConfigError`, with other data a `DataError`.
+    interval
+        Seconds between two writes at least; the first state is written at once, `flush` writes the last.
+    """
+
+    def __init__(
+        self, folder: Path | str, identity: Mapping[str, Any] | None = None, *, interval: float = INTERVAL
+    ) -> None:
+        self.folder, self.interval = Path(folder), interval
+        self.identity = parse_json(to_json(identity or {}), "identity")
+        self._written = float("-inf")
+        self._waiting: tuple[Any, Mapping[str, Any]] | None = None
+
+    def load(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
+        """(state, document) as last written, the state in the shape of `like`, or None where there is nothing."""
+        import jax
+
+        if (loaded := load(self.folder)) is None:
+            return None
+        arrays, document = loaded
+        self._check_identity(document.get("identity"))
+        leaves, structure = jax.tree.flatten(like)
+        shapes = {f"leaf{i}": (leaf.shape, leaf.dtype) for i, leaf in enumerate(leaves)}
+        if shapes != {name: (array.shape, array.dtype) for name, array in arrays.items()}:
+            raise CheckpointError(f"{self.folder} holds the state of a model of another shape: start afresh")
+        state = jax.tree.unflatten(structure, [jax.numpy.asarray(arrays[name]) for name in shapes])
+        return state, _without_nulls(document.get("document", {}))
+
+    def save(self, state: Any, document: Mapping[str, Any]) -> None:
+        """Keep this state; it is on the disk within `interval` seconds of training, or at the next `flush`."""
+        self._waiting = state, document
+        if time.monotonic() - self._written >= self.interval:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the state that was kept last, unless that is done."""
+        if self._waiting is None:
+            return
+        import jax
+
+        state, document = self._waiting
+        arrays = {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+        save(self.folder, arrays, {"identity": self.identity, "document": document})
+        self._waiting, self._written = None, time.monotonic()
+
+    def _check_identity(self, written: Any) -> None:
+        written = written if isinstance(written, dict) else {}
+        for name in sorted(self.identity.keys() | written.keys()):
+            was, now = written.get(name), self.identity.get(name)
+            if was != now and name == "data":
+                raise DataError(f"the data are not those the checkpoint in {self.folder} was made with: start afresh")
+            if was != now:
+                raise ConfigError(
+                    f"the checkpoint in {self.folder} was made with {name} = {was}, not {now}: "
+                    "go on with the same settings, or start afresh"
+                )
+
+
+def _without_nulls(document: Any) -> Any:
+    """JSON has no NaN: a bound that was none comes back as one, so that it compares with nothing."""
+    if isinstance(document, dict):
+        return {key: _without_nulls(value) for key, value in document.items()}
+    if isinstance(document, list):
+        return [_without_nulls(value) for value in document]
+    return float("nan") if document is None else document
 
 
 def exists(folder: Path | str) -> bool:

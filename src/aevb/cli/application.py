@@ -24,13 +24,13 @@ class Terminated(BaseException):
 
 
 class _Termination:
-    """What SIGTERM does: at once as a rule, after the epoch that runs while `patient`, at once the second time."""
+    """What SIGTERM does: it ends at once, but for the first one while `patient`, which waits for `check`."""
 
     def __init__(self) -> None:
         self.patient = self.requested = False
 
     def check(self) -> None:
-        """End here if it was asked for: called between epochs, when the last one is safe on the disk."""
+        """End here if it was asked for: called between epochs."""
         if self.requested:
             raise Terminated
 
@@ -40,18 +40,9 @@ class _Termination:
         self.requested = True
 
     @contextmanager
-    def waits(self) -> Iterator[None]:
-        """Within, the first SIGTERM waits for `check`."""
-        self.patient = True
-        try:
-            yield
-        finally:
-            self.patient = False
-
-    @contextmanager
     def handled(self) -> Iterator[None]:
         """SIGTERM is ours within (in the main thread, the only one that can say), and as it was afterwards."""
-        self.requested = False
+        self.patient = self.requested = False
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -39,7 +39,7 @@ def score(run: RUN, data: DATA, output: OUT, *, json: JSON = False, quiet: QUIET
     with terminal.warned():
         _check_ending(output)
         vae, source = _load(run), _read(data)
-        scores = vae.score_details(source.data)
+        scores = vae.score_details(source.data)._asdict()
         _write(_beside(source.data, vae, scores), output, list(scores))
         nats = scores["log_likelihood"]
         summary = {"rows": len(nats), "log_likelihood": float(nats.mean())}

@@ -1,5 +1,6 @@
 """``aevb fit``: from what was typed to a run folder."""
 
+import hashlib
 import shlex
 import time
 from collections.abc import Mapping
@@ -48,6 +49,7 @@ def fit(
     ] = None,
     binarize: Annotated[str | None, typer.Option(help="Grey images: dynamic, static or none.")] = None,
     hidden: Annotated[str | None, typer.Option(metavar="N,N", help="Widths of the layers; '' for linear.")] = None,
+    activation: Annotated[str | None, typer.Option(help="tanh, relu, silu, gelu or elu.")] = None,
     likelihood: Annotated[str | None, typer.Option(help="One for all columns, or auto.")] = None,
     prior: Annotated[str | None, typer.Option(help="standard_normal or mixture.")] = None,
     posterior: Annotated[str | None, typer.Option(help="diagonal or full.")] = None,
@@ -164,6 +166,10 @@ def _fit(
             held.enter_context(storage.locked(place))
         if overwrite:
             checkpoints.clear(place / CHECKPOINTS)
+        if isinstance(source.labels, tuple) and source.labels:  # names of columns
+            said = parameters.get("columns") or {}
+            labels = [*(parameters.get("labels") or []), *(name for name in source.labels if name not in said)]
+            parameters["labels"] = list(dict.fromkeys(labels))
         vae = _train(terminal, source, parameters, settings, place)
         contents = vae.contents(name=source.name, commands=[command])
         vae.save(place, overwrite=overwrite, contents=contents)
@@ -181,18 +187,30 @@ def _train(
     terminal: Terminal, source: Any, parameters: dict[str, Any], settings: "FitConfiguration", place: Path
 ) -> Any:
     from aevb import VAE
+    from aevb.checkpoints import Checkpoint
 
     groups = None if settings.group is None else _column(source.data, settings.group)
-    checkpoint = place / CHECKPOINTS
+    split = {"group": settings.group, "ordered": bool(settings.ordered)}
+
+    class Interruptible(Checkpoint):
+        """SIGTERM ends training once its last epoch is kept."""
+
+        def save(self, state: Any, document: Mapping[str, Any]) -> None:
+            super().save(state, document)
+            termination.check()
+
+    checkpoint = Interruptible(place / CHECKPOINTS, {**parameters, **split, "data": fingerprint(source.data)})
     try:
-        with EpochProgress(terminal) as progress, termination.waits():
+        with EpochProgress(terminal) as progress:
 
             def after_epoch(epoch: Mapping[str, Any]) -> None:
+                termination.patient = True
                 progress(epoch)
-                termination.check()
 
-            return VAE(**parameters).fit(
-                source.data,
+            vae = VAE(**parameters)
+            return vae.fit(
+                _images(source),
+                None if isinstance(source.labels, tuple) else source.labels,
                 groups=groups,
                 ordered=bool(settings.ordered),
                 progress=after_epoch,
@@ -201,6 +219,31 @@ def _train(
     except (KeyboardInterrupt, Terminated):
         terminal.note(f"stopped; the same command with -o {shlex.quote(str(place))} --resume goes on")
         raise
+    finally:
+        termination.patient = False
+        checkpoint.flush()
+
+
+def _images(source: Any) -> Any:
+    """Rows that are images, with their axes."""
+    flat = source.image_shape is None or not hasattr(source.data, "reshape")
+    return source.data if flat else source.data.reshape(-1, *source.image_shape)
+
+
+def fingerprint(data: Any) -> str:
+    """SHA-256 of an array's bytes, or of a data frame's columns."""
+    import narwhals as nw
+    import numpy as np
+    import pyarrow as pa
+
+    if not nw.dependencies.is_into_dataframe(data):
+        array = np.asarray(data)
+        return hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest()
+    sink = pa.BufferOutputStream()
+    table = nw.from_native(data, eager_only=True).to_arrow().combine_chunks()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return hashlib.sha256(sink.getvalue()).hexdigest()
 
 
 def _column(frame: Any, name: str) -> Any:

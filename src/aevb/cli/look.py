@@ -43,10 +43,10 @@ def report(run: RUN, *, json: JSON = False, quiet: QUIET = False, debug: DEBUG =
 
 def data(*, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> None:
     """List the data sets that can be named instead of a file."""
-    from aevb.data import DATASETS
+    from aevb.data import DATA_SETS
 
     terminal = Terminal(json, quiet, debug)
-    names = {name: str(description) for name, description in DATASETS.items()}
+    names = {name: str(description) for name, description in DATA_SETS.items()}
     terminal.result({"datasets": names}, lambda out: table(out, ("name", "what"), list(names.items())))
 
 
@@ -61,7 +61,7 @@ def _show_run(out: "Console", document: Mapping[str, Any]) -> None:
         ]
         table(out, ("part", "layer", "in", "out", "parameters"), rows)
     out.print()
-    settings = {**document["configuration"], **_flat(document["manifest"])}
+    settings = {**document["configuration"].get("parameters", {}), **_flat(document["manifest"])}
     table(out, ("setting", "value"), [(name, _said(value)) for name, value in settings.items()])
     out.print()
     show_results(out, {**document["results"], "run": document["run"]})

@@ -3,6 +3,7 @@
 Names and values come from files nobody vouches for: control characters are shown as escapes, never sent to a terminal.
 """
 
+import math
 import os
 import sys
 import time
@@ -116,9 +117,9 @@ class EpochProgress:
 
     def __init__(self, terminal: Terminal) -> None:
         self.quiet = terminal.quiet
-        self.begin = self.said = time.monotonic()
-        self.first: int | None = None
         self.bar: Progress | None = None
+        self.start: tuple[float, int] | None = None
+        self.said, self.unsaid = 0.0, ""
 
     def __enter__(self) -> "EpochProgress":
         if not self.quiet and sys.stderr.isatty() and not (out := console(sys.stderr)).is_dumb_terminal:
@@ -132,35 +133,43 @@ class EpochProgress:
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.stop()
+        elif self.unsaid:
+            self._say(self.unsaid)
 
     def __call__(self, epoch: Mapping[str, Any]) -> None:
         """Say how far the fit is; `epoch` is a line of the history and ``epochs``, how many there may be."""
         if self.quiet:
             return
-        total = epoch.get("epochs")
-        line = _epoch_line(epoch)
+        now, line = time.monotonic(), _epoch_line(epoch)
+        self.start = self.start or (now, epoch["epoch"])
         if self.bar is not None:
+            total = epoch.get("epochs")
             self.bar.update(self.bar.task_ids[0], description=line, total=total, completed=epoch["epoch"])
-            return
-        now = time.monotonic()
-        if self.first is None or now - self.said >= INTERVAL or epoch["epoch"] == total:
-            self.first = self.first if self.first is not None else epoch["epoch"] - 1
-            self.said = now
-            with unbroken(sys.stderr):
-                print(line + self._remaining(now, epoch["epoch"], total), file=sys.stderr)
+        elif now - self.said >= INTERVAL:
+            self.said, self.unsaid = now, ""
+            self._say(line + _remaining(self.start, now, epoch))
+        else:
+            self.unsaid = line
 
-    def _remaining(self, now: float, epoch: int, total: int | None) -> str:
-        """At the pace since the first epoch seen (which need not be epoch 1, where a fit goes on)."""
-        if total is None or self.first is None or epoch <= self.first:
-            return ""
-        seconds = (now - self.begin) / (epoch - self.first) * (total - epoch)
-        return f"  at most {_duration(seconds)} left"
+    def _say(self, line: str) -> None:
+        with unbroken(sys.stderr):
+            print(line, file=sys.stderr)
+
+
+def _remaining(start: tuple[float, int], now: float, epoch: Mapping[str, Any]) -> str:
+    """At the pace since the first epoch seen, which need not be the first of the fit."""
+    begin, first = start
+    total, done = epoch.get("epochs"), epoch["epoch"] - first
+    if total is None or done <= 0:
+        return ""
+    return f"  at most {_duration((now - begin) / done * (total - epoch['epoch']))} left"
 
 
 def _epoch_line(epoch: Mapping[str, Any]) -> str:
     total = f"/{epoch['epochs']}" if epoch.get("epochs") else ""
     names = {"train_bound": "train", "validation_bound": "validation"}
-    bounds = [f"  {names[key]} {epoch[key]:.3f}" for key in names if isinstance(epoch.get(key), (int, float))]
+    known = [key for key in names if isinstance(epoch.get(key), float) and math.isfinite(epoch[key])]
+    bounds = [f"  {names[key]} {epoch[key]:.3f}" for key in known]
     return f"epoch {epoch['epoch']}{total}{''.join(bounds)}{' nats' if bounds else ''}"
 
 
