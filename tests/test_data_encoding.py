@@ -281,7 +281,7 @@ def test_levels_in_float32_are_met_again():
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
 def test_infinite_cells_name_column_and_row(value):
     frame = FRAME.assign(a=[1.0] * 7 + [value] * 23)
-    with pytest.raises(DataError, match="'a', row 7 .*inf"):
+    with pytest.raises(DataError, match=r"'a', row 7 .*inf"):
         encode(frame, SCHEMA)
     values = encode(frame, SCHEMA, inf="missing")
     np.testing.assert_array_equal(np.isnan(values[:, 0]), np.isinf(frame["a"]))
@@ -291,7 +291,7 @@ def test_values_off_the_support_name_column_and_row():
     counts = np.arange(400)[:, None] % 50
     schema = infer(counts)
     assert schema.columns[0].kind == "count"
-    with pytest.raises(DataError, match="'x0', row 1 .*-2"):
+    with pytest.raises(DataError, match=r"'x0', row 1 .*-2"):
         encode(np.array([[3], [-2]]), schema)
 
 

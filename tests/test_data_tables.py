@@ -66,7 +66,7 @@ def test_images_are_flattened_and_lists_keep_their_types():
 def test_decimals_are_exact_or_an_error():
     exact = pa.table({"price": pa.array([Decimal("0.10"), None, Decimal("12345.67")])})
     np.testing.assert_array_equal(table_of(exact).column("price").values, [0.1, np.nan, 12345.67])
-    with pytest.raises(DataError, match="'price', row 1 .*0.1234567890123456789"):
+    with pytest.raises(DataError, match=r"'price', row 1 .*0.1234567890123456789"):
         table_of(pa.table({"price": [Decimal("0.1000000000000000000"), Decimal("0.1234567890123456789")]})).column(
             "price"
         )
@@ -83,7 +83,7 @@ def test_decimals_are_exact_or_an_error():
 )
 @pytest.mark.parametrize("container", [lambda c: c[:, None], lambda c: pd.DataFrame({"x0": c})])
 def test_integers_that_float64_would_round_are_an_error(column, container):
-    with pytest.raises(DataError, match="'x0', row 1 .*exactly.*--ignore x0"):
+    with pytest.raises(DataError, match=r"'x0', row 1 .*exactly.*--ignore x0"):
         table_of(container(column)).column("x0")
 
 

@@ -59,14 +59,14 @@ def _encodings(content: bytes) -> list[str]:
 
 def _delimiter(sample: str) -> str:
     """The delimiter that cuts the first lines into equally many fields, the most of them; else the header's."""
-
-    def fields(delimiter: str) -> tuple[bool, int]:
-        widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
-        return len(set(widths)) == 1, widths[0] if widths else 0
-
     lines = sample.splitlines()[:50]
     lines = lines[:-1] if len(lines) > 1 and len(sample) == SAMPLE else lines
-    return max(DELIMITERS, key=lambda delimiter: (fields(delimiter)[1] > 1 and fields(delimiter)[0], fields(delimiter)))
+
+    def fields(delimiter: str) -> tuple[bool, int]:
+        widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row] or [0]
+        return widths[0] > 1 and len(set(widths)) == 1, widths[0]
+
+    return max(DELIMITERS, key=fields)
 
 
 def _decimal_point(sample: str, delimiter: str) -> str:
@@ -102,7 +102,7 @@ def _parsed(text: str, delimiter: str, name: str) -> Any:
     try:
         header = next(csv.reader(io.StringIO(text[: max(SAMPLE, text.find("\n"))], newline=""), delimiter=delimiter))
         _check_header(header, name)
-        content, point = text.encode("utf-8", "surrogatepass"), _decimal_point(text[:SAMPLE], delimiter)
+        content, point = f"{text}\n".encode(), _decimal_point(text[:SAMPLE], delimiter)
         table = _arrow(content, delimiter, len(header), {"decimal_point": point})
         strings = [field.name for field in table.schema if _is_text(field.type)]
         options = {

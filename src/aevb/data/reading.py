@@ -4,9 +4,13 @@ Files are untrusted: nothing in them is executed, what they declare is checked b
 whatever is wrong with them is a `DataError` of one line.
 """
 
-import io
+import lzma
+import math
 import os
+import re
 import stat
+import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -29,6 +33,11 @@ FORMATS = (".csv", ".tsv", ".txt", ".parquet", ".npy", ".npz")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 #: Names under which an npz keeps its rows, and its labels.
 ROWS = ("x", "X", "data", "x_train", "X_train", "images", "arr_0")
+NPY_HEADER = (
+    r"'descr' *: *'([<>|=]?[?biufU]\d{0,5})'",
+    r"'fortran_order' *: *(True|False)",
+    r"'shape' *: *\((( *\d{1,18} *,?){0,8} *)\)",
+)
 LABELS = ("y", "labels", "target", "y_train", "Y_train")
 
 
@@ -209,16 +218,33 @@ def _first_line(error: BaseException) -> str:
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
-    """Mapped first, so that a shape larger than the file is found before memory is spent on it."""
+    return parse_npy(path.read_bytes(), path.name)
+
+
+def parse_npy(content: bytes, name: str) -> NDArray[Any]:
+    """The array in the bytes of an npy file, read-only.
+
+    The header is matched, not evaluated, and must declare as many bytes as there are: no memory is spent on what it
+    says, and objects (which would have to be unpickled) are refused.
+    """
+    version, width = content[6:7], 2 if content[6:7] == b"\x01" else 4
+    start = 8 + width + int.from_bytes(content[8 : 8 + width], "little")
+    header = content[8 + width : start].decode("latin-1")
+    found = [re.search(pattern, header) for pattern in NPY_HEADER] if len(header) < 10_000 else [None]
+    if content[:6] != b"\x93NUMPY" or version not in (b"\1", b"\2", b"\3") or None in found:
+        raise DataError(f"{name}: damaged, or no npy file of numbers or text")
+    descr, order, sides = (match[1] for match in found if match)
+    shape = tuple(int(side) for side in sides.split(",") if side.strip())
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, MemoryError, OverflowError) as error:
-        raise DataError(f"{path.name}: damaged or no npy file of numbers: {_first_line(error)}") from error
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{path.name}: expected one array, got an npz: name it .npz")
-    if array.ndim == 0:
-        raise DataError(f"{path.name}: expected rows and columns, got one number")
-    return np.array(array)
+        dtype = np.dtype(descr)
+        if not shape or dtype.itemsize * math.prod(shape) != len(content) - start or len(content) == start:
+            raise ValueError(f"its {len(content) - start} bytes are not {descr} of shape {shape}")
+        array = np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if order == "True" else "C")
+        if dtype.kind == "U" and np.frombuffer(content, f"{dtype.str[0]}u4", offset=start).max() > sys.maxunicode:
+            raise ValueError("not every 4 bytes are a character")
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name}: damaged or empty: {error}") from error
+    return array
 
 
 def _read_npz(path: Path) -> Source:
@@ -244,18 +270,20 @@ def load_npz(path: Path) -> dict[str, NDArray[Any]]:
                 )
             if len({entry.filename for entry in entries}) < len(entries):
                 raise DataError(f"{path.name}: expected each array once, got a name twice")
-            return {entry.filename.removesuffix(".npy"): _load_entry(archive.read(entry)) for entry in entries}
+            return {entry.filename.removesuffix(".npy"): parse_npy(archive.read(entry), path.name) for entry in entries}
     except DataError:
         raise
-    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, SyntaxError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        ValueError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        struct.error,
+    ) as error:
         raise DataError(f"{path.name}: damaged or no npz file of numbers: {_first_line(error)}") from error
-    except (MemoryError, OverflowError) as error:
-        raise DataError(f"{path.name}: an array declares a shape that does not fit in memory") from error
-
-
-def _load_entry(content: bytes) -> NDArray[Any]:
-    array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    return array if array.ndim else array.reshape(1)
 
 
 # Images

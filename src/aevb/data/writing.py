@@ -150,7 +150,7 @@ def _neutral_text(text: str) -> str:
 
 def _replace(path: Path, content: memoryview) -> None:
     """Write aside in the same folder, fsync, rename, fsync the folder."""
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):
         raise OutputError(f"expected a file to write, got {path}, which is something else: choose another name")
     aside = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
     try:
