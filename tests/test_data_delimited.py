@@ -59,7 +59,8 @@ def test_missing_cells(load):
         "b": ["x", "", "NA", None],
         "c": [None, None, 2.5, None],
     }
-    assert load("a\n1\n\n3\n").to_pydict() == {"a": [1, None, 3]}
+    assert load("a\n1\n\n3\n\n").to_pydict() == {"a": [1, None, 3, None]}
+    assert load('a\r\nx\r\n\r\n""\r\n').to_pydict() == {"a": ["x", None, ""]}
 
 
 def test_numbers_only_where_all_cells_are(load):

@@ -177,6 +177,15 @@ def test_any_text_round_trips_in_any_order(cells, random):
         assert decode(encode(one, schema), schema, like=one).equals(one)
 
 
+def test_columns_of_python_objects_round_trip():
+    cells = {"text": ["\ud800", "b", None, "b"], "number": [1, 2.5, 4, None], "flag": [True, None, False, True]}
+    frame = pd.DataFrame(cells, dtype=object)
+    schema = infer(frame)
+    back = decode(encode(frame, schema), schema, like=frame)
+    assert list(back.dtypes) == [object] * 3
+    same(frame.fillna("missing"), back.fillna("missing"))
+
+
 def test_empty_text_null_and_na_are_three_things():
     frame = pd.DataFrame({"text": ["", None, "NA", "x"] * 3})
     schema = infer(frame)

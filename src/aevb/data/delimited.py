@@ -1,7 +1,8 @@
 """CSV of any encoding and delimiter to an Arrow table; what cannot be read right is an error with its line.
 
 Policy for cells: an empty cell is missing; a quoted empty cell is the text ``''``; ``NA``, ``NaN`` and ``null`` are
-missing in columns of numbers and text in columns of text. Columns are numbers where all their cells are.
+missing in columns of numbers and text in columns of text. Columns are numbers where all their cells are. An empty line
+is a missing cell where there is one column, and nothing where there are more.
 """
 
 import csv
@@ -40,11 +41,11 @@ def read_csv(path: Path) -> Any:
 def _decoded(content: bytes, name: str) -> str:
     for encoding in _encodings(content):
         try:
-            return content.decode(encoding).removeprefix("\ufeff").rstrip("\r\n")
+            return content.decode(encoding).removeprefix("\ufeff")
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
     warnings.warn(f"{name}, line {line}: not UTF-8, so read as Latin-1", AevbWarning, stacklevel=4)
-    return content.decode("latin-1").rstrip("\r\n")
+    return content.decode("latin-1")
 
 
 def _encodings(content: bytes) -> list[str]:
@@ -100,9 +101,10 @@ def _parsed(text: str, delimiter: str, name: str) -> Any:
     import pyarrow
 
     try:
-        header = next(csv.reader(io.StringIO(text[: max(SAMPLE, text.find("\n"))], newline=""), delimiter=delimiter))
+        head = io.StringIO(text[: max(SAMPLE, text.find("\n"))], newline="")
+        header = next(row for row in csv.reader(head, delimiter=delimiter) if row)
         _check_header(header, name)
-        content, point = f"{text}\n".encode(), _decimal_point(text[:SAMPLE], delimiter)
+        content, point = text.encode(), _decimal_point(text[:SAMPLE], delimiter)
         table = _arrow(content, delimiter, len(header), {"decimal_point": point})
         strings = [field.name for field in table.schema if _is_text(field.type)]
         options = {

@@ -259,7 +259,7 @@ def _pandas_series(cells: NDArray[Any], column: Column, dtype: str) -> Any:
     if missing.any() and (dtype == "bool" or (_integer_limits(dtype) and dtype.islower())):
         dtype = "boolean" if dtype == "bool" else dtype.replace("int", "Int").replace("uI", "UI")
     if dtype in ("", "object"):
-        return pandas.Series(cells)
+        return pandas.Series(cells, dtype=dtype or None)
     return pandas.Series(cells, dtype=None if cells.dtype == object else "float64").astype(dtype)
 
 
