@@ -23,7 +23,7 @@ def inspect(run: RUN, *, json: JSON = False, quiet: QUIET = False, debug: DEBUG 
         document = {
             "run": str(run),
             **{name: stored.documents.get(name, {}) for name in ("schema", "configuration", "results")},
-            "manifest": {key: value for key, value in stored.manifest.items() if key not in ("files", "configuration")},
+            "manifest": {key: value for key, value in stored.manifest.items() if key not in ("files", "sha256")},
         }
         terminal.result(document, lambda out: _show_run(out, document))
 
@@ -52,14 +52,14 @@ def data(*, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> N
 
 def _show_run(out: "Console", document: Mapping[str, Any]) -> None:
     columns = document["schema"].get("columns", [])
-    table(out, ("column", "kind", "dtype", "levels", "missing"), [_column_row(column) for column in columns])
+    table(out, ("column", "kind", "dtype", "levels", "missing"), [_column_row(column) for column in columns], right=2)
     parts = document["results"].get("architecture", [])
     if parts:
         out.print()
         rows = [
             [part.get(key, "") for key in ("part", "name", "shape_in", "shape_out", "parameters")] for part in parts
         ]
-        table(out, ("part", "layer", "in", "out", "parameters"), rows)
+        table(out, ("part", "layer", "in", "out", "parameters"), rows, right=3)
     out.print()
     settings = {**document["configuration"].get("parameters", {}), **_flat(document["manifest"])}
     table(out, ("setting", "value"), [(name, _said(value)) for name, value in settings.items()])

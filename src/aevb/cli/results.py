@@ -22,7 +22,7 @@ def show_results(out: "Console", results: Mapping[str, Any]) -> None:
     for name, baseline in best_first:
         difference = _with_error(baseline, "difference", "difference_standard_error", signed=True)
         lines.append((name, _with_error(baseline, "log_likelihood", "standard_error"), difference))
-    table(out, ("model", "log-likelihood", "VAE minus it"), lines)
+    table(out, ("model", "log-likelihood", "VAE minus it"), lines, right=2)
     for name, reason in (results.get("not_applicable") or {}).items():
         out.print(plain(f"{name}: not applicable, {reason}"), soft_wrap=True)
     if verdict := (results.get("verdict") or {}).get("text"):

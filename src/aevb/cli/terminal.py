@@ -99,14 +99,14 @@ def console(stream: TextIO) -> "Console":
     return Plain(file=stream, markup=False, highlight=False, emoji=False, width=wide)
 
 
-def table(target: "Console", header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table whose first column is text and whose others are set flush right."""
+def table(target: "Console", header: Sequence[str], rows: Sequence[Sequence[object]], right: int = 0) -> None:
+    """A table whose last `right` columns, numbers, are set flush right."""
     from rich import box
     from rich.table import Table
 
     sheet = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for place, name in enumerate(header):
-        sheet.add_column(name, justify="right" if place else "left", overflow="fold")
+        sheet.add_column(name, justify="right" if place >= len(header) - right else "left", overflow="fold")
     for row in rows:
         sheet.add_row(*(plain(cell) for cell in row))
     target.print(sheet)
