@@ -19,7 +19,7 @@ from aevb.evaluation import predictive
 from aevb.evaluation.bounds import Scores, elbo, importance_weighted
 from aevb.evaluation.diagnostics import codes
 from aevb.fitting import Rows, fit_model
-from aevb.preparation import are_repetitions, canonical_order, check_weights, prepare
+from aevb.preparation import are_repetitions, canonical_order, prepare, weighted_rows
 
 __all__ = ["VAE"]
 
@@ -198,8 +198,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_parameters({**self.get_params(deep=False), "random_state": None})
         start, seed = time.perf_counter(), _seed(self.random_state)
         X = self._checked(X, reset=True)
+        X, y, weights, groups = weighted_rows(X, y, sample_weight, groups)
         preparation, values = prepare(X, self.get_params(deep=False), seed)
-        weights = check_weights(sample_weight, len(values))
         order = np.arange(len(values)) if ordered else canonical_order(values, weights)
         fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
         kept = None if groups is None else np.asarray(groups)[order]
@@ -230,9 +230,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self._baselines: Any = None
         return self
 
-    def transform(self, X: Any) -> NDArray[np.float32]:
+    def transform(self, X: Any) -> NDArray[np.float64]:
         """Codes: the means of q(z|x), shape (n, latent_dim). Deterministic."""
-        return codes(self.model_, self._units(X))
+        return codes(self.model_, self._units(X)).astype(np.float64)
 
     def inverse_transform(self, Z: ArrayLike) -> Any:
         """E[x|z] of codes of shape (n, latent_dim), in the columns of the data."""

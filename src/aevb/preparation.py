@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import narwhals as nw
 import numpy as np
 from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +16,7 @@ from aevb.errors import ConfigError, DataError
 from aevb.evaluation.bounds import row_keys
 from aevb.schema import Schema
 
-__all__ = ["Preparation", "are_repetitions", "canonical_order", "check_weights", "prepare", "restored"]
+__all__ = ["Preparation", "are_repetitions", "canonical_order", "prepare", "restored", "weighted_rows"]
 
 Values = NDArray[np.float64]
 Units = NDArray[np.float32]
@@ -131,17 +132,35 @@ def restored(source: Schema, binarize: str | None, seed: int) -> Preparation:
     return _binarized(source, binarize, seed)
 
 
-def check_weights(weights: ArrayLike | None, rows: int) -> NDArray[np.float64] | None:
-    """Weights of shape (rows,), finite and not negative, some of them positive; None stays None."""
+def weighted_rows(
+    data: Any, y: Any, weights: ArrayLike | None, groups: ArrayLike | None
+) -> tuple[Any, Any, NDArray[np.float64] | None, ArrayLike | None]:
+    """The rows of positive weight, with their labels, weights and groups; a row of weight 0 is as if it were not there.
+
+    Raises
+    ------
+    DataError
+        Weights that are not one finite number of at least 0 for each row, or all zero.
+    """
     if weights is None:
-        return None
+        return data, y, None, groups
+    array = _weights(weights, len(data))
+    positive = array > 0
+    if positive.all():
+        return data, y, array, groups
+    rows = data[positive] if isinstance(data, np.ndarray) else nw.from_native(data).filter(positive).to_native()
+    kept = (None if each is None else np.asarray(each)[positive] for each in (y, groups))
+    return rows, next(kept), array[positive], next(kept)
+
+
+def _weights(weights: ArrayLike, rows: int) -> NDArray[np.float64]:
     array = np.asarray(weights, dtype=np.float64)
     if array.ndim == 0:
         array = np.full(rows, float(array))
     if array.shape != (rows,):
         raise DataError(f"sample_weight must have one number for each of the {rows} rows; its shape is {array.shape}")
     if not np.isfinite(array).all() or (array < 0).any() or not array.any():
-        raise DataError("sample_weight must be finite and not negative, and positive somewhere")
+        raise DataError("sample_weight must be finite, not negative, and not zero for every row")
     return array
 
 
@@ -159,7 +178,6 @@ def canonical_order(values: Values, weights: NDArray[np.float64] | None) -> NDAr
         order = np.argsort((mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype=np.uint64), kind="stable")
     if weights is None:
         return order
-    order = order[weights[order] > 0]
     return np.repeat(order, weights[order].astype(int)) if are_repetitions(weights) else order
 
 

@@ -1,6 +1,7 @@
 """What every likelihood p(x|z) has in common: raw numbers in, a distribution of its columns out."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -32,6 +33,8 @@ class Likelihood(eqx.Module):
 
     columns: eqx.AbstractVar[tuple[int, ...]]
     log_units: eqx.AbstractVar[Fixed]
+    #: A value of the support.
+    inside: ClassVar[float] = 0.0
 
     @property
     @abstractmethod

@@ -1,5 +1,7 @@
 """Likelihoods of continuous columns and of numbers on a grid."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -59,6 +61,7 @@ class LogNormal(Located):
     center: Fixed
     spread: Fixed
     scale_given: bool = eqx.field(static=True)
+    inside: ClassVar[float] = 1.0
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """The log-normal of each column."""
@@ -75,6 +78,7 @@ class Proportion(Likelihood):
 
     columns: tuple[int, ...] = eqx.field(static=True)
     log_units: Fixed
+    inside: ClassVar[float] = 0.5
 
     @property
     def parameters(self) -> int:

@@ -56,6 +56,10 @@ class Categorical(Likelihood):
         present = np.arange(self.parameters) < np.array(self.levels)[:, None]
         return dist.Categorical(logits=jnp.where(present, raw, -1e9))
 
+    def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
+        """Nats of each level's index."""
+        return distribution.log_prob(x.astype(int))
+
     def start(self, units: np.ndarray) -> np.ndarray:
         """The log-frequencies of the column, with half an observation of every level."""
         return np.log(_level_counts(units, self.parameters))

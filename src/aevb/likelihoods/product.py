@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
 from numpyro.distributions import constraints
@@ -40,24 +41,21 @@ class Product(dist.Distribution):
         """log p(x_j|z) of every cell in nats and in the units of the data, shape (D,); 0 where it is missing."""
         out = jnp.zeros(self.event_shape)
         for part, distribution in self._pairs():
-            value = x[jnp.array(part.columns)]
-            observed = ~jnp.isnan(value)
-            # The gradient of an unused branch must be finite too: a missing cell is given a value of the support.
-            filled = jnp.where(observed, value, jax.lax.stop_gradient(_inside(part, distribution)))
-            nats = jnp.where(observed, part.log_prob(distribution, filled), 0.0)
-            out = out.at[jnp.array(part.columns)].set(nats)
+            out = out.at[np.array(part.columns)].set(_cells(part, distribution, x))
         return out
 
     def log_prob(self, value: Array) -> Array:
         """log p(x|z) = sum over the observed cells, in nats; scalar."""
-        return self.cells(value).sum()
+        return sum(
+            (_cells(part, distribution, value).sum() for part, distribution in self._pairs()), start=jnp.zeros(())
+        )
 
     def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
         """A draw of the whole row in model units, shape sample_shape + (D,)."""
         out = jnp.zeros((*sample_shape, *self.event_shape))
         keys = jax.random.split(key, len(self.parts))
         for (part, distribution), k in zip(self._pairs(), keys, strict=True):
-            out = out.at[..., jnp.array(part.columns)].set(distribution.sample(k, sample_shape).astype(out.dtype))
+            out = out.at[..., np.array(part.columns)].set(distribution.sample(k, sample_shape).astype(out.dtype))
         return out
 
     def expectations(self) -> tuple[Array, ...]:
@@ -68,15 +66,19 @@ class Product(dist.Distribution):
         """The row of model units that these (averaged) expectations say, shape (D,)."""
         out = jnp.zeros(self.event_shape)
         for part, expectation in zip(self.parts, expectations, strict=True):
-            out = out.at[jnp.array(part.columns)].set(part.point(expectation))
+            out = out.at[np.array(part.columns)].set(part.point(expectation))
         return out
 
     def _pairs(self) -> list[tuple[Likelihood, dist.Distribution]]:
         return list(zip(self.parts, self.distributions, strict=True))
 
 
-def _inside(part: Likelihood, distribution: dist.Distribution) -> Array:
-    return part.point(part.expectation(distribution))
+def _cells(part: Likelihood, distribution: dist.Distribution, x: Array) -> Array:
+    value = x[np.array(part.columns)]
+    observed = ~jnp.isnan(value)
+    # The gradient of an unused branch must be finite too, so a missing cell is given some value of the support.
+    nats = part.log_prob(distribution, jnp.where(observed, value, part.inside))
+    return jnp.where(observed, nats, 0.0)
 
 
 class Decoder(eqx.Module):
