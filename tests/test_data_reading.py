@@ -194,6 +194,9 @@ def test_damaged_arrays(tmp_path):
         for damaged in (content[:-1], content[:20], b"", b"PK\x03\x04", b"\x93NUMPY\x09\x00"):
             (tmp_path / name).write_bytes(damaged)
             refused(tmp_path / name, name)
+    for spoilt in (header((1, 1)).replace(b"(1, 1)", b"(1 1) "), header((1, 1), "|u7"), header((1, 1), "<U0")):
+        (tmp_path / "t.npy").write_bytes(spoilt + b"\0" * 8)
+        refused(tmp_path / "t.npy", "damaged")
     np.save(tmp_path / "one.npy", 3.0)
     refused(tmp_path / "one.npy", "shape")
 

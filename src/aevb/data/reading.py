@@ -234,9 +234,8 @@ def parse_npy(content: bytes, name: str) -> NDArray[Any]:
     if content[:6] != b"\x93NUMPY" or version not in (b"\1", b"\2", b"\3") or None in found:
         raise DataError(f"{name}: damaged, or no npy file of numbers or text")
     descr, order, sides = (match[1] for match in found if match)
-    shape = tuple(int(side) for side in sides.split(",") if side.strip())
     try:
-        dtype = np.dtype(descr)
+        dtype, shape = np.dtype(descr), tuple(int(side) for side in sides.split(",") if side.strip())
         if not shape or dtype.itemsize * math.prod(shape) != len(content) - start or len(content) == start:
             raise ValueError(f"its {len(content) - start} bytes are not {descr} of shape {shape}")
         array = np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if order == "True" else "C")
