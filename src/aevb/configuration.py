@@ -56,7 +56,7 @@ class Parameters(BaseModel):
     likelihood: Auto | LikelihoodName | dict[str, LikelihoodName] = _setting(
         "'auto', the name of a likelihood, or a mapping of column names to those"
     )
-    prior: Literal["standard_normal", "mixture"] = _setting("'standard_normal' or 'mixture'")
+    prior: Literal["auto", "standard_normal", "mixture"] = _setting("'auto', 'standard_normal' or 'mixture'")
     posterior: Literal["diagonal", "full"] = _setting("'diagonal' or 'full'")
     objective: Literal["sgvb_a", "sgvb_b"] = _setting("'sgvb_a' or 'sgvb_b'")
     samples: int = _setting("a whole number from 1 to 10,000", ge=1, le=10_000)
@@ -68,6 +68,7 @@ class Parameters(BaseModel):
     activation: Literal["tanh", "relu", "silu", "gelu", "elu"] = _setting("'tanh', 'relu', 'silu', 'gelu' or 'elu'")
     optimizer: Literal["adam", "adagrad", "sgd", "rmsprop"] = _setting("'adam', 'adagrad', 'sgd' or 'rmsprop'")
     weight_prior: bool = _setting("true or false")
+    weight_decay: float = _setting("a number of at least 0", ge=0, le=1e3)
     kl_warmup: float = _setting("a fraction of the run, from 0 to 1", ge=0, le=1)
     free_bits: float = _setting("a number of at least 0", ge=0, le=1e6)
     patience: Annotated[int, Field(ge=1)] | None = _setting("a whole number of at least 1, or none")

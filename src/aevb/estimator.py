@@ -43,8 +43,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Non-linearity of the hidden layers.
     likelihood : str or dict, default="auto"
         "auto" by the kind of each column; a name for all columns; or names by column.
-    prior : {"standard_normal", "mixture"}, default="standard_normal"
-        p(z).
+    prior : {"auto", "standard_normal", "mixture"}, default="auto"
+        p(z): N(0, I), or a mixture of 10 Gaussians learned with the rest. "auto" is the mixture, but N(0, I) for a
+        linear model.
     posterior : {"diagonal", "full"}, default="diagonal"
         Covariance of the Gaussian q(z|x).
     objective : {"sgvb_a", "sgvb_b"}, default="sgvb_b"
@@ -55,12 +56,14 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Passes over the training rows.
     batch_size : int, default=100
         M, rows in a minibatch.
-    learning_rate : float, default=1e-3
+    learning_rate : float, default=2e-3
         Step size at the start; it falls to zero along half a cosine.
     optimizer : {"adam", "adagrad", "rmsprop", "sgd"} or optax.GradientTransformation, default="adam"
         An Optax transformation brings its own step size.
     weight_prior : bool, default=False
         MAP with p(theta) = N(0, I) on weights, as in the paper's experiments.
+    weight_decay : float, default=0.3
+        Share of the networks' weights that a step of size 1 takes away (AdamW's decoupled decay).
     kl_warmup : float, default=0.0
         Fraction of the run over which the weight of the KL rises to 1.
     free_bits : float, default=0.0
@@ -112,18 +115,19 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         latent_dim: int | str = "auto",
         hidden: Sequence[int] = (256,),
         likelihood: str | Mapping[str, str] = "auto",
-        prior: str = "standard_normal",
+        prior: str = "auto",
         posterior: str = "diagonal",
         objective: str = "sgvb_b",
         samples: int = 1,
         epochs: int | str = "auto",
         batch_size: int = 100,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 2e-3,
         random_state: Any = None,
         *,
         activation: str = "tanh",
         optimizer: Any = "adam",
         weight_prior: bool = False,
+        weight_decay: float = 0.3,
         kl_warmup: float = 0.0,
         free_bits: float = 0.0,
         patience: int | None = None,
@@ -149,6 +153,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.activation = activation
         self.optimizer = optimizer
         self.weight_prior = weight_prior
+        self.weight_decay = weight_decay
         self.kl_warmup = kl_warmup
         self.free_bits = free_bits
         self.patience = patience

@@ -83,11 +83,18 @@ def architecture_of(schema: Schema, rows: Rows, parameters: Mapping[str, Any], l
         hidden=hidden,
         activation=parameters["activation"],
         posterior=parameters["posterior"],
-        prior=parameters["prior"],
+        prior=_prior(parameters["prior"], hidden),
         scale_given=bool(hidden),
         missing=bool(np.isnan(rows.train).any() or np.isnan(rows.validation).any()),
         count="poisson" if parameters["likelihood"] == "poisson" else "negative_binomial",
     )
+
+
+def _prior(choice: str, hidden: tuple[int, ...]) -> Any:
+    """A learned mixture, but N(0, I) for a linear model, whose optimum is known with it."""
+    if choice != "auto":
+        return choice
+    return "mixture" if hidden else "standard_normal"
 
 
 def automatic_epochs(rows: int, batch_size: int) -> int:
@@ -114,6 +121,7 @@ def _fit(
         **{name: parameters[name] for name in ("batch_size", "learning_rate", "optimizer", "kl_warmup", "free_bits")},
         samples=parameters["samples"],
         weight_prior=parameters["weight_prior"],
+        weight_decay=parameters["weight_decay"],
         patience=parameters["patience"],
     )
     start = initial_model(schema, rows.train, architecture, key_model)
@@ -143,7 +151,7 @@ def _choose_size(
     """A quarter of a run for each of `SIZES` below the number of columns, until one does worse than the one before."""
     epochs = parameters["epochs"]
     total = automatic_epochs(len(rows.train), parameters["batch_size"]) if epochs == "auto" else epochs
-    short = {**parameters, "epochs": -(-total // 4), "prior": "standard_normal"}
+    short = {**parameters, "epochs": -(-total // 4)}
     tried: list[dict[str, float]] = []
     most = max(1, min(schema_width(schema), len(rows.train)) - 1)
     for size in [s for s in SIZES if s <= most] or [most]:

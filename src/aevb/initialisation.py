@@ -147,7 +147,7 @@ def _feature_matrix(features: Features, units: np.ndarray) -> np.ndarray:
 def _noise_floor(schema: Schema, features: Features) -> np.ndarray:
     """The least variance of each feature: the likelihood's own floor for numbers, a tenth of theirs for levels."""
     numbers = [
-        _floor(column) ** 2 if _starts_linear(column) else 1e-1
+        _grid_deviation(column) ** 2 if _starts_linear(column) else 1e-1
         for column in (schema.columns[i] for i in features.numeric)
     ]
     return np.array(numbers + [1e-2] * (features.size - len(numbers)))
@@ -268,7 +268,7 @@ def _located(
     architecture: Architecture,
 ) -> Any:
     """The log-normal for positive numbers, the discretised logistic for a grid, the Gaussian for the others."""
-    floor = np.array([_floor(column) for column in columns])
+    floor = np.maximum(SCALE_FLOOR * deviation, [_grid_deviation(column) for column in columns])
     common: dict[str, Any] = {
         "columns": places,
         "floor": Fixed(_single(floor)),
@@ -296,9 +296,9 @@ def _in_units(column: Column, value: float | None, otherwise: float = 0.0) -> fl
     return otherwise if value is None else (value / 2 - column.location / 2) / (column.scale / 2)
 
 
-def _floor(column: Column) -> float:
-    """The least scale in model units: that of rounding to the grid the data were recorded on, and `SCALE_FLOOR`."""
-    return float(np.clip(max(column.grid, column.resolution) / column.scale / np.sqrt(12), SCALE_FLOOR, 1.0))
+def _grid_deviation(column: Column) -> float:
+    """The deviation, in model units, of rounding to the grid the data were recorded on; at least that of float32."""
+    return float(np.clip(max(column.grid, column.resolution) / column.scale / np.sqrt(12), 1e-3, 1.0))
 
 
 def _of(columns: Sequence[Column], read: Callable[[Column], float]) -> Array:

@@ -61,7 +61,7 @@ class GaussianMixture(Prior):
 
     def __init__(self, latent_dim: int, components: int, key: PRNGKeyArray) -> None:
         self.logits = jnp.zeros(components)
-        self.means = jax.random.normal(key, (components, latent_dim))
+        self.means = 0.5 * jax.random.normal(key, (components, latent_dim))
         self.log_scales = jnp.zeros((components, latent_dim))
 
     def __call__(self) -> dist.Distribution:

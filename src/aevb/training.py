@@ -46,6 +46,7 @@ class Settings:
     free_bits: float = 0.0
     samples: int = 1
     weight_prior: bool = False
+    weight_decay: float = 0.0
     patience: int | None = None
 
 
@@ -226,7 +227,13 @@ class _Run:
         self.steps = -(-len(rows) // self.batch)
         self.optimizer, self.own_rate = _optimizer(settings.optimizer)
         self.how = _How(
-            objective, settings.samples, settings.free_bits, settings.weight_prior, self.optimizer, resample
+            objective,
+            settings.samples,
+            settings.free_bits,
+            settings.weight_prior,
+            settings.weight_decay,
+            self.optimizer,
+            resample,
         )
         total = max(settings.epochs * self.steps, 1)
         self.rates = np.ones(total, np.float32) if self.own_rate else learning_rates(settings, total)
@@ -272,6 +279,7 @@ class _How(NamedTuple):
     samples: int
     free_bits: float
     weight_prior: bool
+    weight_decay: float
     optimizer: optax.GradientTransformation
     resample: Resample | None
 
@@ -300,7 +308,10 @@ def _epoch(how: _How, state: State, static: PyTree, rows: Array, per_step: tuple
             jnp.array([jnp.isfinite(jnp.sum(leaf)) for leaf in jax.tree.leaves(gradient)])
         )
         direction, optimizer = how.optimizer.update(gradient, state.optimizer, state.parameters)
-        parameters = jax.tree.map(lambda p, d: jnp.where(finite, p + rate * d, p), state.parameters, direction)
+        shrunk = _decayed(state.parameters, rate * how.weight_decay) if how.weight_decay else state.parameters
+        parameters = jax.tree.map(
+            lambda p, s, d: jnp.where(finite, s + rate * d, p), state.parameters, shrunk, direction
+        )
         optimizer = jax.tree.map(lambda new, old: jnp.where(finite, new, old), optimizer, state.optimizer)
         bad = 1 - finite.astype(int)
         return State(parameters, optimizer, state.skipped + bad, (state.run + bad) * bad), jnp.where(
@@ -312,9 +323,22 @@ def _epoch(how: _How, state: State, static: PyTree, rows: Array, per_step: tuple
 
 
 def _log_weight_prior(parameters: PyTree) -> Array:
-    """log N(w; 0, I) of the weight matrices, up to a constant."""
-    linear = [leaf for leaf in jax.tree.leaves(parameters) if leaf.ndim == 2]
-    return -0.5 * sum((jnp.sum(jnp.square(w)) for w in linear), jnp.zeros(()))
+    """log N(w; 0, I) of the networks' weight matrices, up to a constant."""
+    weights = (node.weight for node in jax.tree.leaves(parameters, is_leaf=_is_layer) if _is_layer(node))
+    return -0.5 * sum((jnp.sum(jnp.square(w)) for w in weights), jnp.zeros(()))
+
+
+def _decayed(parameters: PyTree, share: Array) -> PyTree:
+    """The networks' weight matrices made smaller by a share of themselves (Loshchilov and Hutter 2019)."""
+
+    def shrink(node: Any) -> Any:
+        return eqx.tree_at(lambda layer: layer.weight, node, node.weight * (1 - share)) if _is_layer(node) else node
+
+    return jax.tree.map(shrink, parameters, is_leaf=_is_layer)
+
+
+def _is_layer(node: Any) -> bool:
+    return isinstance(node, eqx.nn.Linear)
 
 
 def _descent(direction: optax.GradientTransformation) -> optax.GradientTransformation:

@@ -13,8 +13,9 @@ from aevb.networks import Fixed
 
 __all__ = ["Likelihood", "Located", "deviations", "inverse_softplus", "raw_scale"]
 
-#: A fitted scale never falls below this share of its column's deviation, nor below the grid the data were recorded on.
-SCALE_FLOOR = 1e-2
+#: A fitted scale never falls below this share of what a linear model leaves of its column, nor below the grid the data
+#: were recorded on: a decoder free to shrink it would score single training rows, not the distribution.
+SCALE_FLOOR = 0.2
 #: Nor does it rise above this many deviations.
 SCALE_CEILING = 1e3
 
