@@ -1,5 +1,7 @@
 """The command line: what it says, where, and how it ends. A small stand-in for the estimator keeps this fast."""
 
+import csv
+import inspect
 import io
 import json
 import os
@@ -19,7 +21,9 @@ import aevb
 import aevb.data
 from aevb import checkpoints, storage
 from aevb.cli import app
+from aevb.cli.fit import fit
 from aevb.cli.terminal import EpochProgress, Terminal
+from aevb.configuration import FitConfiguration
 from aevb.errors import AevbWarning, DataError, ModelFileError, NumericalError, ResourceError
 
 pa = pytest.importorskip("pyarrow")
@@ -122,8 +126,10 @@ def fake_load(path: Path) -> FakeVAE:
 
 
 @pytest.fixture(autouse=True)
-def stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def stand_ins(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
+    if "real" in request.node.name:
+        return
     monkeypatch.setattr(aevb, "VAE", FakeVAE, raising=False)
     monkeypatch.setattr(aevb, "load", fake_load, raising=False)
     monkeypatch.setattr(aevb.data, "read", fake_read, raising=False)
@@ -221,6 +227,11 @@ def test_progress_on_a_terminal_and_elsewhere(monkeypatch: pytest.MonkeyPatch, s
         first, *others = shown.splitlines()
         assert "left" not in first  # no pace is known yet
         assert all(line.endswith("at most 0:00:00 left") for line in others)
+
+
+def test_every_setting_is_an_option() -> None:
+    options = inspect.signature(fit).parameters
+    assert FitConfiguration.model_fields.keys() - options.keys() == {"verbose"}  # progress is the terminal's business
 
 
 def test_the_command_is_kept_for_the_report() -> None:
@@ -464,3 +475,58 @@ def test_plain_output_everywhere(fitted: str, environment: dict[str, str]) -> No
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout
     assert "worth it" in done.stdout
+
+
+# ----------------------------------------------------------------------------------------------------- the real thing
+
+
+def rows_of(path: str) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(path: str, rows: list[dict[str, Any]], columns: list[str]) -> str:
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_real_fit_and_all_that_follows() -> None:
+    chance = np.random.default_rng(0)
+    size = chance.normal(size=60)
+    rows = [
+        {"id": f"p{i}", "a": f"{s:.3f}", "b": "" if i % 7 == 0 else f"{2 * s + chance.normal():.3f}",
+         "c": chance.choice(["x", "y", "z"]), "who": "uv"[i % 2]}
+        for i, s in enumerate(size)
+    ]  # fmt: skip
+    write_rows("d.csv", rows, ["id", "a", "b", "c", "who"])
+    write_rows("reordered.csv", rows, ["c", "who", "b", "id", "a"])
+    options = ["--latent-dim", "1", "--hidden", "", "--epochs", "2", "--label", "who", "--ignore", "id"]
+    fitted = run("fit", "d.csv", "-o", "r", *options, "--test-fraction", "0.2", "--json")
+    assert fitted.exit_code == 0, fitted.stderr
+    results = json.loads(fitted.stdout)
+    assert results["held_out"]["part"] == "test"
+    assert results["baselines"]
+    assert (results["epochs"], results["run"]) == (2, "r")
+    Path("r/report.html").unlink()
+    for arguments in (["inspect", "r"], ["report", "r"], ["sample", "r", "-n", "4", "-o", "sample.csv"], ["data"]):
+        assert run(*arguments).exit_code == 0, arguments
+    assert Path("r/report.html").stat().st_size > 10_000
+    assert [list(row) for row in rows_of("sample.csv")] == [["a", "b", "c"]] * 4
+
+    for command in ("score", "embed", "reconstruct", "impute"):
+        for data in ("d", "reordered"):
+            done = run(command, "r", f"{data}.csv", "-o", f"{command}-{data}.csv")
+            assert done.exit_code == 0, done.stderr
+        first, second = rows_of(f"{command}-d.csv"), rows_of(f"{command}-reordered.csv")
+        assert first == second  # columns are matched by name
+        assert [(row["id"], row["who"]) for row in first] == [(row["id"], row["who"]) for row in rows]
+    assert list(rows_of("score-d.csv")[0]) == [
+        "id", "who", "log_likelihood", "monte_carlo_error", "effective_sample_size"
+    ]  # fmt: skip
+    filled = rows_of("impute-d.csv")
+    assert all(row["b"] for row in filled)
+    assert all(float(new["a"]) == float(old["a"]) for new, old in zip(filled, rows, strict=True))
+    assert "'b'" in fails(3, "score", "r", write_rows("short.csv", rows, ["id", "a", "c", "who"]), "-o", "x.csv")

@@ -84,6 +84,18 @@ def test_files_honour_the_umask(tmp_path: Path, umask: int) -> None:
     assert {stat.S_IMODE(entry.stat().st_mode) for entry in path.iterdir()} == {0o666 & ~umask}
 
 
+def test_a_page_can_be_lost_and_replaced(tmp_path: Path) -> None:
+    path = write(tmp_path / "run")
+    (path / "report.html").unlink()
+    before = storage.read_run(path)
+    assert "report.html" not in before.texts
+    storage.replace_text(path, "report.html", "<p>new</p>")
+    after = storage.read_run(path)
+    assert after.texts["report.html"] == "<p>new</p>"
+    assert after.manifest["versions"] == before.manifest["versions"]
+    assert not [entry for entry in path.iterdir() if entry.name.startswith(".")]
+
+
 def test_a_run_is_replaced_only_when_asked(tmp_path: Path) -> None:
     path = write(tmp_path / "run")
     with pytest.raises(OutputError, match="already holds a run"):

@@ -51,7 +51,7 @@ def fit(
     hidden: Annotated[str | None, typer.Option(metavar="N,N", help="Widths of the layers; '' for linear.")] = None,
     activation: Annotated[str | None, typer.Option(help="tanh, relu, silu, gelu or elu.")] = None,
     likelihood: Annotated[str | None, typer.Option(help="One for all columns, or auto.")] = None,
-    prior: Annotated[str | None, typer.Option(help="standard_normal or mixture.")] = None,
+    prior: Annotated[str | None, typer.Option(help="standard_normal, mixture or auto.")] = None,
     posterior: Annotated[str | None, typer.Option(help="diagonal or full.")] = None,
     objective: Annotated[str | None, typer.Option(help="sgvb_a or sgvb_b.")] = None,
     samples: Annotated[int | None, typer.Option(help="Draws of z a row.")] = None,
@@ -59,6 +59,9 @@ def fit(
     learning_rate: Annotated[float | None, typer.Option(help="Step size.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adam, adagrad, sgd or rmsprop.")] = None,
     weight_prior: Annotated[bool | None, typer.Option(help="A N(0, I) prior on the weights.")] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="Share of the weights a step of size 1 takes away.")
+    ] = None,
     kl_warmup: Annotated[float | None, typer.Option(help="Fraction of the run over which the KL grows in.")] = None,
     free_bits: Annotated[float | None, typer.Option(help="Nats a latent may cost for free.")] = None,
     patience: Annotated[int | None, typer.Option(help="Epochs without improvement before stopping.")] = None,

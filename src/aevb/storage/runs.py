@@ -123,6 +123,8 @@ def read_run(path: Path | str) -> Run:
         raise ModelFileError(f"cannot read {path}: {error.strerror}") from error
     run = Run({}, {}, {}, manifest)
     for name, entry in manifest["files"].items():
+        if name.endswith(".html") and not (path / name).exists():  # a page is for people: `aevb report` draws it again
+            continue
         content = _verified(path / name, entry)
         stem, ending = name.rsplit(".", 1)
         if ending == "safetensors":
