@@ -130,9 +130,9 @@ def stand_ins(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.chdir(tmp_path)
     if "real" in request.node.name:
         return
-    monkeypatch.setattr(aevb, "VAE", FakeVAE, raising=False)
-    monkeypatch.setattr(aevb, "load", fake_load, raising=False)
-    monkeypatch.setattr(aevb.data, "read", fake_read, raising=False)
+    monkeypatch.setitem(vars(aevb), "VAE", FakeVAE)  # unlike setattr, does not import the real one
+    monkeypatch.setitem(vars(aevb), "load", fake_load)
+    monkeypatch.setattr(aevb.data, "read", fake_read)
     monkeypatch.setattr(FakeVAE, "fails", None)
 
 
@@ -517,16 +517,17 @@ def test_real_fit_and_all_that_follows() -> None:
     assert [list(row) for row in rows_of("sample.csv")] == [["a", "b", "c"]] * 4
 
     for command in ("score", "embed", "reconstruct", "impute"):
-        for data in ("d", "reordered"):
-            done = run(command, "r", f"{data}.csv", "-o", f"{command}-{data}.csv")
-            assert done.exit_code == 0, done.stderr
-        first, second = rows_of(f"{command}-d.csv"), rows_of(f"{command}-reordered.csv")
-        assert first == second  # columns are matched by name
-        assert [(row["id"], row["who"]) for row in first] == [(row["id"], row["who"]) for row in rows]
-    assert list(rows_of("score-d.csv")[0]) == [
+        done = run(command, "r", "d.csv", "-o", f"{command}.csv")
+        assert done.exit_code == 0, done.stderr
+        assert [(row["id"], row["who"]) for row in rows_of(f"{command}.csv")] == [
+            (row["id"], row["who"]) for row in rows
+        ]
+    run("score", "r", "reordered.csv", "-o", "reordered-score.csv")
+    assert rows_of("reordered-score.csv") == rows_of("score.csv")  # columns are matched by name
+    assert list(rows_of("score.csv")[0]) == [
         "id", "who", "log_likelihood", "monte_carlo_error", "effective_sample_size"
     ]  # fmt: skip
-    filled = rows_of("impute-d.csv")
+    filled = rows_of("impute.csv")
     assert all(row["b"] for row in filled)
     assert all(float(new["a"]) == float(old["a"]) for new, old in zip(filled, rows, strict=True))
     assert "'b'" in fails(3, "score", "r", write_rows("short.csv", rows, ["id", "a", "c", "who"]), "-o", "x.csv")
