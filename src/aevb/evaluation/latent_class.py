@@ -123,11 +123,11 @@ def affordable(values: Array, schema: Schema, seed: int) -> Array:
 
 
 def fit_classes(
-    values: Array, schema: Schema, classes: int, *, seed: int = 0, max_iterations: int = 100, tolerance: float = 1e-4
+    values: Array, schema: Schema, classes: int, *, seed: int = 0, max_iterations: int = 100, tolerance: float = 1e-5
 ) -> LatentClasses:
     """EM with this many classes, started from cells around rows drawn as k-means++ draws them.
 
-    Stops when log p + log prior of a row rises by less than `tolerance` nats.
+    Stops when log p + log prior of a row rises by less than `tolerance` nats a column.
 
     Examples
     --------
@@ -150,7 +150,11 @@ def fit_classes(
         smoothing = sum(float(np.sum(n @ p)) for n, p in zip(natural, priors, strict=True))
         smoothing += CLASS_ROWS * float(log_weights.sum())
         trace.append((float(evidence.sum()) + smoothing) / max(len(values), 1))
-        if classes == 1 or len(trace) == max_iterations or (len(trace) > 1 and trace[-1] - trace[-2] < tolerance):
+        if (
+            classes == 1
+            or len(trace) == max_iterations
+            or (len(trace) > 1 and trace[-1] - trace[-2] < tolerance * len(schema))
+        ):
             return LatentClasses(schema, parts, parameters, log_weights, len(values), tuple(trace))
         responsibilities = np.exp(joint - evidence)
 
