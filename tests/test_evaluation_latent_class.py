@@ -88,14 +88,14 @@ def test_all_gaussian_classes_match_scikit_learn_from_the_same_start(monkeypatch
     schema = Schema((Column("a", "continuous"), Column("b", "continuous")))
     monkeypatch.setattr("aevb.evaluation.families.PRIOR_ROWS", 1e-9)
     monkeypatch.setattr(latent_class, "CLASS_ROWS", 0.0)
-    ours = fit_classes(values, schema, 3, tolerance=1e-10, max_iterations=1000)
+    ours = fit_classes(values, schema, 3, tolerance=1e-14, max_iterations=2000)
     labels = np.exp(ours.log_joint(values) - ours.score_samples(values)[:, None])
     counts = labels.sum(axis=0)
     peer = GaussianMixture(
         3,
         covariance_type="diag",
-        tol=1e-10,
-        max_iter=1000,
+        tol=1e-14,
+        max_iter=2000,
         reg_covar=0.0,
         means_init=labels.T @ values / counts[:, None],
         weights_init=counts / counts.sum(),
