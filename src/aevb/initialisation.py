@@ -90,6 +90,7 @@ def initial_model(
     features = features_of(schema, units)
     linear = None
     deviation = deviations(units)
+    deviation[schema.where("positive")] = 1.0  # of the standardised logarithm
     if located and architecture.linear_start:
         matrix = _feature_matrix(features, units)
         linear = fit_linear(matrix, architecture.latent_dim, noise_floor=_noise_floor(schema, features))

@@ -15,6 +15,8 @@ from aevb.networks import Fixed
 __all__ = ["AtomsAndRest", "DiscretizedLogisticColumns", "Gaussian", "LogNormal", "Proportion"]
 
 LOGISTIC_DEVIATION = np.pi / np.sqrt(3)
+#: Bounds on log x, 13 decades either way, and on its deviation: means and draws then stay within float32.
+LOG_RANGE, LOG_SCALE = 30.0, 10.0
 
 
 class Gaussian(Located):
@@ -64,9 +66,10 @@ class LogNormal(Located):
     inside: ClassVar[float] = 1.0
 
     def __call__(self, raw: Array) -> dist.Distribution:
-        """The log-normal of each column."""
+        """The log-normal of each column, within `LOG_RANGE` of the geometric mean and of no more than `LOG_SCALE`."""
         location, scale = self.location_scale(raw)
-        return dist.LogNormal(self.center.value + self.spread.value * location, self.spread.value * scale)
+        location = jnp.clip(self.spread.value * location, -LOG_RANGE, LOG_RANGE)
+        return dist.LogNormal(self.center.value + location, jnp.minimum(self.spread.value * scale, LOG_SCALE))
 
     def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
         """Nats of each cell; a value of zero or less cannot have come from here and is held at the least float."""

@@ -7,6 +7,7 @@ import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array
 
+from aevb.likelihoods import distributions
 from aevb.likelihoods.base import Likelihood, inverse_softplus
 from aevb.likelihoods.distributions import CumulativeLogistic
 from aevb.networks import Fixed
@@ -137,7 +138,7 @@ class Poisson(Likelihood):
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """The Poisson of each column."""
-        return dist.Poisson(_rate(raw[..., 0]))
+        return distributions.Poisson(_rate(raw[..., 0]))
 
     def start(self, units: np.ndarray) -> np.ndarray:
         """The log of the mean."""
