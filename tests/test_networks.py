@@ -1,0 +1,54 @@
+"""Laws of multilayer perceptrons, and of what training may change."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aevb.networks import ACTIVATIONS, MLP, Fixed, parameter_count, trainable
+
+KEY = jax.random.key(0)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_it_is_equations_11_and_12(name: str) -> None:
+    mlp = MLP((3, 8, 2), name, KEY)
+    first, last = mlp.layers
+    x = np.array([0.5, -1.0, 2.0], np.float32)
+    hidden = ACTIVATIONS[name](first.weight @ x + first.bias)
+    np.testing.assert_allclose(mlp(jnp.asarray(x)), last.weight @ hidden + last.bias, rtol=1e-5, atol=1e-6)
+
+
+def test_two_sizes_are_a_linear_map() -> None:
+    mlp = MLP((3, 2), "tanh", KEY)
+    x, y = jnp.array([1.0, 2.0, 3.0]), jnp.array([-1.0, 0.5, 9.0])
+    np.testing.assert_allclose(mlp(x + 2 * y), mlp(x) + 2 * mlp(y), rtol=1e-4)
+
+
+def test_the_key_alone_gives_the_weights() -> None:
+    """Glorot-uniform, within sqrt(6 / (inputs + outputs)); biases zero; layers and keys differ."""
+    mlp, same, other = (MLP((40, 60, 60), "tanh", key) for key in (KEY, KEY, jax.random.key(1)))
+    for layer, twin, another in zip(mlp.layers, same.layers, other.layers, strict=True):
+        assert np.array_equal(layer.weight, twin.weight)
+        assert not np.array_equal(layer.weight, another.weight)
+        limit = np.sqrt(6 / sum(layer.weight.shape))
+        assert np.abs(layer.weight).max() <= limit
+        np.testing.assert_allclose(layer.weight.std(), limit / np.sqrt(3), rtol=0.05)
+        assert (np.asarray(layer.bias) == 0).all()
+    assert not np.array_equal(mlp.layers[0].weight[:, :40], mlp.layers[1].weight[:, :40])
+
+
+def test_starting_at_makes_it_constant() -> None:
+    output = jnp.array([3.0, -4.0])
+    constant = MLP((3, 8, 2), "relu", KEY).starting_at(output, weights=0.0)
+    for x in (jnp.zeros(3), jnp.full(3, 1e3)):
+        np.testing.assert_array_equal(constant(x), output)
+    kept = MLP((3, 8, 2), "relu", KEY).starting_at(output)
+    np.testing.assert_allclose(kept(jnp.ones(3)), MLP((3, 8, 2), "relu", KEY)(jnp.ones(3)) + output, rtol=1e-5)
+
+
+def test_training_may_change_every_float_that_is_not_fixed() -> None:
+    model = {"mlp": MLP((3, 8, 2), "tanh", KEY), "units": Fixed(jnp.ones(5)), "count": jnp.arange(4), "name": "x"}
+    leaves = jax.tree.leaves(trainable(model))
+    assert sum(leaves) == 4
+    assert parameter_count(model) == 3 * 8 + 8 + 8 * 2 + 2

@@ -1,0 +1,127 @@
+"""Laws of every listed q(z|x): a density, its own draws, finite at extremes; an empty row has the prior's."""
+
+import inspect
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aevb import posteriors
+from aevb.networks import MLP, Fixed
+from aevb.posteriors import DiagonalGaussian, Encoder, Features, LinearPosterior, Posterior
+
+CLASSES: list[Any] = [
+    kind
+    for kind in (getattr(posteriors, name) for name in posteriors.__all__)
+    if issubclass(kind, Posterior) and not inspect.isabstract(kind)
+]
+#: A number, a positive number, a count and a column of three levels.
+FEATURES = Features(
+    (0, 1, 2), (0, 1, 2), ((3, 3),), Fixed(jnp.array([0.5, 0.0, 1.0])), Fixed(jnp.array([2.0, 1.0, 1.0]))
+)
+ROW = jnp.array([1.5, 2.0, 3.0, 1.0])
+RNG = np.random.default_rng(0)
+LOADINGS = RNG.normal(size=(6, 2))
+
+
+def linear(complete: bool = False) -> LinearPosterior:
+    noise = RNG.uniform(0.5, 2.0, 6)
+    gain = np.linalg.solve(np.eye(2) + (LOADINGS.T / noise) @ LOADINGS, LOADINGS.T / noise)
+    mean = 0.1 * np.arange(6)
+    fixed = (Fixed(jnp.asarray(part, jnp.float32)) for part in (mean, LOADINGS, noise))
+    return LinearPosterior(*fixed, gain=jnp.asarray(gain, jnp.float32), complete=complete)
+
+
+@pytest.fixture(params=CLASSES, ids=lambda kind: kind.__name__)
+def posterior(request: pytest.FixtureRequest) -> Posterior:
+    kind: Any = request.param
+    network = MLP((12, 8, kind.outputs(2)), "tanh", jax.random.key(0))
+    return kind(Encoder(FEATURES, network, linear(), sees_missing=True), 2)
+
+
+def test_there_is_one_to_try() -> None:
+    assert DiagonalGaussian in CLASSES
+
+
+def test_it_integrates_to_one_and_draws_follow_it(posterior: Posterior) -> None:
+    q = posterior(ROW)
+    assert q.event_shape == (2,)
+    drawn = np.asarray(jax.jit(lambda: q.rsample(jax.random.key(1), (20_000,)))(), np.float64)
+    deviation = np.sqrt(np.asarray(q.variance))
+    np.testing.assert_allclose(drawn.mean(0), q.mean, atol=5 * deviation.max() / np.sqrt(20_000))
+    np.testing.assert_allclose(drawn.std(0), deviation, rtol=0.03)
+    side = np.linspace(-7, 7, 141, dtype=np.float32)
+    z = np.asarray(q.mean) + np.stack(np.meshgrid(side, side), -1).reshape(-1, 2) * deviation
+    density = np.exp(np.asarray(jax.jit(jax.vmap(q.log_prob))(z), np.float64))
+    np.testing.assert_allclose(density.sum() * 0.1**2 * deviation.prod(), 1.0, atol=2e-3)
+    # And the density's covariance is that of the draws, so that the draws are of this density.
+    mass = density / density.sum()
+    centred = z - np.asarray(q.mean)
+    np.testing.assert_allclose((mass[:, None] * centred).T @ centred, np.cov(drawn.T), atol=0.03 * deviation.max() ** 2)
+
+
+def test_values_and_slopes_are_finite_at_extremes(posterior: Posterior) -> None:
+    def value(posterior: Posterior, x: jax.Array) -> jax.Array:
+        q = posterior(x)
+        z = q.rsample(jax.random.key(0))
+        return q.log_prob(z) + z.sum()
+
+    slope = jax.jit(jax.value_and_grad(value, allow_int=True))
+    for size in (1.0, 1e3):
+        scaled = jax.tree.map(lambda leaf, size=size: size * leaf, posterior)
+        scaled = jax.tree.unflatten(jax.tree.structure(posterior), jax.tree.leaves(scaled))
+        for number in (-1e6, 0.0, 1e6, np.nan):
+            result, gradient = slope(scaled, jnp.array([number, abs(number), abs(number), 2.0]))
+            assert np.isfinite(result)
+            assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+
+
+def test_an_empty_row_encodes_to_the_prior(posterior: Posterior) -> None:
+    """Whatever the network's weights."""
+    q = posterior(jnp.full(4, jnp.nan))
+    z = jnp.array([0.7, -1.2])
+    np.testing.assert_array_equal(q.mean, 0.0)
+    np.testing.assert_array_equal(q.variance, 1.0)
+    np.testing.assert_allclose(q.log_prob(z), -np.log(2 * np.pi) - 0.5 * (0.7**2 + 1.2**2), rtol=1e-6)
+
+
+def test_features_are_standardised_logged_and_one_hot() -> None:
+    values, observed = FEATURES(ROW)
+    assert FEATURES.size == 6
+    np.testing.assert_allclose(values, [0.5, np.log(2), np.log(4) - 1, 0, 1, 0], rtol=1e-5)
+    assert observed.all()
+    for place, cells in ((0, [0]), (1, [1]), (2, [2]), (3, [3, 4, 5])):
+        values, observed = FEATURES(ROW.at[place].set(jnp.nan))
+        assert list(np.flatnonzero(~np.asarray(observed))) == cells
+        assert (np.asarray(values)[cells] == 0).all()
+
+
+def test_a_missing_cell_is_not_the_same_as_a_zero(posterior: Posterior) -> None:
+    zero, missing = posterior(ROW.at[0].set(0.5)), posterior(ROW.at[0].set(jnp.nan))
+    assert not np.allclose(zero.mean, missing.mean)
+    assert (np.asarray(missing.variance) > 0).all()
+
+
+@pytest.mark.parametrize("missing", [[], [0], [1, 4], [0, 1, 2, 3, 5]])
+def test_linear_posterior_is_exact_given_the_observed_cells(missing: list[int]) -> None:
+    """Its mean is that of p(z|x_o); its variance the best diagonal one, 1 / diag of the precision."""
+    posterior = linear()
+    noise, mean = np.asarray(posterior.noise.value, np.float64), np.asarray(posterior.mean.value, np.float64)
+    features = RNG.normal(size=6)
+    seen = ~np.isin(np.arange(6), missing)
+    precision = np.eye(2) + (LOADINGS[seen].T / noise[seen]) @ LOADINGS[seen]
+    exact = np.linalg.solve(precision, LOADINGS[seen].T / noise[seen] @ (features - mean)[seen])
+    got, log_variance, filled = posterior(jnp.asarray(np.where(seen, features, 0.0)), jnp.asarray(seen))
+    np.testing.assert_allclose(got, exact, atol=1e-5)
+    np.testing.assert_allclose(np.exp(-log_variance), np.diag(precision), rtol=1e-5)
+    np.testing.assert_allclose(filled, np.where(seen, features - mean, LOADINGS @ exact), atol=1e-5)
+
+
+def test_complete_rows_need_no_filling() -> None:
+    features = jnp.asarray(RNG.normal(size=6))
+    incomplete = linear()
+    complete = LinearPosterior(incomplete.mean, incomplete.loadings, incomplete.noise, incomplete.gain, complete=True)
+    for one, other in zip(complete(features, jnp.ones(6, bool)), incomplete(features, jnp.ones(6, bool)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
