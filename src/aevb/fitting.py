@@ -20,12 +20,17 @@ from aevb.training import Checkpoint, Settings, train
 __all__ = ["Fitted", "Rows", "architecture_of", "automatic_epochs", "fit_model"]
 
 Units = NDArray[np.float32]
-#: The numbers of latents that ``latent_dim="auto"`` tries, in this order, until held-out likelihood stops rising.
-SIZES = (2, 4, 8, 16, 32, 64)
+#: The numbers of latents that ``latent_dim="auto"`` may take; it starts in the middle and goes up or down from there.
+SIZES = (1, 2, 4, 8, 16, 32, 64)
+FIRST_SIZE = 8
+#: Steps of the short run that a size is judged by, at most a quarter of a whole run.
+SIZE_STEPS = 2_000
+#: ``weight_decay="auto"`` takes from each weight what a prior as heavy as this many rows would, and at most this share.
+DECAY_ROWS, DECAY_MOST = 350, 0.5
 #: Steps a run takes when ``epochs="auto"``: at least, at most; epochs at least (within the steps), at most.
 STEPS, EPOCHS = (6_000, 40_000), (60, 500)
-#: The held-out bound is estimated on at most this many rows, with this many samples of each.
-VALIDATION_ROWS, VALIDATION_SAMPLES = 2_000, 32
+#: The held-out bound is estimated on at most this many rows, with up to this many samples of each and this many in all.
+VALIDATION_ROWS, VALIDATION_SAMPLES, VALIDATION_DRAWS = 2_000, 32, 20_000
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,10 @@ def _prior(choice: str, hidden: tuple[int, ...]) -> Any:
     return "mixture" if hidden else "standard_normal"
 
 
+def _weight_decay(choice: float | str, rows: int) -> float:
+    return min(DECAY_ROWS / rows, DECAY_MOST) if isinstance(choice, str) else choice
+
+
 def automatic_epochs(rows: int, batch_size: int) -> int:
     """How many passes ``epochs="auto"`` takes: many over few rows, few over many."""
     steps = -(-rows // min(batch_size, rows))
@@ -121,7 +130,7 @@ def _fit(
         **{name: parameters[name] for name in ("batch_size", "learning_rate", "optimizer", "kl_warmup", "free_bits")},
         samples=parameters["samples"],
         weight_prior=parameters["weight_prior"],
-        weight_decay=parameters["weight_decay"],
+        weight_decay=_weight_decay(parameters["weight_decay"], len(rows.train)),
         patience=parameters["patience"],
     )
     start = initial_model(schema, rows.train, architecture, key_model)
@@ -142,25 +151,42 @@ def _fit(
 
 def _held_out(model: VAE, rows: Units, seed: int) -> float:
     """The importance-weighted bound of the validation rows, with the same draws at every call."""
-    return float(importance_weighted(model, rows, samples=VALIDATION_SAMPLES, seed=seed).log_likelihood.mean())
+    samples = int(np.clip(VALIDATION_DRAWS // len(rows), 8, VALIDATION_SAMPLES))
+    return float(importance_weighted(model, rows, samples=samples, seed=seed).log_likelihood.mean())
 
 
 def _choose_size(
     schema: Schema, rows: Rows, parameters: Mapping[str, Any], seed: int, resample: Callable[..., Any] | None
 ) -> tuple[int, list[dict[str, float]]]:
-    """A quarter of a run for each of `SIZES` below the number of columns, until one does worse than the one before."""
-    epochs = parameters["epochs"]
-    total = automatic_epochs(len(rows.train), parameters["batch_size"]) if epochs == "auto" else epochs
-    short = {**parameters, "epochs": -(-total // 4)}
-    tried: list[dict[str, float]] = []
-    most = max(1, min(schema_width(schema), len(rows.train)) - 1)
-    for size in [s for s in SIZES if s <= most] or [most]:
+    """From 8 latents up while the validation bound of a short run rises; else down from 8 while it rises."""
+    short = {**parameters, "epochs": _short_epochs(len(rows.train), parameters)}
+    most = max(1, min(schema_width(schema) - 1, len(rows.train) - 1))
+    sizes = [size for size in SIZES if size <= most] or [1]
+    tried: dict[int, float] = {}
+
+    def bound(size: int) -> float:
         fitted = _fit(schema, rows, short, architecture_of(schema, rows, short, size), seed, resample)
-        bound = fitted.history[fitted.best_epoch]["validation_bound"]
-        tried.append({"latent_dim": size, "validation_bound": bound})
-        if bound < max(t["validation_bound"] for t in tried):
+        tried[size] = fitted.history[fitted.best_epoch]["validation_bound"]
+        return tried[size]
+
+    first = max(i for i, size in enumerate(sizes) if size <= FIRST_SIZE)
+    best = bound(sizes[first])
+    for direction in (sizes[first + 1 :], sizes[:first][::-1]):
+        for size in direction:
+            if bound(size) <= best:
+                break
+            best = tried[size]
+        if len(tried) > 1 and max(tried, key=lambda size: tried[size]) != sizes[first]:
             break
-    return int(max(tried, key=lambda t: t["validation_bound"])["latent_dim"]), tried
+    chosen = max(tried, key=lambda size: tried[size])
+    return chosen, [{"latent_dim": size, "validation_bound": tried[size]} for size in sorted(tried)]
+
+
+def _short_epochs(rows: int, parameters: Mapping[str, Any]) -> int:
+    epochs = parameters["epochs"]
+    total = automatic_epochs(rows, parameters["batch_size"]) if epochs == "auto" else epochs
+    steps = -(-rows // min(parameters["batch_size"], rows))
+    return min(-(-total // 4), -(-SIZE_STEPS // steps))
 
 
 def schema_width(schema: Schema) -> int:

@@ -31,6 +31,8 @@ OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {
 }
 #: Consecutive non-finite steps after which the last good state is restored and the step size halved, once.
 BAD_STEPS = 10
+#: The held-out bound is taken at most so often in a run, evenly; a line of the history in between repeats the last.
+VALIDATIONS = 100
 
 
 @dataclass(frozen=True)
@@ -151,14 +153,14 @@ def train(
     parameters, static = eqx.partition(model, trainable(model))
     state = State(parameters, run.optimizer.init(parameters), jnp.zeros((), int), jnp.zeros((), int))
     best, halved, start = parameters, False, perf_counter()
-    epoch = 0
+    epoch, every = 0, -(-settings.epochs // VALIDATIONS) or 1
     if checkpoint is not None and (resumed := checkpoint.load((state, best))) is not None:
         (state, best), document = resumed
         result.history, result.best_epoch = document["history"], document["best_epoch"]
         epoch, halved = document["epoch"], document["halved"]
     if not result.history:
         result.history.append(_line(0, 0, float("nan"), validate(model), 0.0, 0, start))
-        progress(result.history[-1])
+        progress({**result.history[-1], "epochs": settings.epochs})
     elapsed = result.history[-1]["seconds"]
     while epoch < settings.epochs:
         scale = 0.5 if halved else 1.0
@@ -171,15 +173,17 @@ def train(
             halved, state = True, state_before._replace(parameters=best, run=jnp.zeros((), int))
             state = state._replace(optimizer=run.optimizer.init(best))
             continue
-        held_out = validate(eqx.combine(state.parameters, static))
+        held_out = result.history[-1]["validation_bound"]
+        if epoch % every == 0 or epoch == settings.epochs:
+            held_out = validate(eqx.combine(state.parameters, static))
         line = _line(epoch, epoch * len(data), bound, held_out, run.rate(epoch) * scale, int(state.skipped), start)
         result.history.append({**line, "seconds": line["seconds"] + elapsed})
         if held_out > result.history[result.best_epoch]["validation_bound"]:
             best, result.best_epoch = state.parameters, epoch
-        progress(result.history[-1])
         if checkpoint is not None:
             document = {"history": result.history, "best_epoch": result.best_epoch, "epoch": epoch, "halved": halved}
             checkpoint.save((state, best), document)
+        progress({**result.history[-1], "epochs": settings.epochs})
         if settings.patience is not None and epoch - result.best_epoch >= settings.patience:
             result.stopped = "patience"
             break
