@@ -26,12 +26,15 @@ def codes(model: VAE, units: NDArray[np.float32]) -> NDArray[np.float32]:
 def latent_diagnostics(model: VAE, units: NDArray[np.float32]) -> dict[str, Any]:
     """KL per latent in nats, active units and whether the posterior has collapsed, over these rows.
 
-    The KL of latent j is the mean over rows of KL(q(z_j|x) || N(0, 1)), from the marginal moments of q: for a
-    diagonal q and a standard normal prior that is the j-th term of appendix B.
+    The KL of latent j is the mean over rows of KL(q(z_j|x) || p(z_j)) between Gaussians of their mean and variance: for
+    a diagonal q and a standard normal prior that is the j-th term of appendix B.
     """
     moments = each_row(_moments, model, units, row_keys(units, 0))
     mean, variance = (np.asarray(m, dtype=np.float64) for m in moments)
-    kl = 0.5 * (mean**2 + variance - 1 - np.log(variance)).mean(axis=0)
+    p = model.prior()
+    prior_mean, prior_variance = (np.asarray(m, dtype=np.float64) for m in (p.mean, p.variance))
+    ratio = variance / prior_variance
+    kl = 0.5 * ((mean - prior_mean) ** 2 / prior_variance + ratio - 1 - np.log(ratio)).mean(axis=0)
     active = mean.var(axis=0) > ACTIVE
     return {
         "kl_per_latent": kl.tolist(),
@@ -87,4 +90,6 @@ def _layer(part: str, name: str, inputs: int, outputs: int, parameters: int) -> 
 
 def _words(name: str) -> str:
     spaced = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
+    for person in ("gaussian", "bernoulli", "poisson"):
+        spaced = spaced.replace(person, person.capitalize())
     return spaced.removesuffix(" columns")
