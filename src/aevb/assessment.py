@@ -15,16 +15,18 @@ from aevb.evaluation.results import compare, held_out, mean_and_error, verdict
 if TYPE_CHECKING:
     from aevb.estimator import VAE
 
-__all__ = ["Parts", "assess", "evaluate"]
+__all__ = ["Parts", "assess", "evaluate", "held_out_rows", "held_out_scores"]
 
 Values = NDArray[np.float64]
 #: The gap between training and held-out rows is measured on at most this many of the former.
 TRAIN_ROWS = 2_000
+#: Many rows are scored with fewer samples each, so many draws of z in all, but not fewer than the second a row.
+DRAWS, MIN_SAMPLES = 2_000_000, 250
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Values of the training, validation and test rows, NaN where missing."""
+    """Values of the training, validation and test rows, NaN where missing; a loaded model has none of any."""
 
     train: Values
     validation: Values
@@ -58,11 +60,22 @@ def evaluate(vae: "VAE", values: Values, *, samples: int, part: str = "given") -
 
 def assess(vae: "VAE", *, samples: int) -> dict[str, Any]:
     """The results dictionary of a fit: `evaluate` on its held-out rows, with diagnostics and how it was fitted."""
-    parts: Parts = vae._parts
-    part = "test" if len(parts.test) else "validation" if len(parts.validation) else "training"
-    values = {"test": parts.test, "validation": parts.validation, "training": parts.train}[part]
+    part, values = held_out_rows(vae)
+    samples = int(np.clip(DRAWS // len(values), min(MIN_SAMPLES, samples), samples))
     numbers = evaluate(vae, values, samples=samples, part=part)
     return {**numbers, **_about(vae, values, numbers["held_out"], samples)}
+
+
+def held_out_rows(vae: "VAE") -> tuple[str, Values]:
+    """The rows a fit is judged on, and which part they are: test, else validation, else training."""
+    parts: Parts = vae._parts
+    named = {"test": parts.test, "validation": parts.validation, "training": parts.train}
+    return next((part, values) for part, values in named.items() if len(values))
+
+
+def held_out_scores(vae: "VAE", *, samples: int) -> Values:
+    """log p(x) of those rows in nats, shape (n,)."""
+    return _scores(vae, held_out_rows(vae)[1], samples).log_likelihood
 
 
 def _about(vae: "VAE", values: Values, numbers: Mapping[str, Any], samples: int) -> dict[str, Any]:
@@ -125,8 +138,10 @@ def _modelled(vae: "VAE", values: Values) -> Values:
 
 def _baselines(vae: "VAE") -> tuple[dict[str, Any], dict[str, str]]:
     """Fitted once, to the fit's own training rows, their sizes chosen on its validation rows."""
-    from aevb.evaluation.baselines import fit_baselines
+    from aevb.evaluation.baselines import NAMES, fit_baselines
 
+    if not len(vae._parts.train):
+        return {}, dict.fromkeys(NAMES, "it is fitted together with the VAE only: a saved run keeps no training rows")
     if vae._baselines is None:
         parts, schema = vae._parts, vae._preparation.schema
         validation = parts.validation if len(parts.validation) else parts.train

@@ -20,8 +20,8 @@ from aevb.schema import KINDS, Kind
 
 __all__ = ["FitConfiguration", "Parameters", "check_parameters", "read_configuration"]
 
-#: Parameters that also take an object: a module of one's own, or an Optax transformation.
-INSTANCES = ("prior", "posterior", "likelihood", "optimizer")
+#: Parameters that also take an object: a module of one's own, an Optax transformation, a NumPy RandomState.
+INSTANCES = ("prior", "posterior", "likelihood", "optimizer", "random_state")
 
 LikelihoodName = Literal[
     "gaussian",
@@ -68,7 +68,7 @@ class Parameters(BaseModel):
     activation: Literal["tanh", "relu", "silu", "gelu", "elu"] = _setting("'tanh', 'relu', 'silu', 'gelu' or 'elu'")
     optimizer: Literal["adam", "adagrad", "sgd", "rmsprop"] = _setting("'adam', 'adagrad', 'sgd' or 'rmsprop'")
     weight_prior: bool = _setting("true or false")
-    weight_decay: float = _setting("a number of at least 0", ge=0, le=1e3)
+    weight_decay: Annotated[float, Field(ge=0, le=1e3)] | Auto = _setting("a number from 0 to 1,000, or 'auto'")
     kl_warmup: float = _setting("a fraction of the run, from 0 to 1", ge=0, le=1)
     free_bits: float = _setting("a number of at least 0", ge=0, le=1e6)
     patience: Annotated[int, Field(ge=1)] | None = _setting("a whole number of at least 1, or none")

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from aevb import objectives
 from aevb.assessment import Parts, assess, evaluate
@@ -19,7 +18,7 @@ from aevb.evaluation import predictive
 from aevb.evaluation.bounds import Scores, elbo, importance_weighted
 from aevb.evaluation.diagnostics import codes
 from aevb.fitting import Rows, fit_model
-from aevb.preparation import are_repetitions, canonical_order, prepare, weighted_rows
+from aevb.preparation import are_repetitions, canonical_order, checked, prepare, weighted_rows
 
 __all__ = ["VAE"]
 
@@ -36,7 +35,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     Parameters
     ----------
     latent_dim : int or "auto", default="auto"
-        Number of latents; "auto" takes the one of 2, 4, 8, 16, 32, 64 that scores best on validation rows.
+        Number of latents; "auto" takes the one of 1, 2, 4, ..., 64 that scores best on validation rows in short runs.
     hidden : sequence of int, default=(256,)
         Widths of the encoder's hidden layers; the decoder has them reversed. Empty: both are linear.
     activation : {"tanh", "relu", "silu", "gelu", "elu"}, default="tanh"
@@ -62,8 +61,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         An Optax transformation brings its own step size.
     weight_prior : bool, default=False
         MAP with p(theta) = N(0, I) on weights, as in the paper's experiments.
-    weight_decay : float, default=0.3
-        Share of the networks' weights that a step of size 1 takes away (AdamW's decoupled decay).
+    weight_decay : float or "auto", default="auto"
+        Share of the networks' weights that a step of size 1 takes away (AdamW's decoupled decay); "auto" is
+        350 / rows, at most 0.5: the fewer the rows, the smoother the model.
     kl_warmup : float, default=0.0
         Fraction of the run over which the weight of the KL rises to 1.
     free_bits : float, default=0.0
@@ -127,7 +127,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         activation: str = "tanh",
         optimizer: Any = "adam",
         weight_prior: bool = False,
-        weight_decay: float = 0.3,
+        weight_decay: float | str = "auto",
         kl_warmup: float = 0.0,
         free_bits: float = 0.0,
         patience: int | None = None,
@@ -200,9 +200,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         ConfigError, DataError, NumericalError
             See `aevb.errors`.
         """
-        check_parameters({**self.get_params(deep=False), "random_state": None})
+        check_parameters(self.get_params(deep=False))
         start, seed = time.perf_counter(), _seed(self.random_state)
-        X = self._checked(X, reset=True)
+        X = checked(self, X, reset=True)
         X, y, weights, groups = weighted_rows(X, y, sample_weight, groups)
         preparation, values = prepare(X, self.get_params(deep=False), seed)
         order = np.arange(len(values)) if ordered else canonical_order(values, weights)
@@ -227,6 +227,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.schema_, self.model_, self.seed_ = preparation.source, fitted.model, seed
         self.history_, self.best_epoch_ = fitted.history, fitted.best_epoch
         self.n_iter_ = int(fitted.history[-1]["epoch"])
+        self._architecture = fitted.architecture
         self.latent_dim_ = self._n_features_out = fitted.architecture.latent_dim
         self._labels = self._labels_of(X, y)
         self._held_out_rows = order[next(part for part in reversed(cut) if len(part))]
@@ -290,10 +291,15 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         samples
             Importance samples of z for each row.
         """
-        units, values = self._units(X), self._values(X)
-        filled = predictive.imputed(self.model_, units, draws=draws, samples=samples, seed=self.seed_)
+        values = self._values(X)
         missing = np.isnan(values)
-        complete = [np.where(missing, self._preparation.values_of(u), values) for u in filled]
+        holed = missing.any(axis=1)
+        complete = np.repeat(values[None], draws or 1, axis=0)
+        if holed.any():
+            units = self._preparation.units(values[holed])
+            drawn = predictive.imputed(self.model_, units, draws=draws, samples=samples, seed=self.seed_)
+            filled = np.stack([self._preparation.values_of(u) for u in drawn])
+            complete[:, holed] = np.where(missing[holed], filled, values[holed])
         decoded = [decode(rows, self.schema_, like=X) for rows in complete]
         if draws is None:
             return decoded[0]
@@ -327,6 +333,11 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the baselines, which are fitted again, to the same numbers, where they are asked for again."""
+        state = dict(super().__getstate__())
+        return {**state, "_baselines": None} if "_baselines" in state else state
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
@@ -334,26 +345,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         tags.non_deterministic = False
         return tags
 
-    def _checked(self, X: Any, *, reset: bool) -> Any:
-        """scikit-learn's own checks of an array; of a frame only its names, for its cells are the schema's business."""
-        if hasattr(X, "columns") or hasattr(X, "schema"):
-            if self.reorder and not reset:  # the command line matches columns by name
-                return X
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            return X
-        X = X if hasattr(X, "ndim") or scipy.sparse.issparse(X) else np.asarray(X)
-        images = X.shape if not scipy.sparse.issparse(X) and X.ndim > 2 else None
-        flat = X if images is None else np.asarray(X).reshape(len(X), -1)
-        mixed = getattr(flat, "dtype", None) == np.dtype(object) and any(
-            isinstance(cell, str) for cell in np.ravel(flat)
-        )
-        checks = {"ensure_all_finite": False, "ensure_min_samples": 2 if reset else 1}
-        flat = validate_data(self, flat, reset=reset, dtype=None if mixed else "numeric", **checks)
-        return flat if images is None else flat.reshape(images)
-
     def _values(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
-        return encode(self._checked(X, reset=False), self.schema_, reorder=self.reorder)
+        return encode(checked(self, X, reset=False), self.schema_, reorder=self.reorder)
 
     def _units(self, X: Any) -> NDArray[np.float32]:
         return self._preparation.units(self._values(X))
@@ -388,6 +382,6 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 def _seed(random_state: Any) -> int:
     if random_state is None:
         return secrets.randbelow(2**31)
-    if isinstance(random_state, (int, np.integer)):
-        return int(random_state)
-    return int(random_state.randint(2**31 - 1))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    return int(random_state)

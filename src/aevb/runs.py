@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 import aevb
 from aevb import model as core
 from aevb import storage
+from aevb.assessment import Parts, held_out_rows
 from aevb.configuration import check_parameters
 from aevb.errors import ConfigError, ModelFileError
 from aevb.evaluation import predictive
@@ -51,7 +52,7 @@ def save(vae: "VAE", path: Any, *, overwrite: bool = False, contents: Contents |
         documents,
         {"metrics.jsonl": _lines(vae.history_), "report.html": render(contents)},
         overwrite=overwrite,
-        details={"seed": vae.seed_, "data": {"rows": sum(map(len, asdict(vae._parts).values()))}},
+        details={"seed": vae.seed_, "data": {"rows": sum(vae.report_["parts"].values())}},
     )
 
 
@@ -72,6 +73,7 @@ def load(path: Any) -> "VAE":
         parameters = {**document["parameters"], "hidden": tuple(document["parameters"]["hidden"])}
         check_parameters(parameters)
         vae = VAE(**parameters)
+        vae._report = dict(run.documents["results"])
         fitted = document["fitted"]
         architecture = Architecture(**{**fitted["architecture"], "hidden": tuple(fitted["architecture"]["hidden"])})
         vae.seed_ = int(fitted["seed"])
@@ -89,28 +91,27 @@ def load(path: Any) -> "VAE":
     vae.schema_, vae._preparation = schema, preparation
     vae.latent_dim_ = vae._n_features_out = architecture.latent_dim
     vae.history_ = [json.loads(line) for line in run.texts.get("metrics.jsonl", "").splitlines()]
-    vae._report, vae._baselines = run.documents.get("results"), None
+    vae._architecture, vae._baselines = architecture, None
+    vae._parts = Parts(*np.empty((3, 0, len(schema))))  # a run keeps no rows to fit baselines to
+    vae._stored = run.arrays.get("figures", {}), run.documents
     return vae
 
 
-def contents_of(
-    vae: "VAE", *, name: str, commands: Sequence[str] = (), labels: Sequence[Any] | None = None, label_name: str = ""
-) -> Contents:
-    """What a report of this fit shows, on its held-out rows.
+def contents_of(vae: "VAE", *, name: str, commands: Sequence[str] = ()) -> Contents:
+    """What a report of this fit shows, on its held-out rows; of a saved run, what was saved.
 
     Parameters
     ----------
     vae
-        Fitted, with its rows still at hand.
+        Fitted, or loaded.
     name
         Of the data: the title.
     commands
         What to type to get this fit again.
-    labels, label_name
-        One label for each row that was fitted to, to colour the latent space by; else a column of the data is taken.
     """
-    parts = vae._parts
-    rows = next(part for part in (parts.test, parts.validation, parts.train) if len(part))
+    if not len(vae._parts.train):
+        return Contents.from_stored(*vae._stored)
+    rows = held_out_rows(vae)[1]
     units = vae._preparation.units(rows[:SHOWN_CODES])
     z = codes(vae.model_, units)
     shown = predictive.decoded(vae.model_, z[:SHOWN_ROWS], means=vae._preparation.binarize is not None)
@@ -167,7 +168,7 @@ def _configuration(vae: "VAE") -> dict[str, Any]:
     return {
         "parameters": {**parameters, "random_state": vae.seed_},
         "fitted": {
-            "architecture": asdict(vae._fitted.architecture),
+            "architecture": asdict(vae._architecture),
             "seed": vae.seed_,
             "n_features_in": vae.n_features_in_,
             "feature_names_in": None if names is None else list(map(str, names)),

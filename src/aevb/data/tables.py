@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from aevb.errors import DataError
 
-__all__ = ["Cells", "Table", "table_of"]
+__all__ = ["Cells", "Table", "is_frame", "table_of"]
 
 Array = NDArray[np.float64]
 Family = Literal["number", "text", "boolean", "empty", "unsupported"]
@@ -75,7 +75,7 @@ def table_of(data: Any) -> Table:
 
     Raises `DataError` where there are no rows or columns, where names repeat, or where it is no table at all.
     """
-    table = _frame_table(data) if _is_frame(data) else _array_table(_array_of(data))
+    table = _frame_table(data) if is_frame(data) else _array_table(_array_of(data))
     if not table.names or not table.rows:
         raise DataError(
             f"expected rows and columns of data, got {table.rows} rows and {len(table.names)} columns: an empty table"
@@ -154,7 +154,8 @@ def _rounded(name: str, row: int, cell: object) -> DataError:
 # Frames
 
 
-def _is_frame(data: Any) -> bool:
+def is_frame(data: Any) -> bool:
+    """Whether these are named columns of pandas, polars or pyarrow."""
     root = type(data).__module__.partition(".")[0]
     return root in ("pandas", "polars", "pyarrow", "narwhals") and not isinstance(data, np.ndarray)
 

@@ -24,6 +24,9 @@ __all__ = ["Baseline", "fit_baselines"]
 Array = NDArray[np.float64]
 T = TypeVar("T")
 
+#: All there are, in the order they are reported in.
+NAMES = ("independent marginals", "PPCA", "factor analysis", "Gaussian mixture", "latent classes")
+
 #: Draws of u that score a row, and the sizes tried.
 DEQUANTISATIONS = 8
 FACTORS = (1, 2, 4, 8, 16, 32, 64)
@@ -97,8 +100,7 @@ def _fit_all(
     held_out = units.standardised(validation[:VALIDATION_ROWS], rng) if len(validation) else rows
     for name, fit in gaussian.items():
         baselines[name] = _Dequantised(*fit(rows, held_out, units, latent_dim, seed), units=units)
-    order = ("independent marginals", "PPCA", "factor analysis", "Gaussian mixture", "latent classes")
-    return {name: baselines[name] for name in order if name in baselines}, reasons
+    return {name: baselines[name] for name in NAMES if name in baselines}, reasons
 
 
 @dataclass(frozen=True)

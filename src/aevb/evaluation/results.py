@@ -62,11 +62,13 @@ def verdict(baselines: Mapping[str, Mapping[str, Any]], *, part: str, rows: int)
     if not baselines:
         return {
             "best": "VAE",
-            "text": f"No baseline applies to these columns; nothing to compare the VAE with on {part} rows.",
+            "text": f"No baseline was scored: there is nothing to compare the VAE with on the {part} rows.",
         }
     name = max(baselines, key=lambda baseline: baselines[baseline]["log_likelihood"])
     difference = baselines[name]["difference"]
     error = baselines[name]["difference_standard_error"]
+    if not np.isfinite(error):
+        return {"best": name, "text": f"Use the simpler model, {name}: {rows} {part} row cannot tell the VAE from it."}
     gap = f"{abs(difference):.2f} ± {error:.2f} nats a row on {rows:,} {part} rows"
     if difference > 2 * error:
         return {"best": "VAE", "text": f"Use the VAE: it is better than the best baseline, {name}, by {gap}."}
