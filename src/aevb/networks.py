@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-__all__ = ["ACTIVATIONS", "MLP", "Fixed", "parameter_count", "trainable"]
+__all__ = ["ACTIVATIONS", "MLP", "Fixed", "parameter_count", "pick", "trainable"]
 
 #: The non-linearities a network can be given by name; the paper's is tanh.
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -85,6 +85,12 @@ def _dense(inputs: int, outputs: int, key: PRNGKeyArray) -> eqx.nn.Linear:
     layer = eqx.filter_eval_shape(eqx.nn.Linear, inputs, outputs, key=key)
     arrays = (jnp.asarray(weight, jnp.float32), jnp.zeros(outputs))
     return eqx.tree_at(lambda linear: (linear.weight, linear.bias), layer, arrays)
+
+
+def pick(x: Array, places: tuple[int, ...]) -> Array:
+    """The entries of a vector at these places; neighbours in order are a slice, which costs nothing."""
+    begin, end = (places[0], places[-1] + 1) if places else (0, 0)
+    return x[begin:end] if places == tuple(range(begin, end)) else x[np.array(places)]
 
 
 def parameter_count(model: PyTree) -> int:

@@ -5,12 +5,13 @@ from abc import abstractmethod
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from aevb.networks import MLP, Fixed
+from aevb.networks import MLP, Fixed, pick
 
-__all__ = ["DiagonalGaussian", "Encoder", "Features", "FullGaussian", "LinearPosterior"]
+__all__ = ["DiagonalGaussian", "Encoder", "Features", "FullGaussian", "LinearPosterior", "for_missing"]
 
 LOG_VARIANCE_BOUNDS = (-14.0, 8.0)
 
@@ -40,12 +41,14 @@ class Features(eqx.Module):
 
     def __call__(self, x: Array) -> tuple[Array, Array]:
         """Features (0 where missing) and whether each was observed, both of shape (F,)."""
-        number = x[jnp.array(self.numeric, dtype=int)]
+        number = pick(x, self.numeric)
         seen = ~jnp.isnan(number)
         number = jnp.where(seen, number, 1.0)
-        how = jnp.array(self.logarithmic, dtype=int)
-        number = jnp.where(how == 1, jnp.log(jnp.maximum(number, 1e-30)), number)
-        number = jnp.where(how == 2, jnp.log1p(jnp.maximum(number, 0.0)), number)
+        how = np.array(self.logarithmic, dtype=int)
+        if (how == 1).any():
+            number = jnp.where(how == 1, jnp.log(jnp.maximum(number, 1e-30)), number)
+        if (how == 2).any():
+            number = jnp.where(how == 2, jnp.log1p(jnp.maximum(number, 0.0)), number)
         features = [jnp.where(seen, (number - self.center.value) / self.spread.value, 0.0)]
         observed = [seen]
         for place, levels in self.categorical:
@@ -69,7 +72,7 @@ class LinearPosterior(eqx.Module):
     gain
         B, shape (k, F).
     complete
-        Whether rows have no missing cell, so that nothing need be filled.
+        Whether rows have no missing cell, so that nothing need be filled; `for_missing` gives the other kind.
     """
 
     mean: Fixed
@@ -123,6 +126,15 @@ class Posterior(eqx.Module):
     @abstractmethod
     def __call__(self, x: Array) -> dist.Distribution:
         """The distribution of z given a row of model units, NaN where missing; event shape (latent_dim,)."""
+
+
+def for_missing(posterior: Posterior) -> Posterior:
+    """The same posterior for rows with missing cells, where it was fitted to complete ones and so need not fill any."""
+    linear = posterior.encoder.linear
+    if linear is None or not linear.complete:
+        return posterior
+    filling = LinearPosterior(linear.mean, linear.loadings, linear.noise, linear.gain, complete=False)
+    return eqx.tree_at(lambda q: q.encoder.linear, posterior, filling)
 
 
 class DiagonalGaussian(Posterior):

@@ -17,6 +17,7 @@ from jaxtyping import Array, PRNGKeyArray
 from numpy.typing import NDArray
 
 from aevb.model import VAE
+from aevb.posteriors import for_missing
 
 __all__ = ["Scores", "each_row", "elbo", "importance_weighted", "log_weights", "row_keys"]
 
@@ -89,13 +90,24 @@ def each_row(function: Callable[..., Any], model: VAE, units: NDArray[np.float32
     Any
         What the function returns, with a leading axis of n rows, as NumPy arrays.
     """
+    holed = np.isnan(units).any(axis=1)
+    if not holed.any() or (posterior := for_missing(model.posterior)) is model.posterior:
+        return _in_blocks(function, model, units, keys)
+    filling = eqx.tree_at(lambda m: m.posterior, model, posterior)
+    whole = _in_blocks(function, model, units[~holed], keys[~holed])
+    parts = (whole, _in_blocks(function, filling, units[holed], keys[holed]))
+    order = np.argsort(np.concatenate([np.flatnonzero(~holed), np.flatnonzero(holed)]))
+    return jax.tree.map(lambda a, b: np.concatenate([a, b])[order], *parts)
+
+
+def _in_blocks(function: Callable[..., Any], model: VAE, units: NDArray[np.float32], keys: PRNGKeyArray) -> Any:
     n = len(units)
     padded = -(-max(n, 1) // BLOCK) * BLOCK
     rows = np.concatenate([units, np.zeros((padded - n, units.shape[1]), np.float32)])
-    keys = jnp.concatenate([keys, jnp.broadcast_to(jax.random.key(0), (padded - n,))]) if n else keys
+    keys = jnp.concatenate([keys, jnp.broadcast_to(jax.random.key(0), (padded - n,))])
     blocks = [
         jax.tree.map(np.asarray, _block(_Named(function), model, jnp.asarray(rows[i : i + BLOCK]), keys[i : i + BLOCK]))
-        for i in range(0, padded if n else 0, BLOCK)
+        for i in range(0, padded, BLOCK)
     ]
     return jax.tree.map(lambda *parts: np.concatenate(parts)[:n], *blocks)
 

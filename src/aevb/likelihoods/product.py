@@ -12,7 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 from numpyro.distributions import constraints
 
 from aevb.likelihoods.base import Likelihood
-from aevb.networks import MLP
+from aevb.networks import MLP, pick
 
 __all__ = ["Decoder", "Product"]
 
@@ -74,7 +74,7 @@ class Product(dist.Distribution):
 
 
 def _cells(part: Likelihood, distribution: dist.Distribution, x: Array) -> Array:
-    value = x[np.array(part.columns)]
+    value = pick(x, part.columns)
     observed = ~jnp.isnan(value)
     # The gradient of an unused branch must be finite too, so a missing cell is given some value of the support.
     nats = part.log_prob(distribution, jnp.where(observed, value, part.inside))
