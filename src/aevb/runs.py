@@ -4,6 +4,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["contents_of", "load", "save"]
 
-#: Rows shown in the latent space, reconstructed, and drawn, at most.
-SHOWN_CODES, SHOWN_ROWS = 5_000, 2_000
+#: Rows shown in the latent space and reconstructed, and rows drawn, at most.
+SHOWN_ROWS = 2_000
 
 
 def save(vae: "VAE", path: Any, *, overwrite: bool = False, contents: Contents | None = None) -> Path:
@@ -74,8 +75,9 @@ def load(path: Any) -> "VAE":
         check_parameters(parameters)
         vae = VAE(**parameters)
         vae._report = dict(run.documents["results"])
+        vae.history_ = [_numbers(json.loads(line)) for line in run.texts["metrics.jsonl"].splitlines()]
         fitted = document["fitted"]
-        architecture = Architecture(**{**fitted["architecture"], "hidden": tuple(fitted["architecture"]["hidden"])})
+        architecture = _architecture(fitted["architecture"], len(schema), run.arrays["weights"])
         vae.seed_ = int(fitted["seed"])
         preparation = restored(schema, vae.binarize, vae.seed_)
         model = skeleton(preparation.schema, architecture)
@@ -90,7 +92,6 @@ def load(path: Any) -> "VAE":
         raise ModelFileError(f"{path} does not hold a model of this version: {error!r}") from error
     vae.schema_, vae._preparation = schema, preparation
     vae.latent_dim_ = vae._n_features_out = architecture.latent_dim
-    vae.history_ = [json.loads(line) for line in run.texts.get("metrics.jsonl", "").splitlines()]
     vae._architecture, vae._baselines = architecture, None
     vae._parts = Parts(*np.empty((3, 0, len(schema))))  # a run keeps no rows to fit baselines to
     vae._stored = run.arrays.get("figures", {}), run.documents
@@ -112,11 +113,11 @@ def contents_of(vae: "VAE", *, name: str, commands: Sequence[str] = ()) -> Conte
     if not len(vae._parts.train):
         return Contents.from_stored(*vae._stored)
     rows = held_out_rows(vae)[1]
-    units = vae._preparation.units(rows[:SHOWN_CODES])
+    units = vae._preparation.units(rows[:SHOWN_ROWS])
     z = codes(vae.model_, units)
-    shown = predictive.decoded(vae.model_, z[:SHOWN_ROWS], means=vae._preparation.binarize is not None)
+    shown = predictive.decoded(vae.model_, z, means=vae._preparation.binarize is not None)
     drawn = predictive.sampled(vae.model_, min(len(rows), SHOWN_ROWS), vae.seed_)
-    colors, levels = _colors(vae, rows[:SHOWN_CODES])
+    colors, levels = _colors(vae, rows[:SHOWN_ROWS])
     return Contents(
         title=name,
         results=vae.report_,
@@ -191,9 +192,25 @@ def _lines(history: Sequence[Mapping[str, Any]]) -> str:
     return "".join(json.dumps(line) + "\n" for line in lines)
 
 
+def _numbers(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(key): float("nan") if value is None else value for key, value in line.items()}
+
+
 def _weights(model: core.VAE) -> dict[str, NDArray[Any]]:
     leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(model, eqx.is_array))
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def _architecture(document: Mapping[str, Any], columns: int, weights: Mapping[str, NDArray[Any]]) -> Architecture:
+    """The architecture a run names, where its weights are as many as that takes: nothing is allocated on its word."""
+    architecture = Architecture(**{**document, "hidden": tuple(document["hidden"])})
+    names = ("latent_dim", "hidden", "activation", "posterior", "prior")
+    check_parameters({name: getattr(architecture, name) for name in names})
+    sizes = (columns, *architecture.hidden, architecture.latent_dim)
+    mixture = architecture.prior_components * architecture.latent_dim if architecture.prior == "mixture" else 0
+    if sum(a * b for a, b in pairwise(sizes)) + mixture > sum(array.size for array in weights.values()):
+        raise ModelFileError("configuration.json: the model it describes has more weights than weights.safetensors")
+    return architecture
 
 
 def _with_weights(model: core.VAE, arrays: Mapping[str, NDArray[Any]]) -> core.VAE:
