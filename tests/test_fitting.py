@@ -1,0 +1,104 @@
+"""One fit: how long it takes, how large it is, and the choice of the number of latents."""
+
+import numpy as np
+import pytest
+
+from aevb.data import infer
+from aevb.fitting import EPOCHS, STEPS, Rows, architecture_of, automatic_epochs, fit_model, schema_width
+
+PARAMETERS = {
+    "latent_dim": "auto",
+    "hidden": (),
+    "activation": "tanh",
+    "likelihood": "auto",
+    "prior": "auto",
+    "posterior": "diagonal",
+    "objective": "sgvb_b",
+    "samples": 1,
+    "epochs": 4,
+    "batch_size": 100,
+    "learning_rate": 1e-3,
+    "optimizer": "adam",
+    "weight_prior": False,
+    "weight_decay": 0.0,
+    "kl_warmup": 0.0,
+    "free_bits": 0.0,
+    "patience": None,
+}
+
+
+def table(rows: int, columns: int, factors: int):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(rows, factors)) @ rng.normal(size=(factors, columns))
+    values += 0.3 * rng.normal(size=values.shape)
+    schema = infer(values).scaled(values)
+    units = schema.to_model_units(values)
+    return schema, Rows(units[: rows // 2], units[rows // 2 :])
+
+
+@pytest.mark.parametrize("batch_size", [1, 100, 10**6])
+@pytest.mark.parametrize("rows", [1, 2, 99, 100, 101, 10_000, 10**7])
+def test_automatic_epochs_keep_steps_and_passes_within_bounds(rows: int, batch_size: int) -> None:
+    epochs = automatic_epochs(rows, batch_size)
+    steps = epochs * -(-rows // min(rows, batch_size))
+    assert 1 <= epochs <= EPOCHS[1]
+    assert epochs == 1 or (epochs - 1) / epochs * steps < STEPS[1]
+    assert epochs == EPOCHS[1] or steps >= STEPS[0]
+
+
+def test_fewer_rows_never_get_fewer_epochs() -> None:
+    epochs = [automatic_epochs(rows, 100) for rows in range(1, 200_000, 501)]
+    assert epochs == sorted(epochs, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("prior", "hidden", "expected"),
+    [
+        ("auto", (), "standard_normal"),
+        ("auto", (8,), "mixture"),
+        ("standard_normal", (8,), "standard_normal"),
+        ("mixture", (), "mixture"),
+    ],
+)
+def test_the_prior_is_a_mixture_but_for_linear_models(prior: str, hidden: tuple[int, ...], expected: str) -> None:
+    schema, rows = table(10, 3, 1)
+    architecture = architecture_of(schema, rows, {**PARAMETERS, "prior": prior, "hidden": hidden}, 2)
+    assert architecture.prior == expected
+    assert architecture.scale_given == bool(hidden)
+    assert not architecture.missing
+
+
+def test_the_architecture_knows_of_missing_cells_in_either_part() -> None:
+    schema, rows = table(10, 3, 1)
+    rows.validation[0, 0] = np.nan
+    assert architecture_of(schema, rows, PARAMETERS, 2).missing
+
+
+def test_the_number_of_latents_is_the_best_of_those_tried() -> None:
+    schema, rows = table(400, 12, 4)
+    fitted = fit_model(schema, rows, PARAMETERS, seed=0)
+    tried = {one["latent_dim"]: one["validation_bound"] for one in fitted.tried}
+    assert fitted.architecture.latent_dim == max(tried, key=lambda size: tried[size]) == 4
+    assert list(tried) == [2, 4, 8]  # from the middle down, as long as it gets better
+    assert len(fitted.history) == 5
+
+
+def test_a_narrow_table_gets_fewer_latents_than_columns() -> None:
+    schema, rows = table(60, 2, 1)
+    fitted = fit_model(schema, rows, {**PARAMETERS, "epochs": 0}, seed=0)
+    assert [one["latent_dim"] for one in fitted.tried] == [1]
+    assert fitted.architecture.latent_dim == 1
+
+
+def test_a_level_more_is_a_number_more() -> None:
+    rows = [[0.1 * i, "abc"[i % 3], "xy"[i % 2]] for i in range(12)]
+    assert schema_width(infer(rows)) == 1 + 2 + 1
+
+
+def test_the_history_has_the_best_epoch() -> None:
+    schema, rows = table(60, 2, 1)
+    fitted = fit_model(schema, rows, {**PARAMETERS, "latent_dim": 1}, seed=0)
+    bounds = [line["validation_bound"] for line in fitted.history]
+    assert fitted.best_epoch == int(np.argmax(bounds))
+    assert [line["epoch"] for line in fitted.history] == [0, 1, 2, 3, 4]
+    assert fitted.tried == []
