@@ -88,6 +88,18 @@ def test_it_fits_outside_the_main_thread(vae: VAE) -> None:
     assert same_model(fits[0], vae)
 
 
+def test_an_interrupted_fit_holds_the_epochs_that_were_finished() -> None:
+    def interrupt(line: dict) -> None:
+        if line["epoch"] == 1:
+            raise KeyboardInterrupt
+
+    vae = VAE(**SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        vae.fit(X, progress=interrupt)
+    assert vae.n_iter_ == len(vae.history_) - 1 == 1
+    assert np.isfinite(vae.score(X[:3]))
+
+
 # Right where the truth is known
 
 

@@ -199,6 +199,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         ------
         ConfigError, DataError, NumericalError
             See `aevb.errors`.
+        KeyboardInterrupt
+            Passed on; the estimator is then fitted as far as the last finished epoch.
         """
         check_parameters(self.get_params(deep=False))
         start, seed = time.perf_counter(), _seed(self.random_state)
@@ -234,6 +236,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self._fitted, self._seconds = fitted, time.perf_counter() - start
         self._report: dict[str, Any] | None = None
         self._baselines: Any = None
+        if fitted.stopped == "interrupt":
+            raise KeyboardInterrupt
         return self
 
     def transform(self, X: Any) -> NDArray[np.float64]:

@@ -166,6 +166,8 @@ def _choose_size(
 
     def bound(size: int) -> float:
         fitted = _fit(schema, rows, short, architecture_of(schema, rows, short, size), seed, resample)
+        if fitted.stopped == "interrupt":
+            raise KeyboardInterrupt
         tried[size] = fitted.history[fitted.best_epoch]["validation_bound"]
         return tried[size]
 
