@@ -84,7 +84,7 @@ class TrainingResult:
     best_epoch
         The epoch `model` is from.
     stopped
-        ``"end"`` or ``"patience"``.
+        ``"end"``, ``"patience"`` or ``"interrupt"``.
     """
 
     model: VAE
@@ -162,31 +162,38 @@ def train(
         result.history.append(_line(0, 0, float("nan"), validate(model), 0.0, 0, start))
         progress({**result.history[-1], "epochs": settings.epochs})
     elapsed = result.history[-1]["seconds"]
-    while epoch < settings.epochs:
-        scale = 0.5 if halved else 1.0
-        state_before = state
-        state, bound = run.epoch(state, epoch, scale)
-        epoch += 1
-        if int(state.run) >= BAD_STEPS or not np.isfinite(bound):
-            if halved:
-                raise NumericalError(run.diagnose(eqx.combine(state.parameters, static), epoch))
-            halved, state = True, state_before._replace(parameters=best, run=jnp.zeros((), int))
-            state = state._replace(optimizer=run.optimizer.init(best))
-            continue
-        held_out = result.history[-1]["validation_bound"]
-        if epoch % every == 0 or epoch == settings.epochs:
-            held_out = validate(eqx.combine(state.parameters, static))
-        line = _line(epoch, epoch * len(data), bound, held_out, run.rate(epoch) * scale, int(state.skipped), start)
-        result.history.append({**line, "seconds": line["seconds"] + elapsed})
-        if held_out > result.history[result.best_epoch]["validation_bound"]:
-            best, result.best_epoch = state.parameters, epoch
-        if checkpoint is not None:
-            document = {"history": result.history, "best_epoch": result.best_epoch, "epoch": epoch, "halved": halved}
-            checkpoint.save((state, best), document)
-        progress({**result.history[-1], "epochs": settings.epochs})
-        if settings.patience is not None and epoch - result.best_epoch >= settings.patience:
-            result.stopped = "patience"
-            break
+    try:
+        while epoch < settings.epochs:
+            # Asked before an epoch, so that a run taken up again stops where it would have; only after a validation.
+            if settings.patience and epoch % every == 0 and epoch - result.best_epoch >= settings.patience:
+                result.stopped = "patience"
+                break
+            scale = 0.5 if halved else 1.0
+            state, bound = run.epoch(state, epoch, scale)
+            epoch += 1
+            if int(state.run) >= BAD_STEPS or not np.isfinite(bound):
+                if halved:
+                    raise NumericalError(run.diagnose(eqx.combine(state.parameters, static), epoch))
+                halved, bound = True, float("nan")
+                state = State(best, run.optimizer.init(best), state.skipped, jnp.zeros((), int))
+            held_out = result.history[-1]["validation_bound"]
+            if epoch % every == 0 or epoch == settings.epochs:
+                held_out = validate(eqx.combine(state.parameters, static))
+            line = _line(epoch, epoch * len(data), bound, held_out, run.rate(epoch) * scale, int(state.skipped), start)
+            result.history.append({**line, "seconds": line["seconds"] + elapsed})
+            if np.isfinite(held_out) and not held_out <= result.history[result.best_epoch]["validation_bound"]:
+                best, result.best_epoch = state.parameters, epoch
+            if checkpoint is not None:
+                document = {
+                    "history": result.history,
+                    "best_epoch": result.best_epoch,
+                    "epoch": epoch,
+                    "halved": halved,
+                }
+                checkpoint.save((state, best), document)
+            progress({**result.history[-1], "epochs": settings.epochs})
+    except KeyboardInterrupt:  # the caller gets what is finished, and passes the interrupt on
+        result.stopped = "interrupt"
     result.model = eqx.combine(best, static)
     return result
 
@@ -265,11 +272,10 @@ class _Run:
 
     def diagnose(self, model: VAE, epoch: int) -> str:
         """Which part of which row is not finite, for the error message."""
-        keys = jax.random.split(self.key, len(self.rows))
         z = jax.vmap(model.encode)(self.rows)
         cells = jax.vmap(lambda z, x: model.likelihood(z).cells(x))(z, self.rows)
         bad = np.argwhere(~np.isfinite(np.asarray(cells)))
-        where = f"first at row {bad[0][0]}, column {bad[0][1]}" if len(bad) else f"in the gradient ({len(keys)} rows)"
+        where = f"first at row {bad[0][0]}, column {bad[0][1]}" if len(bad) else "in the gradient"
         return (
             f"training stayed non-finite in epoch {epoch} after a restart at half the step size, {where}; "
             "try a smaller learning_rate, or look at that column's values"
@@ -308,22 +314,23 @@ def _epoch(how: _How, state: State, static: PyTree, rows: Array, per_step: tuple
         if how.resample is not None:
             x = how.resample(x, jax.random.fold_in(key, 1))
         (_, bound), gradient = jax.value_and_grad(negative, has_aux=True)(state.parameters, x, weights, key, kl_weight)
-        finite = jnp.isfinite(bound) & jnp.all(
-            jnp.array([jnp.isfinite(jnp.sum(leaf)) for leaf in jax.tree.leaves(gradient)])
-        )
         direction, optimizer = how.optimizer.update(gradient, state.optimizer, state.parameters)
         shrunk = _decayed(state.parameters, rate * how.weight_decay) if how.weight_decay else state.parameters
-        parameters = jax.tree.map(
-            lambda p, s, d: jnp.where(finite, s + rate * d, p), state.parameters, shrunk, direction
-        )
-        optimizer = jax.tree.map(lambda new, old: jnp.where(finite, new, old), optimizer, state.optimizer)
+        parameters = jax.tree.map(lambda s, d: s + rate * d, shrunk, direction)
+        finite = jnp.isfinite(bound) & _all_finite(gradient) & _all_finite(parameters)
+        taken, left = (parameters, optimizer), (state.parameters, state.optimizer)
+        parameters, optimizer = jax.tree.map(lambda new, old: jnp.where(finite, new, old), taken, left)
         bad = 1 - finite.astype(int)
-        return State(parameters, optimizer, state.skipped + bad, (state.run + bad) * bad), jnp.where(
-            finite, bound, jnp.nan
-        )
+        following = State(parameters, optimizer, state.skipped + bad, (state.run + bad) * bad)
+        return following, jnp.where(finite, bound, jnp.nan)
 
     state, bounds = jax.lax.scan(step, state, per_step)
     return state, jnp.nanmean(bounds)
+
+
+def _all_finite(tree: PyTree) -> Array:
+    """Whether the sum of every leaf is: one number a leaf, and NaN and infinity survive it."""
+    return jnp.all(jnp.array([jnp.isfinite(jnp.sum(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
 def _log_weight_prior(parameters: PyTree) -> Array:
