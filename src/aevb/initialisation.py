@@ -30,7 +30,7 @@ from aevb.likelihoods import (
     Poisson,
     Proportion,
 )
-from aevb.likelihoods.base import SCALE_FLOOR, deviations, raw_scale
+from aevb.likelihoods.base import SCALE_FLOOR, deviations, means, raw_scale
 from aevb.likelihoods.product import flat, raw_size
 from aevb.linear import LinearModel, fit
 from aevb.model import VAE
@@ -116,7 +116,9 @@ def features_of(schema: Schema, units: np.ndarray) -> Features:
         value = units[:, place][np.isfinite(units[:, place])].astype(np.float64)
         value = np.log(np.maximum(value, 1e-30)) if how == 1 else np.log1p(np.maximum(value, 0)) if how == 2 else value
         center.append(value.mean() if len(value) else 0.0)
-        spread.append(value.std() if len(value) and value.std() > 0 else 1.0)
+        # A level met once in a thousand rows, divided by its deviation, would be an outlier of the input.
+        rare = schema.columns[place].kind == "binary"
+        spread.append(value.std() if len(value) and value.std() > 0 and not rare else 1.0)
     return Features(
         numeric=tuple(numeric),
         logarithmic=tuple(logarithmic),
@@ -279,7 +281,7 @@ def _located(
     log_units = Fixed(_of(columns, lambda column: float(np.log(column.scale))))
     if columns[0].kind == "positive":
         logs = np.log(np.maximum(units, 1e-30))
-        center, spread = np.nanmean(logs, 0), np.maximum(np.nanstd(logs, 0), 1e-6)
+        center, spread = means(logs, 0.0), np.maximum(deviations(logs), 1e-6)
         return LogNormal(**common, log_units=log_units, center=Fixed(_single(center)), spread=Fixed(_single(spread)))
     if columns[0].resolution == 0:
         return Gaussian(**common, log_units=log_units)

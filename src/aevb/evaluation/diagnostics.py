@@ -62,10 +62,8 @@ def architecture(model: VAE) -> list[dict[str, Any]]:
     if encoder.linear is not None:
         rows.append(_layer("encoder", "linear posterior", encoder.features.size, latent_dim, encoder.linear.gain.size))
     rows += _network("encoder", encoder.network)
-    q = type(model.posterior).__name__
-    rows.append(
-        _layer("latent", f"q(z|x): {_words(q)}, p(z): {_words(type(model.prior).__name__)}", latent_dim, latent_dim, 0)
-    )
+    q, p = (_words(type(part).__name__) for part in (model.posterior, model.prior))
+    rows.append(_layer("latent", f"q(z|x): {q}, p(z): {p}", latent_dim, latent_dim, parameter_count(model.prior)))
     if decoder.linear is not None:
         rows.append(_layer("decoder", "loadings", latent_dim, decoder.linear.shape[0], decoder.linear.size))
     rows += _network("decoder", decoder.network)

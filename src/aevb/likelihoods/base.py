@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from aevb.networks import Fixed
 
-__all__ = ["Likelihood", "Located", "deviations", "inverse_softplus", "raw_scale"]
+__all__ = ["Likelihood", "Located", "deviations", "inverse_softplus", "means", "raw_scale"]
 
 #: A fitted scale never falls below this share of what a linear model leaves of its column, nor below the grid the data
 #: were recorded on: a decoder free to shrink it would score single training rows, not the distribution.
@@ -101,10 +101,16 @@ def inverse_softplus(y: np.ndarray) -> np.ndarray:
     return np.asarray(y + np.log(-np.expm1(-y)))
 
 
+def means(units: np.ndarray, empty: float) -> np.ndarray:
+    """The mean of each column's observed values, shape (d,); `empty` where there are none."""
+    observed = np.isfinite(units)
+    total = np.where(observed, units, 0.0).sum(0)
+    return np.where(observed.any(0), total / np.maximum(observed.sum(0), 1), empty)
+
+
 def deviations(units: np.ndarray) -> np.ndarray:
     """The standard deviation of each column's observed values, shape (d,); 1 where they do not vary."""
     observed = np.isfinite(units)
-    count = np.maximum(observed.sum(0), 1)
-    mean = np.where(observed, units, 0.0).sum(0) / count
-    variance = (np.where(observed, units - mean, 0.0) ** 2).sum(0) / count
+    squares = np.where(observed, units - means(units, 0.0), 0.0) ** 2
+    variance = squares.sum(0) / np.maximum(observed.sum(0), 1)
     return np.where(variance > 0, np.sqrt(variance), 1.0)

@@ -8,7 +8,7 @@ import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from aevb.likelihoods.base import Likelihood, Located
+from aevb.likelihoods.base import Likelihood, Located, means
 from aevb.likelihoods.distributions import Atoms, ContinuousBernoulli, DiscretizedLogistic
 from aevb.networks import Fixed
 
@@ -94,7 +94,7 @@ class Proportion(Likelihood):
 
     def start(self, units: np.ndarray) -> np.ndarray:
         """The logit whose mean is the column's, by the slope 1/12 of the mean at 0."""
-        mean = np.clip(_column_means(units, 0.5), 0.02, 0.98)
+        mean = np.clip(means(units, 0.5), 0.02, 0.98)
         return np.asarray(12 * (mean - 0.5) / (4 * mean * (1 - mean)))[:, None]
 
 
@@ -142,9 +142,3 @@ class AtomsAndRest(Likelihood):
         weights = expectation[..., 1:]
         atom = jnp.take_along_axis(jnp.nan_to_num(self.atoms.value), jnp.argmax(weights, -1)[..., None], -1)[..., 0]
         return jnp.where(weights.max(-1) > 0.5, atom, expectation[..., 0])
-
-
-def _column_means(units: np.ndarray, empty: float) -> np.ndarray:
-    observed = np.isfinite(units)
-    total = np.where(observed, units, 0.0).sum(0)
-    return np.where(observed.any(0), total / np.maximum(observed.sum(0), 1), empty)
