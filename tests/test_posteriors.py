@@ -3,6 +3,7 @@
 import inspect
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,12 +11,12 @@ import pytest
 
 from aevb import posteriors
 from aevb.networks import MLP, Fixed
-from aevb.posteriors import DiagonalGaussian, Encoder, Features, LinearPosterior, Posterior
+from aevb.posteriors import DiagonalGaussian, Encoder, Features, LinearPosterior, Posterior, for_missing
 
 CLASSES: list[Any] = [
     kind
     for kind in (getattr(posteriors, name) for name in posteriors.__all__)
-    if issubclass(kind, Posterior) and not inspect.isabstract(kind)
+    if isinstance(kind, type) and issubclass(kind, Posterior) and not inspect.isabstract(kind)
 ]
 #: A number, a positive number, a count and a column of three levels.
 FEATURES = Features(
@@ -125,3 +126,14 @@ def test_complete_rows_need_no_filling() -> None:
     complete = LinearPosterior(incomplete.mean, incomplete.loadings, incomplete.noise, incomplete.gain, complete=True)
     for one, other in zip(complete(features, jnp.ones(6, bool)), incomplete(features, jnp.ones(6, bool)), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_a_posterior_of_complete_rows_can_be_made_to_fill(posterior: Posterior) -> None:
+    """The same numbers, and for a row with missing cells those of one fitted with missing cells."""
+    given = posterior.encoder.linear
+    complete = LinearPosterior(given.mean, given.loadings, given.noise, given.gain, complete=True)
+    unfilling = eqx.tree_at(lambda q: q.encoder.linear, posterior, complete)
+    assert for_missing(posterior) is posterior
+    row = ROW.at[1].set(jnp.nan)
+    np.testing.assert_array_equal(for_missing(unfilling)(row).mean, posterior(row).mean)
+    assert not np.array_equal(unfilling(row).mean, posterior(row).mean)
