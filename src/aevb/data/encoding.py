@@ -239,7 +239,7 @@ def _array(
         full = table.native.astype(np.result_type(table.native.dtype, whole.dtype))
         full[:, [table.names.index(name) for name in names]] = whole
         whole = full
-    return whole.reshape(np.shape(like))
+    return whole.reshape(np.asarray(like).shape)
 
 
 def _series(container: str, name: str, cells: NDArray[Any], column: Column, dtype: str) -> "nw.Series[Any]":
