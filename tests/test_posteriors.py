@@ -107,16 +107,16 @@ def test_a_missing_cell_is_not_the_same_as_a_zero(posterior: Posterior) -> None:
 
 @pytest.mark.parametrize("missing", [[], [0], [1, 4], [0, 1, 2, 3, 5]])
 def test_linear_posterior_is_exact_given_the_observed_cells(missing: list[int]) -> None:
-    """Its mean is that of p(z|x_o); its variance the best diagonal one, 1 / diag of the precision."""
+    """Its mean and its precision are those of p(z|x_o)."""
     posterior = linear()
     noise, mean = np.asarray(posterior.noise.value, np.float64), np.asarray(posterior.mean.value, np.float64)
     features = RNG.normal(size=6)
     seen = ~np.isin(np.arange(6), missing)
     precision = np.eye(2) + (LOADINGS[seen].T / noise[seen]) @ LOADINGS[seen]
     exact = np.linalg.solve(precision, LOADINGS[seen].T / noise[seen] @ (features - mean)[seen])
-    got, log_variance, filled = posterior(jnp.asarray(np.where(seen, features, 0.0)), jnp.asarray(seen))
+    got, found, filled = posterior(jnp.asarray(np.where(seen, features, 0.0)), jnp.asarray(seen))
     np.testing.assert_allclose(got, exact, atol=1e-5)
-    np.testing.assert_allclose(np.exp(-log_variance), np.diag(precision), rtol=1e-5)
+    np.testing.assert_allclose(found, precision, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(filled, np.where(seen, features - mean, LOADINGS @ exact), atol=1e-5)
 
 
@@ -124,8 +124,26 @@ def test_complete_rows_need_no_filling() -> None:
     features = jnp.asarray(RNG.normal(size=6))
     incomplete = linear()
     complete = LinearPosterior(incomplete.mean, incomplete.loadings, incomplete.noise, incomplete.gain, complete=True)
-    for one, other in zip(complete(features, jnp.ones(6, bool)), incomplete(features, jnp.ones(6, bool)), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-6)
+    mean, precision, filled = complete(features, jnp.ones(6, bool))
+    same_mean, full_precision, same_filled = incomplete(features, jnp.ones(6, bool))
+    np.testing.assert_allclose(mean, same_mean, rtol=1e-6)
+    np.testing.assert_allclose(precision, jnp.diag(full_precision), rtol=1e-6)
+    np.testing.assert_allclose(filled, same_filled, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_before_training_q_is_the_linear_model_s_posterior_given_the_observed_cells(kind: Any) -> None:
+    """Its covariance too: with a cell missing the latents hang together."""
+    network = MLP((12, kind.outputs(2)), "tanh", jax.random.key(0)).starting_at(jnp.zeros(kind.outputs(2)), weights=0.0)
+    start = linear()
+    q = kind(Encoder(FEATURES, network, start, sees_missing=True), 2)
+    row = ROW.at[1].set(jnp.nan)
+    mean, precision, _ = start(*FEATURES(row))
+    np.testing.assert_allclose(q(row).mean, mean, rtol=1e-5)
+    draws = jax.vmap(q(row).rsample)(jax.random.split(jax.random.key(1), 20_000))
+    exact = np.linalg.inv(precision)
+    assert abs(exact[0, 1]) > 0.02
+    np.testing.assert_allclose(np.cov(np.asarray(draws).T), exact, atol=0.05 * exact.max())
 
 
 def test_a_posterior_of_complete_rows_can_be_made_to_fill(posterior: Posterior) -> None:

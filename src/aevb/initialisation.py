@@ -160,7 +160,8 @@ def _posterior(features: Features, linear: LinearModel | None, architecture: Arc
     latent_dim = architecture.latent_dim
     kind = POSTERIORS[architecture.posterior]
     inputs = features.size * (2 if architecture.missing else 1)
-    network = MLP((inputs, *architecture.hidden, kind.outputs(latent_dim)), architecture.activation, key)
+    sizes = (inputs, *architecture.hidden, kind.outputs(latent_dim))
+    network = MLP(sizes, architecture.activation, key, smooth=linear is not None)
     start = None
     if linear is not None:
         network = network.starting_at(jnp.zeros(kind.outputs(latent_dim)), weights=0.0)
@@ -185,7 +186,7 @@ def _decoder(
     key: PRNGKeyArray,
 ) -> Decoder:
     sizes = (architecture.latent_dim, *reversed(architecture.hidden), raw_size(parts))
-    network = MLP(sizes, architecture.activation, key)
+    network = MLP(sizes, architecture.activation, key, smooth=linear is not None)
     if linear is None:
         start = [part.start(units[:, part.columns]) for part in parts]
         return Decoder(network.starting_at(flat(start)), None, parts)
@@ -300,8 +301,11 @@ def _in_units(column: Column, value: float | None, otherwise: float = 0.0) -> fl
 
 
 def _grid_deviation(column: Column) -> float:
-    """The deviation, in model units, of rounding to the grid the data were recorded on; at least that of float32."""
-    return float(np.clip(max(column.grid, column.resolution) / column.scale / np.sqrt(12), 1e-3, 1.0))
+    """The deviation, in model units, of rounding to the grid the data were recorded on; at least a hundredth.
+
+    Below that float32 could not tell the columns of nearly singular data apart.
+    """
+    return float(np.clip(max(column.grid, column.resolution) / column.scale / np.sqrt(12), 1e-2, 1.0))
 
 
 def _of(columns: Sequence[Column], read: Callable[[Column], float]) -> Array:

@@ -46,7 +46,10 @@ class MLP(eqx.Module):
     activation
         A name in `ACTIVATIONS`.
     key
-        Source of the initial weights (Glorot and Bengio 2010, uniform); biases start at zero.
+        Source of the initial weights; biases start at zero.
+    smooth
+        Weights start as N(0, 2 / (inputs + outputs)) (Glorot and Bengio 2010): a layer much wider than its input then
+        starts nearly linear, right for a residual. Otherwise N(0, 1 / inputs), right for a network on its own.
 
     Examples
     --------
@@ -58,9 +61,9 @@ class MLP(eqx.Module):
     layers: tuple[eqx.nn.Linear, ...]
     activation: str = eqx.field(static=True)
 
-    def __init__(self, sizes: Sequence[int], activation: str, key: PRNGKeyArray) -> None:
+    def __init__(self, sizes: Sequence[int], activation: str, key: PRNGKeyArray, *, smooth: bool = False) -> None:
         keys = jax.random.split(key, len(sizes) - 1)
-        self.layers = tuple(_dense(*pair, k) for pair, k in zip(pairwise(sizes), keys, strict=True))
+        self.layers = tuple(_dense(*pair, k, smooth) for pair, k in zip(pairwise(sizes), keys, strict=True))
         self.activation = activation
 
     def __call__(self, x: Array) -> Array:
@@ -77,11 +80,11 @@ class MLP(eqx.Module):
         )
 
 
-def _dense(inputs: int, outputs: int, key: PRNGKeyArray) -> eqx.nn.Linear:
-    """One affine layer with Glorot-uniform weights, shape (outputs, inputs), and zero bias."""
+def _dense(inputs: int, outputs: int, key: PRNGKeyArray, smooth: bool) -> eqx.nn.Linear:
+    """One affine layer with normal weights, shape (outputs, inputs), and zero bias."""
+    deviation = (2 / (inputs + outputs)) ** 0.5 if smooth else inputs**-0.5
     # Drawn by NumPy from the key's bits: JAX would compile a program for each layer's shape.
-    limit = np.sqrt(6 / (inputs + outputs))
-    weight = np.random.default_rng(np.asarray(jax.random.key_data(key))).uniform(-limit, limit, (outputs, inputs))
+    weight = np.random.default_rng(np.asarray(jax.random.key_data(key))).normal(0, deviation, (outputs, inputs))
     layer = eqx.filter_eval_shape(eqx.nn.Linear, inputs, outputs, key=key)
     arrays = (jnp.asarray(weight, jnp.float32), jnp.zeros(outputs))
     return eqx.tree_at(lambda linear: (linear.weight, linear.bias), layer, arrays)

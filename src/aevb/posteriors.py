@@ -1,6 +1,7 @@
 """The recognition model q(z|x), section 2.3: a module whose call returns a distribution over z."""
 
 from abc import abstractmethod
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,7 +12,7 @@ from jaxtyping import Array
 
 from aevb.networks import MLP, Fixed, pick
 
-__all__ = ["DiagonalGaussian", "Encoder", "Features", "FullGaussian", "LinearPosterior", "for_missing"]
+__all__ = ["DiagonalGaussian", "Encoder", "Features", "FullGaussian", "LinearPosterior", "Moments", "for_missing"]
 
 LOG_VARIANCE_BOUNDS = (-14.0, 8.0)
 
@@ -61,9 +62,11 @@ class Features(eqx.Module):
 class LinearPosterior(eqx.Module):
     """p(z|x) of the factor analysis f = m + W z + e, e ~ N(0, Psi), with any cells missing: where the encoder starts.
 
-    With A = I + W_o' Psi_o^-1 W_o over the observed features, the mean is A^-1 W_o' Psi_o^-1 (f_o - m_o), and the best
-    diagonal variance is 1 / diag(A). A row whose missing features are filled with m + W E[z|f_o] has the same mean
-    under the complete-data map B = (I + W' Psi^-1 W)^-1 W' Psi^-1, the one that training may change.
+    With the precision A = I + W_o' Psi_o^-1 W_o over the observed features, the mean is A^-1 W_o' Psi_o^-1 (f_o - m_o).
+    A row whose missing features are filled with m + W E[z|f_o] has the same mean under the complete-data map
+    B = (I + W' Psi^-1 W)^-1 W' Psi^-1, the one that training may change. The latent axes make A diagonal on complete
+    rows; with a cell missing it is not, and where columns nearly determine each other the posterior is then a long thin
+    ridge, which independent latents would miss.
 
     Parameters
     ----------
@@ -82,16 +85,26 @@ class LinearPosterior(eqx.Module):
     complete: bool = eqx.field(static=True)
 
     def __call__(self, features: Array, observed: Array) -> tuple[Array, Array, Array]:
-        """Mean and log-variance of z, both (k,), and the features filled and centred, (F,)."""
+        """Mean of z (k,), precision A (k, k), or its diagonal (k,) for complete rows, and features centred, filled."""
         loadings = self.loadings.value
         weighted = loadings * (observed / self.noise.value)[:, None]
         centred = jnp.where(observed, features - self.mean.value, 0.0)
-        precision = jnp.sum(weighted * loadings, 0)
-        if not self.complete:
-            full = jnp.eye(loadings.shape[1]) + weighted.T @ loadings
-            z = jax.scipy.linalg.solve(full, weighted.T @ centred, assume_a="pos")
-            centred = jnp.where(observed, centred, loadings @ z)
-        return self.gain @ centred, -jnp.log1p(precision), centred
+        if self.complete:
+            return self.gain @ centred, 1 + jnp.sum(weighted * loadings, 0), centred
+        precision = jnp.eye(loadings.shape[1]) + weighted.T @ loadings
+        z = jax.scipy.linalg.solve(precision, weighted.T @ centred, assume_a="pos")
+        centred = jnp.where(observed, centred, loadings @ z)
+        return self.gain @ centred, precision, centred
+
+
+class Moments(NamedTuple):
+    """What an encoder says of z: mean (k,), log-variance (k,), how latents hang together, and further outputs."""
+
+    mean: Array
+    log_variance: Array
+    #: The precision over the roots of its diagonal, (k, k); None where the latents are independent.
+    partial: Array | None
+    rest: Array
 
 
 class Encoder(eqx.Module):
@@ -102,19 +115,21 @@ class Encoder(eqx.Module):
     linear: LinearPosterior | None
     sees_missing: bool = eqx.field(static=True)
 
-    def __call__(self, x: Array, latent_dim: int) -> tuple[Array, Array, Array]:
-        """Mean (k,), log-variance (k,) and whatever else the network gives.
+    def __call__(self, x: Array, latent_dim: int) -> Moments:
+        """The moments of z given a row.
 
         An empty row has residual 0 and the linear model's posterior without observations: it encodes to the prior.
         """
         features, observed = self.features(x)
-        mean, log_variance = jnp.zeros(latent_dim), jnp.zeros(latent_dim)
+        mean, diagonal, partial = jnp.zeros(latent_dim), jnp.ones(latent_dim), None
         if self.linear is not None:
-            mean, log_variance, features = self.linear(features, observed)
+            mean, precision, features = self.linear(features, observed)
+            diagonal = precision if self.linear.complete else jnp.diag(precision)
+            partial = None if self.linear.complete else precision / jnp.sqrt(jnp.outer(diagonal, diagonal))
         inputs = jnp.concatenate([features, 1.0 - observed]) if self.sees_missing else features
-        residual = observed.mean() * self.network(inputs)
-        log_variance = jnp.clip(log_variance + residual[latent_dim : 2 * latent_dim], *LOG_VARIANCE_BOUNDS)
-        return mean + residual[:latent_dim], log_variance, residual[2 * latent_dim :]
+        change = observed.mean() * self.network(inputs)
+        log_variance = jnp.clip(change[latent_dim : 2 * latent_dim] - jnp.log(diagonal), *LOG_VARIANCE_BOUNDS)
+        return Moments(mean + change[:latent_dim], log_variance, partial, change[2 * latent_dim :])
 
 
 class Posterior(eqx.Module):
@@ -138,15 +153,20 @@ def for_missing(posterior: Posterior) -> Posterior:
 
 
 class DiagonalGaussian(Posterior):
-    """q(z|x) = N(z; mu, diag sigma^2), eq. 9, mu and log sigma^2 given by the encoder."""
+    """q(z|x) = N(z; mu, diag sigma^2), eq. 9, mu and log sigma^2 given by the encoder.
+
+    For a row with missing cells 1 / sigma^2 is the diagonal of the precision, which off it is the linear model's.
+    """
 
     encoder: Encoder
     latent_dim: int = eqx.field(static=True)
 
     def __call__(self, x: Array) -> dist.Distribution:
         """N(mu(x), diag sigma^2(x))."""
-        mean, log_variance, _ = self.encoder(x, self.latent_dim)
-        return dist.Normal(mean, jnp.exp(0.5 * log_variance)).to_event(1)
+        z = self.encoder(x, self.latent_dim)
+        if z.partial is not None:
+            return _correlated(z, z.partial)
+        return dist.Normal(z.mean, jnp.exp(0.5 * z.log_variance)).to_event(1)
 
     @staticmethod
     def outputs(latent_dim: int) -> int:
@@ -155,21 +175,32 @@ class DiagonalGaussian(Posterior):
 
 
 class FullGaussian(Posterior):
-    """q(z|x) = N(z; mu, L L'), z = mu + L eps: L has exp(log sigma) on its diagonal and free numbers below."""
+    """q(z|x) = N(z; mu, L L'), z = mu + L eps: L has exp(log sigma) on its diagonal and free numbers below.
+
+    For a row with missing cells it is that of `DiagonalGaussian`.
+    """
 
     encoder: Encoder
     latent_dim: int = eqx.field(static=True)
 
     def __call__(self, x: Array) -> dist.Distribution:
         """N(mu(x), L(x) L(x)')."""
-        mean, log_variance, below = self.encoder(x, self.latent_dim)
-        scale = jnp.exp(0.5 * log_variance)
+        z = self.encoder(x, self.latent_dim)
+        if z.partial is not None:
+            return _correlated(z, z.partial)
+        scale = jnp.exp(0.5 * z.log_variance)
         rows, columns = jnp.tril_indices(self.latent_dim, -1)
         # Off-diagonal numbers are in units of the row's scale, so that an unused latent stays unused.
-        factor = jnp.diag(scale).at[rows, columns].set(below * scale[rows])
-        return dist.MultivariateNormal(mean, scale_tril=factor)
+        factor = jnp.diag(scale).at[rows, columns].set(z.rest * scale[rows])
+        return dist.MultivariateNormal(z.mean, scale_tril=factor)
 
     @staticmethod
     def outputs(latent_dim: int) -> int:
         """How many numbers the encoder's network gives."""
         return 2 * latent_dim + latent_dim * (latent_dim - 1) // 2
+
+
+def _correlated(z: Moments, partial: Array) -> dist.Distribution:
+    """N(mu, P^-1), P = the linear model's partial correlations in units of the encoder's own sigma."""
+    inverse_scale = jnp.exp(-0.5 * z.log_variance)
+    return dist.MultivariateNormal(z.mean, precision_matrix=partial * jnp.outer(inverse_scale, inverse_scale))

@@ -55,7 +55,8 @@ def sgvb_b(
     model, x, key, samples, kl_weight
         As in `sgvb_a`.
     free_bits
-        Nats of KL a latent may use without cost: sum_j max(KL_j, free_bits) (Kingma et al. 2016), row by row.
+        Nats of KL a latent may use without cost: sum_j max(KL_j, free_bits) (Kingma et al. 2016), row by row; where
+        the KL does not split over the latents, they share as many nats as they would have each.
 
     Returns
     -------
@@ -67,7 +68,9 @@ def sgvb_b(
     z = jax.vmap(q.rsample)(jax.random.split(key_z, samples))
     log_likelihood = jax.vmap(lambda z: model.likelihood(z).log_prob(x))(z).mean()
     latents = kl(q, model.prior(), key_kl, samples)
-    return log_likelihood - kl_weight * jnp.sum(jnp.maximum(latents, free_bits) if free_bits else latents)
+    if free_bits:
+        latents = jnp.maximum(latents, free_bits * q.event_shape[0] / latents.size)
+    return log_likelihood - kl_weight * latents.sum()
 
 
 def kl(q: dist.Distribution, p: dist.Distribution, key: PRNGKeyArray, samples: int = 1) -> Array:
