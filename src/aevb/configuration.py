@@ -20,8 +20,8 @@ from aevb.schema import KINDS, Kind
 
 __all__ = ["FitConfiguration", "Parameters", "check_parameters", "read_configuration"]
 
-#: Parameters that also take an object: a module of one's own, an Optax transformation, a NumPy RandomState.
-INSTANCES = ("prior", "posterior", "likelihood", "optimizer", "random_state")
+#: Parameters that also take an object: an Optax transformation, a NumPy RandomState.
+INSTANCES = ("optimizer", "random_state")
 
 LikelihoodName = Literal[
     "gaussian",

@@ -11,6 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from numpy.typing import NDArray
 
 from aevb import objectives
+from aevb.errors import ConfigError
 from aevb.evaluation.bounds import importance_weighted
 from aevb.initialisation import Architecture, initial_model
 from aevb.model import VAE
@@ -91,8 +92,16 @@ def architecture_of(schema: Schema, rows: Rows, parameters: Mapping[str, Any], l
         prior=_prior(parameters["prior"], hidden),
         scale_given=bool(hidden),
         missing=bool(np.isnan(rows.train).any() or np.isnan(rows.validation).any()),
-        count="poisson" if parameters["likelihood"] == "poisson" else "negative_binomial",
+        count=_count(parameters["likelihood"]),
     )
+
+
+def _count(likelihood: str | Mapping[str, str]) -> Any:
+    """Which of the two likelihoods of counts the model has."""
+    names = {likelihood} if isinstance(likelihood, str) else set(likelihood.values())
+    if {"poisson", "negative_binomial"} <= names:
+        raise ConfigError("likelihood: counts are all poisson or all negative_binomial; name one of them")
+    return "poisson" if "poisson" in names else "negative_binomial"
 
 
 def _prior(choice: str, hidden: tuple[int, ...]) -> Any:

@@ -1,6 +1,6 @@
 """From what a person hands over to rows in model units: names checked, kinds said, grey values made black or white."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -151,15 +151,17 @@ def prepare(data: Any, parameters: Mapping[str, Any], seed: int) -> tuple[Prepar
     likelihood = parameters["likelihood"]
     binarize = parameters["binarize"] if parameters["binarize"] != "none" else None
     common: dict[str, Any] = {"ignore": tuple(parameters["ignore"] or ()), "labels": tuple(parameters["labels"] or ())}
-    if isinstance(likelihood, Mapping):
-        said |= {name: KIND_OF_LIKELIHOOD[kind] for name, kind in likelihood.items()}
     source = infer(data, columns=said, **common)
     if binarize is not None:
         return restored(source, binarize, seed), encode(data, source)
-    if isinstance(likelihood, str) and likelihood != "auto":
-        source = infer(data, columns=dict.fromkeys(source.names, KIND_OF_LIKELIHOOD[likelihood]), **common)
-        if likelihood == "gaussian":  # asked for by name: a density, whatever the values
-            source = _with_columns(source, resolution=0.0, atoms=())
+    if isinstance(likelihood, str):
+        likelihood = {} if likelihood == "auto" else dict.fromkeys(source.names, likelihood)
+    if likelihood:
+        kinds = {name: KIND_OF_LIKELIHOOD[kind] for name, kind in likelihood.items()}
+        source = infer(data, columns=said | kinds, **common)
+        # A Gaussian asked for by name is a density, whatever the values.
+        densities = [name for name, kind in likelihood.items() if kind == "gaussian"]
+        source = _with_columns(source, densities, resolution=0.0, atoms=())
     return Preparation(source, source, None, seed), encode(data, source)
 
 
@@ -231,8 +233,12 @@ def _binarized(source: Schema, binarize: str, seed: int) -> Preparation:
                 f"binarize is for grey values; column {column.name!r} is {column.kind}: leave binarize out, "
                 "or say its kind is pixel"
             )
-    return Preparation(source, _with_columns(source, kind="binary", categories=(0, 1), resolution=0.0), binarize, seed)
+    return Preparation(
+        source, _with_columns(source, source.names, kind="binary", categories=(0, 1), resolution=0.0), binarize, seed
+    )
 
 
-def _with_columns(schema: Schema, **changes: Any) -> Schema:
-    return replace(schema, columns=tuple(replace(column, **changes) for column in schema.columns))
+def _with_columns(schema: Schema, names: Collection[str], **changes: Any) -> Schema:
+    """The schema with these columns changed."""
+    changed = (replace(column, **changes) if column.name in names else column for column in schema.columns)
+    return replace(schema, columns=tuple(changed))
