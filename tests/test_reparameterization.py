@@ -9,7 +9,7 @@ import numpy as np
 import numpyro.distributions as dist
 import pytest
 from jax import random
-from scipy import special, stats
+from scipy import stats
 
 from aevb import reparameterization
 from aevb.errors import ConfigError
@@ -21,14 +21,12 @@ from aevb.reparameterization import (
     Rayleigh,
     Triangular,
     base,
-    gamma_quantile,
     rsample,
     transform,
 )
 from aevb.reparameterization.distributions import open_uniform
-from aevb.reparameterization.quantiles import log_gamma_quantile
 
-N = 2000  # draws; one size for all, so that compiled pieces are shared
+N = 1000  # draws; one size for all, so that compiled pieces are shared
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(200)
 L = np.array([[1.5, 0.0], [-0.6, 0.8]])
 
@@ -143,9 +141,10 @@ def test_our_distributions_agree_with_scipy(family: type) -> None:
     if family is not FisherSnedecor:
         np.testing.assert_allclose(q.icdf(u), p.ppf(u), rtol=1e-9)
     np.testing.assert_allclose([q.mean, q.variance], [p.mean(), p.var()], rtol=1e-9)
-    z = q.sample(random.key(1), (N,))
-    assert stats.kstest(z, p.cdf).pvalue > 0.01
-    assert bool(q.support(z).all())
+    if family is not Erlang:  # NumPyro's
+        z = q.sample(random.key(1), (N,))
+        assert stats.kstest(z, p.cdf).pvalue > 0.01
+        assert bool(q.support(z).all())
 
 
 @pytest.mark.usefixtures("float64")
@@ -200,9 +199,10 @@ def test_change_of_variables_of_vectors(family: type) -> None:
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(("family", "spread"), [(dist.MultivariateNormal, 1.0), (dist.MultivariateStudentT, 7 / 5)])
 def test_moments_of_vectors(family: type, spread: float) -> None:
-    z = rsample(build(family), random.key(5), (N,))
-    np.testing.assert_allclose(z.mean(0), parameters(family)["loc"], atol=0.15)
-    np.testing.assert_allclose(np.cov(z.T), spread * L @ L.T, atol=0.4)
+    centred = rsample(build(family), random.key(5), (N,)) - parameters(family)["loc"]
+    squares = jnp.einsum("ni,nj->nij", centred, centred)
+    for draws, moment in ((centred, 0.0), (squares, spread * L @ L.T)):
+        assert bool((jnp.abs(draws.mean(0) - moment) < 4 * draws.std(0) / N**0.5).all())
 
 
 @pytest.mark.usefixtures("float64")
@@ -257,6 +257,10 @@ def squash(z: Any) -> Any:
     return jnp.tanh(0.7 * z - 0.2).sum(-1) if jnp.ndim(z) > 1 else jnp.tanh(0.7 * z - 0.2)
 
 
+def slope(function: Any, at: Any) -> Any:
+    return jax.jvp(function, (at,), (jnp.ones_like(at),))[1]
+
+
 @pytest.mark.parametrize("family", [*MOVING_SUPPORT, *VECTOR, dist.Gamma], ids=lambda v: v.__name__)
 @pytest.mark.usefixtures("float64")
 def test_gradient_of_an_expectation_is_its_finite_difference(family: type) -> None:
@@ -267,19 +271,17 @@ def test_gradient_of_an_expectation_is_its_finite_difference(family: type) -> No
         return squash(transform(with_parameters(family, phi), eps)).mean()
 
     phi = differentiable(family)
-    gradient = jax.grad(expectation)(phi)
     for name, value in phi.items():
         for index in np.ndindex(value.shape):
             if name == "scale_tril" and index[0] < index[1]:
                 continue
             step = np.zeros_like(value)
             step[index] = 1e-5
+            along = slope(
+                lambda s, name=name, value=value, step=step: expectation({**phi, name: value + s * step}), 0.0
+            )
             up, down = (expectation({**phi, name: value + s * step}) for s in (1, -1))
-            assert gradient[name][index] == pytest.approx(float(up - down) / 2e-5, abs=1e-7)
-
-
-def slope(function: Any, at: Any) -> Any:
-    return jax.jvp(function, (at,), (jnp.ones_like(at),))[1]
+            assert along == pytest.approx(float(up - down) / 2, abs=1e-12)
 
 
 @over(STILL_SUPPORT)
@@ -395,31 +397,3 @@ def test_what_has_no_route_is_refused_by_name() -> None:
         transform(dist.Normal(), jnp.zeros(()), "inverse CDF")
     with pytest.raises(ConfigError, match="expected a route among"):
         rsample(dist.Normal(), random.key(0), (), "rejection")
-
-
-# The Gamma quantile
-
-CONCENTRATIONS = np.array([0.01, 0.1, 0.5, 1, 1.5, 3, 10, 100, 1e4])[:, None]
-PROBABILITIES = np.array([1e-12, 1e-6, 0.01, 0.3, 0.5, 0.9, 0.999, 1 - 1e-6])
-
-
-@pytest.mark.usefixtures("float64")
-def test_gamma_quantile_is_scipys() -> None:
-    exact = special.gammaincinv(CONCENTRATIONS, PROBABILITIES)
-    np.testing.assert_allclose(gamma_quantile(CONCENTRATIONS, PROBABILITIES), exact, rtol=1e-8, atol=1e-300)
-
-
-def test_gamma_quantile_in_single_precision() -> None:
-    a, u = np.broadcast_arrays(CONCENTRATIONS[1:].astype(np.float32), PROBABILITIES[1:].astype(np.float32))
-    back = special.gammainc(a.astype(float), np.exp(np.asarray(log_gamma_quantile(a, u), float)))
-    np.testing.assert_allclose(back, u, rtol=5e-3)
-
-
-@pytest.mark.usefixtures("float64")
-def test_gamma_quantile_gradient_where_the_quantile_underflows() -> None:
-    a, u, step = 0.01, 1e-5, 1e-6  # z = (u Gamma(a + 1))^(1/a) = 1e-500
-    exact = [
-        (log_gamma_quantile(a + step, u) - log_gamma_quantile(a - step, u)) / (2 * step),
-        1 / (a * u),
-    ]
-    np.testing.assert_allclose(jax.grad(log_gamma_quantile, (0, 1))(a, u), exact, rtol=1e-6)
