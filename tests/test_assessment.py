@@ -39,14 +39,14 @@ def beside(**differences: tuple[float, float]) -> dict[str, dict[str, float]]:
     [
         ({"PPCA": (1.0, 0.1), "marginals": (5.0, 0.1)}, "VAE", "better than the best baseline, PPCA, by 1.00 ± 0.10"),
         ({"PPCA": (-1.0, 0.1)}, "PPCA", "better than the VAE by 1.00 ± 0.10"),
-        ({"PPCA": (0.1, 0.1)}, "PPCA", "not clearly above it (+0.10 ± 0.10"),
-        ({"PPCA": (-0.1, 0.1)}, "PPCA", "not above it (-0.10 ± 0.10"),
+        ({"PPCA": (0.1, 0.1)}, "PPCA", "not clearly better than it (+0.10 ± 0.10"),
+        ({"PPCA": (-0.1, 0.1)}, "PPCA", "no better than it (-0.10 ± 0.10"),
         (
             {"PPCA": (9.0, 0.1), "latent_classes": (-2.0, 0.3)},
             "latent classes",
             "Use the simpler model, latent classes",
         ),
-        ({"PPCA": (0.2, 0.1)}, "PPCA", "not clearly above"),
+        ({"PPCA": (0.2, 0.1)}, "PPCA", "not clearly better than"),
         ({"PPCA": (0.21, 0.1)}, "VAE", "Use the VAE"),
         ({"PPCA": (1.0, float("nan"))}, "PPCA", "cannot tell"),
         ({}, "VAE", "No baseline"),

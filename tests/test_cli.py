@@ -200,7 +200,7 @@ def test_options_bear_the_names_of_the_settings(tmp_path: Path) -> None:
         "likelihood": "auto", "posterior": "full", "objective": "sgvb_a",
     }  # fmt: skip
     run("fit", "small.csv", "--hidden", "", "--group", "id")
-    assert FakeVAE.told["parameters"] == {"random_state": 0, "hidden": (), "ignore": ["id"]}
+    assert FakeVAE.told["parameters"] == {"random_state": 0, "test_fraction": 0.2, "hidden": (), "ignore": ["id"]}
     assert list(FakeVAE.told["groups"]) == ["p", "q", "=r()"]
 
 

@@ -249,7 +249,7 @@ def test_names_that_look_alike_are_kept_apart():
 
 def test_infinite_cells():
     array = np.array([[1.0, 2.0], [2.0, np.inf], [3.5, -np.inf]])
-    with pytest.raises(DataError, match=r"'x1', row 1 .*finite.*missing"):
+    with pytest.raises(DataError, match=r"'x1', row 1 .*finite.*empty"):
         infer(array)
     with pytest.warns(AevbWarning, match="constant"):
         assert infer(array, inf="missing").columns[1].missing == pytest.approx(2 / 3)

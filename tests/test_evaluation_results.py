@@ -43,8 +43,8 @@ def baseline(log_likelihood: float, difference: float, error: float) -> dict[str
     ("difference", "best", "says"),
     [
         (3.0, "VAE", "Use the VAE: it is better than the best baseline, PPCA, by 3.00 ± 1.00 nats a row on 1,234 test"),
-        (1.9, "PPCA", "simpler model, PPCA: the VAE is not clearly above"),
-        (-1.9, "PPCA", "simpler model, PPCA: the VAE is not above"),
+        (1.9, "PPCA", "simpler model, PPCA: the VAE is not clearly better than"),
+        (-1.9, "PPCA", "simpler model, PPCA: the VAE is no better than"),
         (-3.0, "PPCA", "simpler model, PPCA: it is better than the VAE by 3.00"),
     ],
 )

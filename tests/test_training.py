@@ -197,8 +197,10 @@ def test_the_minibatch_bound_is_unbiased() -> None:
     def counting(model: Toy, x: Any, key: Any, **settings: Any) -> Any:
         return jnp.sum(x**2) + 0 * model.mean.sum()
 
-    for line in run(counting, rows=ROWS[:20], epochs=3).history[1:]:
-        np.testing.assert_allclose(line["train_bound"], np.square(ROWS[:20]).sum(1).mean(), rtol=1e-5)
+    squares = np.square(ROWS[:20]).sum(1)
+    for weights in (None, np.arange(1.0, 21.0)):
+        for line in run(counting, rows=ROWS[:20], weights=weights, epochs=3).history[1:]:
+            np.testing.assert_allclose(line["train_bound"], np.average(squares, weights=weights), rtol=1e-5)
 
 
 def test_warm_up_rises_to_one_and_stays() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aevb import objectives
-from aevb.evaluation.bounds import Scores, elbo, importance_weighted
+from aevb.evaluation.bounds import Scores, elbo, importance_weighted, row_hashes
 from aevb.evaluation.diagnostics import architecture, latent_diagnostics
 from aevb.evaluation.results import compare, held_out, mean_and_error, verdict
 
@@ -20,6 +20,8 @@ __all__ = ["Parts", "assess", "evaluate", "held_out_rows", "held_out_scores"]
 Values = NDArray[np.float64]
 #: The gap between training and held-out rows is measured on at most this many of the former.
 TRAIN_ROWS = 2_000
+#: The one baseline that cannot marginalise missing cells.
+MIXTURE = "Gaussian mixture"
 #: Many rows are scored with fewer samples each, so many draws of z in all, but not fewer than the second a row.
 DRAWS, MIN_SAMPLES = 2_000_000, 250
 
@@ -42,9 +44,13 @@ def evaluate(vae: "VAE", values: Values, *, samples: int, part: str = "given") -
         samples=samples,
         bound=float(_bound(vae, values).mean()),
         part=part,
+        identical=np.unique(row_hashes(vae._preparation.units(values)), return_inverse=True)[1],
     )
     fitted, not_applicable = _baselines(vae)
     modelled = _modelled(vae, values)
+    if np.isnan(modelled).any() and MIXTURE in fitted:
+        fitted = {name: baseline for name, baseline in fitted.items() if name != MIXTURE}
+        not_applicable = {**not_applicable, MIXTURE: "it scores complete rows only, and cells of these are missing"}
     baselines = {
         name: compare(scores.log_likelihood, baseline.score_samples(modelled, seed=vae.seed_), baseline.settings)
         for name, baseline in fitted.items()
@@ -146,5 +152,5 @@ def _baselines(vae: "VAE") -> tuple[dict[str, Any], dict[str, str]]:
         parts, schema = vae._parts, vae._preparation.schema
         validation = parts.validation if len(parts.validation) else parts.train
         train, validation = (_modelled(vae, part) for part in (parts.train, validation))
-        vae._baselines = fit_baselines(train, validation, schema, seed=vae.seed_)
+        vae._baselines = fit_baselines(train, validation, schema, seed=vae.seed_, latent_dim=vae.latent_dim_)
     return vae._baselines

@@ -18,7 +18,15 @@ from aevb.evaluation import predictive
 from aevb.evaluation.bounds import Scores, elbo, importance_weighted
 from aevb.evaluation.diagnostics import codes
 from aevb.fitting import Rows, fit_model
-from aevb.preparation import are_repetitions, canonical_order, checked, prepare, weighted_rows
+from aevb.preparation import (
+    are_repetitions,
+    canonical_order,
+    checked,
+    column_of,
+    identical_rows,
+    prepare,
+    weighted_rows,
+)
 
 __all__ = ["VAE"]
 
@@ -207,18 +215,22 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         X = checked(self, X, reset=True)
         X, y, weights, groups = weighted_rows(X, y, sample_weight, groups)
         preparation, values = prepare(X, self.get_params(deep=False), seed)
-        order = np.arange(len(values)) if ordered else canonical_order(values, weights)
+        labels = self._labels_of(X, y, preparation.source.labels)
+        repeated = weights is not None and not ordered and are_repetitions(weights)
+        order = np.arange(len(values)) if ordered else canonical_order(values, weights if repeated else None)
         fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
         kept = None if groups is None else np.asarray(groups)[order]
+        if kept is None and not ordered and preparation.schema.measure != "mass":
+            kept = identical_rows(values[order])
         cut = split(len(order), **fractions, seed=seed, groups=kept, ordered=ordered)
-        self._parts = parts = Parts(*(values[order[part]] for part in cut))
-        self._preparation = preparation = preparation.scaled_by(parts.train)
+        parts = Parts(*(values[order[part]] for part in cut))
+        preparation = preparation.scaled_by(parts.train)
         fitted = fit_model(
             preparation.schema,
             Rows(
                 preparation.training_units(parts.train),
                 preparation.units(parts.validation if len(parts.validation) else parts.train),
-                None if weights is None or are_repetitions(weights) else weights[order[cut[0]]],
+                None if weights is None or repeated else weights[order[cut[0]]],
             ),
             self.get_params(deep=False),
             seed,
@@ -226,12 +238,12 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             progress=self._reporting(progress),
             checkpoint=checkpoint,
         )
+        self._parts, self._preparation, self._labels = parts, preparation, labels
         self.schema_, self.model_, self.seed_ = preparation.source, fitted.model, seed
         self.history_, self.best_epoch_ = fitted.history, fitted.best_epoch
         self.n_iter_ = int(fitted.history[-1]["epoch"])
         self._architecture = fitted.architecture
         self.latent_dim_ = self._n_features_out = fitted.architecture.latent_dim
-        self._labels = self._labels_of(X, y)
         self._held_out_rows = order[next(part for part in reversed(cut) if len(part))]
         self._fitted, self._seconds = fitted, time.perf_counter() - start
         self._report: dict[str, Any] | None = None
@@ -242,6 +254,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def transform(self, X: Any) -> NDArray[np.float64]:
         """Codes: the means of q(z|x), shape (n, latent_dim). Deterministic."""
+        check_is_fitted(self)
         return codes(self.model_, self._units(X)).astype(np.float64)
 
     def inverse_transform(self, Z: ArrayLike) -> Any:
@@ -252,6 +265,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def reconstruct(self, X: Any) -> Any:
         """E[x|z] at the mean of q(z|x), in the columns of the data."""
+        check_is_fitted(self)
         units = self._units(X)
         z = codes(self.model_, units)
         return self._decoded(predictive.decoded(self.model_, z, means=self._preparation.binarize is not None), like=X)
@@ -265,6 +279,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def score_details(self, X: Any, *, samples: int = SCORE_SAMPLES) -> Scores:
         """`score_samples` with the Monte Carlo error and the effective sample size of each row."""
+        check_is_fitted(self)
         return importance_weighted(self.model_, self._units(X), samples=samples, seed=self.seed_)
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -273,6 +288,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def bound(self, X: Any, *, samples: int = 16) -> NDArray[np.float64]:
         """The evidence lower bound of each row in nats, by the fit's own estimator; shape (n,)."""
+        check_is_fitted(self)
         objective = getattr(objectives, self.objective)
         return elbo(self.model_, objective, self._units(X), samples=samples, seed=self.seed_)
 
@@ -295,6 +311,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         samples
             Importance samples of z for each row.
         """
+        check_is_fitted(self)
         values = self._values(X)
         missing = np.isnan(values)
         holed = missing.any(axis=1)
@@ -359,14 +376,12 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _decoded(self, units: NDArray[Any], like: Any = None) -> Any:
         return decode(self._preparation.values_of(units), self.schema_, like=like)
 
-    def _labels_of(self, X: Any, y: Any) -> tuple[str, NDArray[Any]] | None:
+    @staticmethod
+    def _labels_of(X: Any, y: Any, labels: Sequence[str]) -> tuple[str, NDArray[Any]] | None:
         """Name and values of what colours the latent space: y, or the first label column."""
         if y is not None:
             return "label", np.asarray(y)
-        if not self.schema_.labels:
-            return None
-        name = self.schema_.labels[0]
-        return name, np.asarray(X[name])
+        return (labels[0], column_of(X, labels[0])) if labels else None
 
     def _reporting(self, progress: Callable[[dict[str, Any]], None] | None) -> Callable[[dict[str, Any]], None]:
         every = max(1, int(self.verbose))

@@ -40,6 +40,8 @@ from aevb.schema import Column, Schema
 
 __all__ = ["Architecture", "features_of", "initial_model", "skeleton"]
 
+#: The linear model is fitted to so many numbers at most, an even choice of the rows.
+LINEAR_CELLS = 20_000_000
 POSTERIORS: dict[str, type[DiagonalGaussian | FullGaussian]] = {"diagonal": DiagonalGaussian, "full": FullGaussian}
 
 
@@ -92,7 +94,8 @@ def initial_model(
     deviation = deviations(units)
     deviation[schema.where("positive")] = 1.0  # of the standardised logarithm
     if located and architecture.linear_start:
-        matrix = _feature_matrix(features, units)
+        some = -(-len(units) * features.size // LINEAR_CELLS)  # every so many rows
+        matrix = _feature_matrix(features, units[::some])
         linear = fit_linear(matrix, architecture.latent_dim, noise_floor=_noise_floor(schema, features))
         deviation[located] = np.sqrt(linear.noise[[features.numeric.index(i) for i in located]])
     parts = tuple(_parts(schema, units, deviation, architecture))
@@ -220,7 +223,8 @@ def _parts(schema: Schema, units: np.ndarray, deviation: np.ndarray, architectur
 def _group(column: Column) -> tuple[Any, ...]:
     """Columns with the same key share one likelihood; levels are grouped by size, so that padding stays small."""
     if column.kind in ("categorical", "ordinal"):
-        return (column.kind, int(np.ceil(np.log2(len(column.categories)))))
+        kind = column.kind if len(column.categories) > 1 else "categorical"  # one level has no cut point
+        return (kind, int(np.ceil(np.log2(len(column.categories)))))
     if column.kind == "continuous":
         return (column.kind, column.resolution > 0, bool(column.atoms))
     return (column.kind,)

@@ -82,7 +82,7 @@ class MLP(eqx.Module):
 
 def _dense(inputs: int, outputs: int, key: PRNGKeyArray, smooth: bool) -> eqx.nn.Linear:
     """One affine layer with normal weights, shape (outputs, inputs), and zero bias."""
-    deviation = (2 / (inputs + outputs)) ** 0.5 if smooth else inputs**-0.5
+    deviation = (2 / (inputs + outputs) if smooth else 1 / max(inputs, 1)) ** 0.5
     # Drawn by NumPy from the key's bits: JAX would compile a program for each layer's shape.
     weight = np.random.default_rng(np.asarray(jax.random.key_data(key))).normal(0, deviation, (outputs, inputs))
     layer = eqx.filter_eval_shape(eqx.nn.Linear, inputs, outputs, key=key)

@@ -155,7 +155,8 @@ def prepare(data: Any, parameters: Mapping[str, Any], seed: int) -> tuple[Prepar
     if binarize is not None:
         return restored(source, binarize, seed), encode(data, source)
     if isinstance(likelihood, str):
-        likelihood = {} if likelihood == "auto" else dict.fromkeys(source.names, likelihood)
+        unsaid = [name for name in source.names if name not in said]
+        likelihood = {} if likelihood == "auto" else dict.fromkeys(unsaid, likelihood)
     if likelihood:
         kinds = {name: KIND_OF_LIKELIHOOD[kind] for name, kind in likelihood.items()}
         source = infer(data, columns=said | kinds, **common)
@@ -188,7 +189,9 @@ def weighted_rows(
     positive = array > 0
     if positive.all():
         return data, y, array, groups
-    rows = data[positive] if isinstance(data, np.ndarray) else nw.from_native(data).filter(positive).to_native()
+    rows = (
+        data[positive] if isinstance(data, np.ndarray) else nw.from_native(data).filter(positive.tolist()).to_native()
+    )
     kept = (None if each is None else np.asarray(each)[positive] for each in (y, groups))
     return rows, next(kept), array[positive], next(kept)
 
@@ -219,6 +222,24 @@ def canonical_order(values: Values, weights: NDArray[np.float64] | None) -> NDAr
     if weights is None:
         return order
     return np.repeat(order, weights[order].astype(int)) if are_repetitions(weights) else order
+
+
+def identical_rows(values: Values) -> NDArray[np.intp] | None:
+    """A group for each row, shared by neighbours that are the same; None where none are.
+
+    Two identical rows of continuous columns are one observation told twice: a split must not put it on both sides.
+    (Identical rows of masses are as they should be, and are split like any others.)
+    """
+    same = np.concatenate([[False], ((values[1:] == values[:-1]) | np.isnan(values[1:] + values[:-1])).all(axis=1)])
+    return np.cumsum(~same) if same.any() else None
+
+
+def column_of(data: Any, name: str) -> NDArray[Any]:
+    """The values of one column of an array or a frame, by the name the schema has for it."""
+    if is_frame(data):
+        frame = nw.from_native(data, eager_only=True)
+        return frame[next(column for column in frame.columns if str(column) == name)].to_numpy()
+    return np.asarray(data)[:, int(name.removeprefix("x"))]
 
 
 def are_repetitions(weights: NDArray[np.float64]) -> bool:

@@ -147,10 +147,18 @@ class Schema:
         return np.where(located, np.clip(units, -1e6, 1e6), units).astype(np.float32)
 
     def from_model_units(self, units: NDArray[Any]) -> Array:
-        """The inverse of `to_model_units`, in float64."""
+        """The inverse of `to_model_units`, in float64; what float32 blurred is put back on grid points and atoms."""
         location = np.array([column.location for column in self.columns])
         scale = np.array([column.scale for column in self.columns])
-        return np.asarray(units, dtype=np.float64) * scale + location
+        values = np.asarray(units, dtype=np.float64) * scale + location
+        for i, column in enumerate(self.columns):
+            if column.resolution > 0:
+                start = column.lower or 0.0
+                values[..., i] = start + np.round((values[..., i] - start) / column.resolution) * column.resolution
+            for atom in column.atoms:
+                near = np.abs(values[..., i] - atom) < 1e-6 * (column.scale + abs(column.location))
+                values[..., i] = np.where(near, atom, values[..., i])
+        return values
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers and strings: what ``schema.json`` holds."""

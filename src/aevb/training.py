@@ -96,9 +96,13 @@ class TrainingResult:
 def minibatch_bound(
     model: VAE, objective: Objective, x: Array, weights: Array, keys: PRNGKeyArray, kl_weight: Array
 ) -> Array:
-    """Eq. 8 divided by N: the weighted mean of the row bounds of a minibatch, in nats a row."""
+    """Eq. 8 divided by N: (1/M) sum_i w_i L(x_i), in nats a row; weights are 1 in the mean over all N rows.
+
+    Rows of weight 0 fill a short minibatch up and do not count in M. Dividing by the weights' own sum instead would
+    make the minibatch a biased estimate of the whole.
+    """
     rows = jax.vmap(lambda row, key: objective(model, row, key, kl_weight=kl_weight))(x, keys)
-    return jnp.sum(weights * rows) / jnp.maximum(jnp.sum(weights), 1e-12)
+    return jnp.sum(weights * rows) / jnp.maximum(jnp.sum(weights > 0), 1)
 
 
 def train(
@@ -146,7 +150,7 @@ def train(
     """
     data = np.asarray(data, dtype=np.float32)
     rows = jnp.asarray(data)
-    row_weights = jnp.ones(len(data)) if weights is None else jnp.asarray(weights, jnp.float32)
+    row_weights = jnp.ones(len(data)) if weights is None else jnp.asarray(weights / np.mean(weights), jnp.float32)
     run = _Run(model, objective, settings, rows, row_weights, key, resample)
     progress = progress or (lambda line: None)
     result = TrainingResult(model)
@@ -314,18 +318,21 @@ def _epoch(how: _How, state: State, static: PyTree, rows: Array, per_step: tuple
         if how.resample is not None:
             x = how.resample(x, jax.random.fold_in(key, 1))
         (_, bound), gradient = jax.value_and_grad(negative, has_aux=True)(state.parameters, x, weights, key, kl_weight)
-        direction, optimizer = how.optimizer.update(gradient, state.optimizer, state.parameters)
-        shrunk = _decayed(state.parameters, rate * how.weight_decay) if how.weight_decay else state.parameters
-        parameters = jax.tree.map(lambda s, d: s + rate * d, shrunk, direction)
-        finite = jnp.isfinite(bound) & _all_finite(gradient) & _all_finite(parameters)
-        taken, left = (parameters, optimizer), (state.parameters, state.optimizer)
-        parameters, optimizer = jax.tree.map(lambda new, old: jnp.where(finite, new, old), taken, left)
+        finite = jnp.isfinite(bound) & _all_finite(gradient)
+
+        def update() -> tuple[PyTree, PyTree]:
+            direction, optimizer = how.optimizer.update(gradient, state.optimizer, state.parameters)
+            shrunk = _decayed(state.parameters, rate * how.weight_decay) if how.weight_decay else state.parameters
+            return jax.tree.map(lambda s, d: s + rate * d, shrunk, direction), optimizer
+
+        parameters, optimizer = jax.lax.cond(finite, update, lambda: (state.parameters, state.optimizer))
         bad = 1 - finite.astype(int)
         following = State(parameters, optimizer, state.skipped + bad, (state.run + bad) * bad)
         return following, jnp.where(finite, bound, jnp.nan)
 
     state, bounds = jax.lax.scan(step, state, per_step)
-    return state, jnp.nanmean(bounds)
+    # A step may overflow from finite slopes: the epoch then has no bound, and is not kept.
+    return state, jnp.where(_all_finite(state.parameters), jnp.nanmean(bounds), jnp.nan)
 
 
 def _all_finite(tree: PyTree) -> Array:

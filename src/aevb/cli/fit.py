@@ -185,6 +185,7 @@ def _fit(
             labels = [*(parameters.get("labels") or []), *(name for name in source.labels if name not in said)]
             parameters["labels"] = list(dict.fromkeys(labels))
         vae = _train(terminal, source, parameters, settings, place)
+        terminal.note("scoring held-out rows, and fitting the baselines to the same training rows")
         contents = vae.contents(name=source.name, commands=[command])
         vae.save(place, overwrite=overwrite, contents=contents)
     epochs = vae.report_.get("fit", {}).get("epochs", len(vae.history_))
@@ -222,6 +223,8 @@ def _train(
                 progress(epoch)
 
             vae = VAE(**parameters)
+            if parameters.get("latent_dim", "auto") == "auto":
+                terminal.note("short runs first, to choose the number of latents")
             return vae.fit(
                 _images(source),
                 None if isinstance(source.labels, tuple) else source.labels,

@@ -252,6 +252,14 @@ def _number_column(cells: Cells, kind: str | None, grey: Grey) -> Column:
         whole = integer and "float" not in cells.dtype.lower() and "double" not in cells.dtype
         plain = cells.levels or tuple((int if whole else float)(level) for level in levels)
         return _with_levels(cells, kind, plain, cells.values)
+    if kind in ("positive", "proportion") and atoms:
+        share = f"{counts[levels == atoms[0]].sum() / counts.sum():.0%}"
+        warnings.warn(
+            f"column {cells.name!r}: {share} of its cells are {atoms[0]:g}, on which a density of kind {kind!r} has no "
+            f"bound; say --column {cells.name}=continuous, which gives single values a mass of their own",
+            AevbWarning,
+            stacklevel=2,
+        )
     column = Column(cells.name, cast(Kind, kind), grid=_smallest_gap(levels))
     if kind == "continuous":
         return replace(column, resolution=float(integer), atoms=atoms)

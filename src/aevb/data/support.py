@@ -32,7 +32,7 @@ def check_finite(cells: Cells, inf: Literal["error", "missing"] = "error") -> Ce
         row = int(np.flatnonzero(infinite)[0])
         raise DataError(
             f"column {cells.name!r}, row {row} (counting from 0): expected a finite number, got {numbers[row]}; "
-            'remove infinity, or count it as missing (inf="missing", --inf missing)'
+            "replace it, or leave the cell empty"
         )
     return replace(cells, values=np.where(infinite, np.nan, cells.values))
 

@@ -92,8 +92,10 @@ def _fit_all(
         return baselines, dict.fromkeys(gaussian, reason)
     reasons = {}
     if np.isnan(train).any() or np.isnan(validation).any():
-        del gaussian["Gaussian mixture"]
         reasons["Gaussian mixture"] = "it needs complete rows, and cells are missing"
+    elif len(train) < 2:
+        reasons["Gaussian mixture"] = "it needs two training rows"
+    gaussian = {name: fit for name, fit in gaussian.items() if name not in reasons}
     units = _Units.of(schema, train)
     rng = np.random.default_rng(seed)
     rows = units.standardised(train, rng)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from aevb.model import VAE
 from aevb.posteriors import for_missing
 
-__all__ = ["Scores", "each_row", "elbo", "importance_weighted", "log_weights", "row_keys"]
+__all__ = ["Scores", "each_row", "elbo", "importance_weighted", "log_weights", "row_hashes", "row_keys"]
 
 #: Rows of a block and samples of a chunk: they bound the memory, and are fixed so that one program serves all calls.
 BLOCK, CHUNK = 128, 250
@@ -72,14 +72,14 @@ def importance_weighted(model: VAE, units: NDArray[np.float32], *, samples: int 
 def elbo(
     model: VAE, objective: Callable[..., Array], units: NDArray[np.float32], *, samples: int = 16, seed: int = 0
 ) -> NDArray[np.float64]:
-    """The objective's value for each row, at weight 1 on the KL, in nats; shape (n,)."""
+    """The objective's value for each row, at weight 1 on the KL, in nats; shape (n,); 0 for a row without a cell."""
     values = each_row(partial(_objective, objective=objective, samples=samples), model, units, row_keys(units, seed))
-    return np.asarray(values, dtype=np.float64)
+    return np.where(np.isfinite(units).any(axis=1), np.asarray(values, dtype=np.float64), 0.0)
 
 
 def row_keys(units: NDArray[np.float32], seed: int) -> PRNGKeyArray:
     """fold_in(seed, hash of the row's bytes) for each row, shape (n,)."""
-    return jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(jnp.asarray(_hash(units)))
+    return jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(jnp.asarray(row_hashes(units)))
 
 
 def each_row(function: Callable[..., Any], model: VAE, units: NDArray[np.float32], keys: PRNGKeyArray) -> Any:
@@ -156,7 +156,7 @@ def _objective(model: VAE, x: Array, key: PRNGKeyArray, *, objective: Callable[.
     return objective(model, x, key, samples=samples)
 
 
-def _hash(units: NDArray[np.float32]) -> NDArray[np.uint32]:
+def row_hashes(units: NDArray[np.float32]) -> NDArray[np.uint32]:
     """A 32-bit hash of each row's bytes: each cell mixed with its place (splitmix64), then summed."""
     bits = np.ascontiguousarray(np.where(units == 0, np.float32(0), units)).view(np.uint32).astype(np.uint64)
     place = np.arange(1, units.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)

@@ -19,19 +19,32 @@ def mean_and_error(values: Array) -> tuple[float, float]:
     return float(values.mean()), error
 
 
-def held_out(scores: Scores, *, dimensions: int, samples: int, bound: float, part: str) -> dict[str, Any]:
+def held_out(
+    scores: Scores,
+    *,
+    dimensions: int,
+    samples: int,
+    bound: float,
+    part: str,
+    identical: NDArray[np.integer[Any]] | None = None,
+) -> dict[str, Any]:
     """Log-likelihood of held-out rows in nats a row, with both errors.
 
-    ``standard_error`` is that of sampling rows, ``monte_carlo_error`` that of sampling z: sqrt(sum of squares) / rows,
-    the rows' draws being independent. ``bits_per_dim`` is minus the mean over columns, in bits.
+    ``standard_error`` is that of sampling rows, ``monte_carlo_error`` that of sampling z: draws of different rows are
+    independent, those of identical ones (of the same number in `identical`) the same, so it is
+    sqrt(sum over distinct rows of (their errors' sum)^2) / rows. ``bits_per_dim`` is minus the mean over columns, in
+    bits.
     """
     mean, error = mean_and_error(scores.log_likelihood)
     rows = len(scores.log_likelihood)
+    errors: Array = scores.monte_carlo_error
+    if identical is not None:
+        errors = np.bincount(identical, weights=errors).astype(np.float64)
     return {
         "log_likelihood": mean,
         "standard_error": error,
-        "monte_carlo_error": float(np.sqrt(np.sum(scores.monte_carlo_error**2)) / rows),
-        "bits_per_dim": -mean / (dimensions * np.log(2)),
+        "monte_carlo_error": float(np.sqrt(np.sum(errors**2)) / rows),
+        "bits_per_dim": float(-mean / (dimensions * np.log(2))),
         "samples": samples,
         "rows": rows,
         "effective_sample_size": float(np.median(scores.effective_sample_size)),
@@ -74,6 +87,6 @@ def verdict(baselines: Mapping[str, Mapping[str, Any]], *, part: str, rows: int)
         return {"best": "VAE", "text": f"Use the VAE: it is better than the best baseline, {name}, by {gap}."}
     if difference < -2 * error:
         return {"best": name, "text": f"Use the simpler model, {name}: it is better than the VAE by {gap}."}
-    relation = "not clearly above" if difference >= 0 else "not above"
+    relation = "not clearly better than" if difference >= 0 else "no better than"
     signed = f"{difference:+.2f} ± {error:.2f} nats a row on {rows:,} {part} rows"
     return {"best": name, "text": f"Use the simpler model, {name}: the VAE is {relation} it ({signed})."}
