@@ -1,7 +1,11 @@
 """Tables and models that tests share; compiled quickly rather than well, for their programs run once or twice."""
 
+import gc
 import os
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,3 +112,13 @@ def _table(schema: Any, values: np.ndarray, **architecture: Any) -> Table:
     units = schema.to_model_units(values)
     shape = Architecture(2, hidden=(8,), missing=True, prior_components=3, **architecture)
     return Table(schema, values, units, initial_model(schema, units, shape, jax.random.key(0)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_compiled_programs() -> Iterator[None]:
+    """Each compiled program holds memory maps, of which Linux gives a process 65,530: forget them well before that."""
+    yield
+    maps = Path("/proc/self/maps")
+    if "jax" in sys.modules and maps.exists() and len(maps.read_bytes().splitlines()) > 20_000:
+        sys.modules["jax"].clear_caches()
+        gc.collect()

@@ -1,8 +1,10 @@
 """One fit of one table: sizes, start, training, and the choice of the number of latents on held-out rows."""
 
+import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -28,6 +30,8 @@ FIRST_SIZE = 8
 SIZE_STEPS = 2_000
 #: ``weight_decay="auto"`` takes from each weight what a prior as heavy as this many rows would, and at most this share.
 DECAY_ROWS, DECAY_MOST = 350, 0.5
+#: Memory maps of the process above which compiled programs are forgotten.
+MOST_MAPS = 30_000
 #: Steps a run takes when ``epochs="auto"``: at least, at most; epochs at least (within the steps), at most.
 STEPS, EPOCHS = (6_000, 40_000), (60, 500)
 #: The held-out bound is estimated on at most this many rows, with up to this many samples of each and this many in all.
@@ -72,6 +76,7 @@ def fit_model(
     NumericalError
         If training stays non-finite.
     """
+    _make_room()
     tried: list[dict[str, float]] = []
     latent_dim = parameters["latent_dim"]
     if latent_dim == "auto":
@@ -120,6 +125,17 @@ def automatic_epochs(rows: int, batch_size: int) -> int:
     steps = -(-rows // min(batch_size, rows))
     passes = max(EPOCHS[0], -(-STEPS[0] // steps))
     return int(max(1, min(passes, EPOCHS[1], -(-STEPS[1] // steps))))
+
+
+def _make_room() -> None:
+    """Forget compiled programs before Linux refuses them more memory maps, as after some hundred fits of other shapes.
+
+    A process has 65,530 maps and a fit takes some 600; beyond them the compiler crashes.
+    """
+    maps = Path("/proc/self/maps")
+    if maps.exists() and len(maps.read_bytes().splitlines()) > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 def _fit(
