@@ -203,4 +203,6 @@ class FullGaussian(Posterior):
 def _correlated(z: Moments, partial: Array) -> dist.Distribution:
     """N(mu, P^-1), P = the linear model's partial correlations in units of the encoder's own sigma."""
     inverse_scale = jnp.exp(-0.5 * z.log_variance)
-    return dist.MultivariateNormal(z.mean, precision_matrix=partial * jnp.outer(inverse_scale, inverse_scale))
+    precision = partial * jnp.outer(inverse_scale, inverse_scale)
+    symmetric = (precision + precision.T) / 2  # to the last bit, which NumPyro asks for
+    return dist.MultivariateNormal(z.mean, precision_matrix=symmetric, validate_args=False)

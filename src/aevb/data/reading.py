@@ -84,6 +84,8 @@ def read(source: Any, *, image_size: tuple[int, int] | None = None) -> Source:
 
     if str(source) in DATA_SETS:
         return named(str(source))
+    if not str(source):  # Path("") would be the folder one stands in
+        raise DataError("expected the name of a file, folder or data set, got an empty one")
     path = Path(source)
     try:
         return _read_folder(path, image_size) if _is_folder(path) else _read_file(path)
