@@ -68,9 +68,10 @@ class MLP(eqx.Module):
 
     def __call__(self, x: Array) -> Array:
         """Map an input of shape (sizes[0],) to an output of shape (sizes[-1],)."""
-        for layer in self.layers[:-1]:
-            x = ACTIVATIONS[self.activation](layer(x))
-        return self.layers[-1](x)
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = ACTIVATIONS[self.activation](_affine(layer, x))
+        return _affine(last, x)
 
     def starting_at(self, output: Array, *, weights: float = 1.0) -> "MLP":
         """The same network with its last bias set to `output` and its last weights scaled: 0 makes it constant."""
@@ -78,6 +79,12 @@ class MLP(eqx.Module):
         return eqx.tree_at(
             lambda mlp: (mlp.layers[-1].weight, mlp.layers[-1].bias), self, (last.weight * weights, output)
         )
+
+
+def _affine(layer: eqx.nn.Linear, x: Array) -> Array:
+    """W x + b, written x W': over many rows that product comes out row by row, and W x transposed, which costs."""
+    assert layer.bias is not None
+    return x @ layer.weight.T + layer.bias
 
 
 def _dense(inputs: int, outputs: int, key: PRNGKeyArray, smooth: bool) -> eqx.nn.Linear:

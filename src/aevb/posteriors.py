@@ -90,11 +90,11 @@ class LinearPosterior(eqx.Module):
         weighted = loadings * (observed / self.noise.value)[:, None]
         centred = jnp.where(observed, features - self.mean.value, 0.0)
         if self.complete:
-            return self.gain @ centred, 1 + jnp.sum(weighted * loadings, 0), centred
+            return centred @ self.gain.T, 1 + jnp.sum(weighted * loadings, 0), centred
         precision = jnp.eye(loadings.shape[1]) + weighted.T @ loadings
         z = jax.scipy.linalg.solve(precision, weighted.T @ centred, assume_a="pos")
         centred = jnp.where(observed, centred, loadings @ z)
-        return self.gain @ centred, precision, centred
+        return centred @ self.gain.T, precision, centred
 
 
 class Moments(NamedTuple):

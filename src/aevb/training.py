@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
@@ -13,22 +13,16 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from aevb.errors import ConfigError, NumericalError
+from aevb.errors import NumericalError
 from aevb.model import VAE
 from aevb.networks import trainable
+from aevb.optimizers import learning_rates, optimizer_of
 
-__all__ = ["OPTIMIZERS", "Settings", "TrainingResult", "learning_rates", "minibatch_bound", "train"]
+__all__ = ["Settings", "TrainingResult", "minibatch_bound", "train"]
 
 Objective = Callable[..., Array]
 Resample = Callable[[Array, PRNGKeyArray], Array]
 
-#: Directions of descent by name; the step size is applied outside, so that one compiled loop serves any schedule.
-OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {
-    "adam": lambda: _descent(optax.scale_by_adam()),
-    "adagrad": lambda: _descent(optax.scale_by_rss(initial_accumulator_value=0.0)),
-    "rmsprop": lambda: _descent(optax.scale_by_rms()),
-    "sgd": lambda: _descent(optax.identity()),
-}
 #: Consecutive non-finite steps after which the last good state is restored and the step size halved, once.
 BAD_STEPS = 10
 #: The held-out bound is taken at most so often in a run, evenly; a line of the history in between repeats the last.
@@ -216,13 +210,6 @@ def _line(
     }
 
 
-def learning_rates(settings: Settings, steps: int) -> np.ndarray:
-    """The step size of every step: constant, or falling to 0 along half a cosine (Loshchilov and Hutter 2017)."""
-    if settings.schedule == "constant":
-        return np.full(steps, settings.learning_rate, dtype=np.float32)
-    return np.asarray(settings.learning_rate * 0.5 * (1 + np.cos(np.pi * np.arange(steps) / steps)), dtype=np.float32)
-
-
 class _Run:
     """The constants of one training run, and its compiled epoch."""
 
@@ -240,7 +227,7 @@ class _Run:
         self.static = eqx.partition(model, trainable(model))[1]
         self.batch = min(settings.batch_size, len(rows))
         self.steps = -(-len(rows) // self.batch)
-        self.optimizer, self.own_rate = _optimizer(settings.optimizer)
+        self.optimizer, own_rate = optimizer_of(settings.optimizer)
         self.how = _How(
             objective,
             settings.samples,
@@ -251,7 +238,8 @@ class _Run:
             resample,
         )
         total = max(settings.epochs * self.steps, 1)
-        self.rates = np.ones(total, np.float32) if self.own_rate else learning_rates(settings, total)
+        rates = learning_rates(settings.schedule, settings.learning_rate, total)
+        self.rates = np.ones(total, np.float32) if own_rate else rates
         ramp = max(settings.kl_warmup * total, 1e-9)
         self.kl_weights = np.minimum(1.0, (np.arange(total) + 1) / ramp).astype(np.float32)
 
@@ -267,12 +255,17 @@ class _Run:
         return batches, self.weights[batches] * real
 
     def epoch(self, state: State, epoch: int, scale: float) -> tuple[State, float]:
-        key_order, key_steps = jax.random.split(jax.random.fold_in(self.key, epoch))
+        key_order, key_rows, key_data = jax.random.split(jax.random.fold_in(self.key, epoch), 3)
         batches, weights = self.order(key_order)
         now = slice(epoch * self.steps, (epoch + 1) * self.steps)
-        per_step = (batches, weights, jax.random.split(key_steps, self.steps), self.rates[now] * np.float32(scale))
-        state, bound = _epoch(self.how, state, self.static, self.rows, (*per_step, self.kl_weights[now]))
-        return state, float(bound)
+        rates = self.rates[now] * np.float32(scale)
+        # One key for each row, all at once: a step that made its own would spend more time on them than on the noise.
+        keys = jax.random.split(key_rows, batches.shape), jax.random.split(key_data, self.steps)
+        per_step = (batches, weights, keys, rates, self.kl_weights[now])
+        following, bound = _epoch(self.how, state, self.static, self.rows, per_step)
+        if not np.isfinite(bound):  # rare: then once more from the start of the epoch, with a look at every step
+            following, bound = _epoch(self.how._replace(careful=True), state, self.static, self.rows, per_step)
+        return following, float(bound)
 
     def diagnose(self, model: VAE, epoch: int) -> str:
         """Which part of which row is not finite, for the error message."""
@@ -296,6 +289,8 @@ class _How(NamedTuple):
     weight_decay: float
     optimizer: optax.GradientTransformation
     resample: Resample | None
+    #: Whether steps that are not finite are left out; else one of them spoils the epoch, which says so.
+    careful: bool = False
 
 
 @eqx.filter_jit
@@ -303,41 +298,47 @@ def _epoch(how: _How, state: State, static: PyTree, rows: Array, per_step: tuple
     """One pass over the data: for each minibatch, a gradient of eq. 8 and an update."""
 
     def negative(
-        parameters: PyTree, x: Array, weights: Array, key: PRNGKeyArray, kl_weight: Array
+        parameters: PyTree, x: Array, weights: Array, keys: PRNGKeyArray, kl_weight: Array
     ) -> tuple[Array, Array]:
         model = eqx.combine(parameters, static)
         objective = partial(how.objective, samples=how.samples, free_bits=how.free_bits)
-        bound = minibatch_bound(model, objective, x, weights, jax.random.split(key, len(x)), kl_weight)
+        bound = minibatch_bound(model, objective, x, weights, keys, kl_weight)
         # MAP, section 5: log N(theta; 0, I) of the weights joins the bound of all N rows, so 1/N of it joins the mean.
         log_prior = _log_weight_prior(parameters) / len(rows) if how.weight_prior else 0.0
         return -(bound + log_prior), bound
 
     def step(state: State, inputs: tuple[Any, ...]) -> tuple[State, Array]:
-        batch, weights, key, rate, kl_weight = inputs
+        batch, weights, (keys, key_data), rate, kl_weight = inputs
         x = rows[batch]
         if how.resample is not None:
-            x = how.resample(x, jax.random.fold_in(key, 1))
-        (_, bound), gradient = jax.value_and_grad(negative, has_aux=True)(state.parameters, x, weights, key, kl_weight)
-        finite = jnp.isfinite(bound) & _all_finite(gradient)
+            x = how.resample(x, key_data)
+        (_, bound), gradient = jax.value_and_grad(negative, has_aux=True)(state.parameters, x, weights, keys, kl_weight)
 
         def update() -> tuple[PyTree, PyTree]:
             direction, optimizer = how.optimizer.update(gradient, state.optimizer, state.parameters)
             shrunk = _decayed(state.parameters, rate * how.weight_decay) if how.weight_decay else state.parameters
             return jax.tree.map(lambda s, d: s + rate * d, shrunk, direction), optimizer
 
+        if not how.careful:
+            return State(*update(), state.skipped, jnp.zeros((), int)), bound
+        finite = jnp.isfinite(bound) & _all_finite(gradient)
         parameters, optimizer = jax.lax.cond(finite, update, lambda: (state.parameters, state.optimizer))
         bad = 1 - finite.astype(int)
         following = State(parameters, optimizer, state.skipped + bad, (state.run + bad) * bad)
         return following, jnp.where(finite, bound, jnp.nan)
 
     state, bounds = jax.lax.scan(step, state, per_step)
+    if not how.careful:  # what is not finite once stays so, in the weights or in what the optimiser keeps of the slopes
+        return state, jnp.where(_all_finite((state.parameters, state.optimizer)), jnp.mean(bounds), jnp.nan)
     # A step may overflow from finite slopes: the epoch then has no bound, and is not kept.
     return state, jnp.where(_all_finite(state.parameters), jnp.nanmean(bounds), jnp.nan)
 
 
 def _all_finite(tree: PyTree) -> Array:
     """Whether the sum of every leaf is: one number a leaf, and NaN and infinity survive it."""
-    return jnp.all(jnp.array([jnp.isfinite(jnp.sum(leaf)) for leaf in jax.tree.leaves(tree)]))
+    return jnp.all(
+        jnp.array([jnp.isfinite(jnp.sum(leaf)) for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))])
+    )
 
 
 def _log_weight_prior(parameters: PyTree) -> Array:
@@ -357,21 +358,3 @@ def _decayed(parameters: PyTree, share: Array) -> PyTree:
 
 def _is_layer(node: Any) -> bool:
     return isinstance(node, eqx.nn.Linear)
-
-
-def _descent(direction: optax.GradientTransformation) -> optax.GradientTransformation:
-    return optax.chain(direction, optax.scale(-1.0))
-
-
-@lru_cache
-def _named(name: str) -> optax.GradientTransformation:
-    return OPTIMIZERS[name]()
-
-
-def _optimizer(choice: str | optax.GradientTransformation) -> tuple[optax.GradientTransformation, bool]:
-    """The transformation, and whether it brings its own step size."""
-    if isinstance(choice, str):
-        if choice not in OPTIMIZERS:
-            raise ConfigError(f"optimizer is one of {', '.join(OPTIMIZERS)} or an Optax transformation, not {choice!r}")
-        return _named(choice), False
-    return choice, True

@@ -96,7 +96,7 @@ class Decoder(eqx.Module):
         """The distribution of a row given z of shape (latent_dim,)."""
         raw = self.network(z)
         if self.linear is not None:
-            raw = raw + self.linear @ z
+            raw = raw + z @ self.linear.T
         sizes = [len(part.columns) * part.parameters for part in self.parts]
         pieces = [raw[begin:end] for begin, end in pairwise(accumulate(sizes, initial=0))]
         blocks = zip(self.parts, pieces, strict=True)

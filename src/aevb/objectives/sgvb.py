@@ -35,14 +35,13 @@ def sgvb_a(
     Array
         A scalar in nats, whose mean over eps is the bound.
     """
-    q, p_z = model.posterior(x), model.prior()
-
-    def one(key: PRNGKeyArray) -> Array:
-        z = q.rsample(key)
-        gap = q.log_prob(z) - p_z.log_prob(z)
-        return model.likelihood(z).log_prob(x) - kl_weight * (jnp.maximum(gap, free_bits) if free_bits else gap)
-
-    return jax.vmap(one)(jax.random.split(key, samples)).mean()
+    q = model.posterior(x)
+    z = q.rsample(key, (samples,))
+    gap = jax.vmap(q.log_prob)(z) - jax.vmap(model.prior().log_prob)(z)
+    if free_bits:
+        gap = jnp.maximum(gap, free_bits)
+    log_likelihood = jax.vmap(lambda z: model.likelihood(z).log_prob(x))(z)
+    return jnp.mean(log_likelihood - kl_weight * gap)
 
 
 def sgvb_b(
@@ -64,20 +63,26 @@ def sgvb_b(
         A scalar in nats, whose mean over eps is the bound; usually of less variance than A.
     """
     q = model.posterior(x)
-    key_z, key_kl = jax.random.split(key)
-    z = jax.vmap(q.rsample)(jax.random.split(key_z, samples))
+    z = q.rsample(key, (samples,))
     log_likelihood = jax.vmap(lambda z: model.likelihood(z).log_prob(x))(z).mean()
-    latents = kl(q, model.prior(), key_kl, samples)
+    latents = kl(q, model.prior(), z)
     if free_bits:
         latents = jnp.maximum(latents, free_bits * q.event_shape[0] / latents.size)
     return log_likelihood - kl_weight * latents.sum()
 
 
-def kl(q: dist.Distribution, p: dist.Distribution, key: PRNGKeyArray, samples: int = 1) -> Array:
+def kl(q: dist.Distribution, p: dist.Distribution, z: Array) -> Array:
     """KL(q || p): one number a latent where q and p factorise (appendix B), one in all otherwise.
 
-    Where no closed form is registered, as from anything to a mixture, it is the mean of log q(z) - log p(z) over
-    `samples` draws of q: unbiased, and noisy.
+    Where no closed form is registered, as from anything to a mixture, it is the mean of log q(z) - log p(z) over the
+    draws at hand: unbiased, and noisy.
+
+    Parameters
+    ----------
+    q, p
+        Distributions of event shape (latent_dim,).
+    z
+        Draws of q, shape (samples, latent_dim); without a closed form only.
 
     Returns
     -------
@@ -89,5 +94,4 @@ def kl(q: dist.Distribution, p: dist.Distribution, key: PRNGKeyArray, samples: i
     if isinstance(q, dist.MultivariateNormal) and isinstance(p, dist.Independent):
         standard = dist.MultivariateNormal(p.mean, scale_tril=jnp.diag(jnp.sqrt(p.variance)))
         return jnp.atleast_1d(dist.kl_divergence(q, standard))
-    z = jax.vmap(q.rsample)(jax.random.split(key, samples))
     return jnp.atleast_1d(jnp.mean(jax.vmap(q.log_prob)(z) - jax.vmap(p.log_prob)(z)))
