@@ -11,7 +11,7 @@ Z = jnp.array([0.4, -1.1])
 
 def test_log_joint_is_the_sum_of_its_two_factors(mixed_table: Table) -> None:
     model, x = mixed_table.model, jnp.asarray(mixed_table.units[3])
-    both = jax.jit(lambda x, z: (model.log_joint(x, z), model.likelihood(z).log_prob(x), model.prior().log_prob(z)))
+    both = jax.jit(lambda x, z: (model.log_joint(x, z), model.likelihood(z).log_prob(x), model.p_z().log_prob(z)))
     joint, likelihood, prior = both(x, Z)
     np.testing.assert_allclose(joint, likelihood + prior, rtol=1e-5)
 
@@ -47,3 +47,11 @@ def test_decoded_levels_and_draws_lie_in_their_columns(mixed_table: Table) -> No
             assert drawn[:, j].max() < 15 + 1e-3
         for atom in column.atoms:
             assert (np.abs(drawn[:, j] - atom) < 1e-3).mean() > 0.05
+
+
+def test_an_empty_row_is_encoded_as_the_priors_mean(mixed_table: Table) -> None:
+    """Its posterior is the prior, which for a learned mixture is not centred."""
+    model = mixed_table.model
+    code = model.encode(jnp.full(len(mixed_table.schema), jnp.nan))
+    assert np.array_equal(code, model.p_z().mean)
+    assert np.abs(code).max() > 1e-3

@@ -2,6 +2,8 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
 
 from aevb.likelihoods import Decoder, Product
@@ -23,17 +25,23 @@ class VAE(eqx.Module):
     likelihood
         p(x|z): z -> distribution over x, with nats in the units of the data.
     prior
-        p(z): () -> distribution over z.
+        p(z): q -> distribution over z; all but the VampPrior leave q alone.
     """
 
     posterior: Posterior
     likelihood: Decoder
     prior: Prior
 
+    def p_z(self) -> dist.Distribution:
+        """p(z); a prior may look at q, as the VampPrior does."""
+        return self.prior(self.posterior)
+
     def encode(self, x: Array) -> Array:
-        """E_q[z], shape (latent_dim,): no noise, so the same row always has the same code."""
-        q = self.posterior(x)
-        return q.mean
+        """E_q[z], shape (latent_dim,): no noise, so the same row always has the same code.
+
+        A row without an observed cell has no posterior but the prior, and is encoded as its mean.
+        """
+        return jnp.where(jnp.isnan(x).all(), self.p_z().mean, self.posterior(x).mean)
 
     def decode(self, z: Array) -> Array:
         """E[x|z] in model units (the most probable level of a categorical column), shape (D,)."""
@@ -43,8 +51,8 @@ class VAE(eqx.Module):
     def draw(self, key: PRNGKeyArray) -> Array:
         """x ~ p(x): z from the prior, then x given z; shape (D,)."""
         key_z, key_x = jax.random.split(key)
-        return self.likelihood(self.prior().sample(key_z)).sample(key_x)
+        return self.likelihood(self.p_z().sample(key_z)).sample(key_x)
 
     def log_joint(self, x: Array, z: Array) -> Array:
         """log p(x, z) = log p(x|z) + log p(z), in nats; scalar."""
-        return self.likelihood(z).log_prob(x) + self.prior().log_prob(z)
+        return self.likelihood(z).log_prob(x) + self.p_z().log_prob(z)

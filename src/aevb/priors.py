@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
 
+from aevb.posteriors import Posterior
+
 __all__ = ["GaussianMixture", "StandardNormal"]
 
 
@@ -15,8 +17,8 @@ class Prior(eqx.Module):
     """p(z), possibly with parameters learned with the rest of theta."""
 
     @abstractmethod
-    def __call__(self) -> dist.Distribution:
-        """The distribution of z, event shape (latent_dim,)."""
+    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+        """The distribution of z, event shape (latent_dim,), given q(z|x) where it depends on it."""
 
 
 class StandardNormal(Prior):
@@ -30,7 +32,7 @@ class StandardNormal(Prior):
 
     latent_dim: int = eqx.field(static=True)
 
-    def __call__(self) -> dist.Distribution:
+    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
         """N(0, I)."""
         return dist.Normal(jnp.zeros(self.latent_dim), 1.0).to_event(1)
 
@@ -64,7 +66,7 @@ class GaussianMixture(Prior):
         self.means = 0.5 * jax.random.normal(key, (components, latent_dim))
         self.log_scales = jnp.zeros((components, latent_dim))
 
-    def __call__(self) -> dist.Distribution:
+    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
         """The mixture; scales are kept in [exp(-5), exp(5)] so that no component shrinks to a point."""
         components = dist.Normal(self.means, jnp.exp(jnp.clip(self.log_scales, -5.0, 5.0))).to_event(1)
         return dist.MixtureSameFamily(dist.Categorical(logits=self.logits), components)

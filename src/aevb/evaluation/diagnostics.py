@@ -31,7 +31,7 @@ def latent_diagnostics(model: VAE, units: NDArray[np.float32]) -> dict[str, Any]
     """
     moments = each_row(_moments, model, units, row_keys(units, 0))
     mean, variance = (np.asarray(m, dtype=np.float64) for m in moments)
-    p = model.prior()
+    p = model.p_z()
     prior_mean, prior_variance = (np.asarray(m, dtype=np.float64) for m in (p.mean, p.variance))
     ratio = variance / prior_variance
     kl = 0.5 * ((mean - prior_mean) ** 2 / prior_variance + ratio - 1 - np.log(ratio)).mean(axis=0)

@@ -37,7 +37,7 @@ def sgvb_a(
     """
     q = model.posterior(x)
     z = q.rsample(key, (samples,))
-    gap = jax.vmap(q.log_prob)(z) - jax.vmap(model.prior().log_prob)(z)
+    gap = jax.vmap(q.log_prob)(z) - jax.vmap(model.p_z().log_prob)(z)
     if free_bits:
         gap = jnp.maximum(gap, free_bits)
     log_likelihood = jax.vmap(lambda z: model.likelihood(z).log_prob(x))(z)
@@ -65,7 +65,7 @@ def sgvb_b(
     q = model.posterior(x)
     z = q.rsample(key, (samples,))
     log_likelihood = jax.vmap(lambda z: model.likelihood(z).log_prob(x))(z).mean()
-    latents = kl(q, model.prior(), z)
+    latents = kl(q, model.p_z(), z)
     if free_bits:
         latents = jnp.maximum(latents, free_bits * q.event_shape[0] / latents.size)
     return log_likelihood - kl_weight * latents.sum()
