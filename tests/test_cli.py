@@ -188,7 +188,7 @@ def test_options_bear_the_names_of_the_settings(tmp_path: Path) -> None:
         "--config fit.toml --latent-dim 3 --epochs auto --seed 5 --column a=count --column x=y=ordinal --ignore id "
         "--label b --hidden 8,4 --ordered --samples 2 --batch-size 10 --learning-rate 0.1 --optimizer sgd "
         "--kl-warmup 0.5 --free-bits 0.1 --validation-fraction 0.2 --test-fraction 0 --no-weight-prior --patience 3 "
-        "--binarize static --likelihood auto --posterior full --objective sgvb_a"
+        "--binarize static --inf missing --likelihood auto --posterior full --objective sgvb_a"
     )
     assert run("fit", "small.csv", *options.split()).exit_code == 0
     assert FakeVAE.told["ordered"] is True
@@ -197,7 +197,7 @@ def test_options_bear_the_names_of_the_settings(tmp_path: Path) -> None:
         "columns": {"a": "count", "x=y": "ordinal"}, "ignore": ["id"], "labels": ["b"], "hidden": (8, 4), "samples": 2,
         "batch_size": 10, "learning_rate": 0.1, "optimizer": "sgd", "kl_warmup": 0.5, "free_bits": 0.1,
         "validation_fraction": 0.2, "test_fraction": 0.0, "weight_prior": False, "patience": 3, "binarize": "static",
-        "likelihood": "auto", "posterior": "full", "objective": "sgvb_a",
+        "inf": "missing", "likelihood": "auto", "posterior": "full", "objective": "sgvb_a",
     }  # fmt: skip
     run("fit", "small.csv", "--hidden", "", "--group", "id")
     assert FakeVAE.told["parameters"] == {"random_state": 0, "test_fraction": 0.2, "hidden": (), "ignore": ["id"]}
@@ -491,6 +491,19 @@ def write_rows(path: str, rows: list[dict[str, Any]], columns: list[str]) -> str
         writer.writeheader()
         writer.writerows(rows)
     return path
+
+
+def test_real_infinite_cells_are_missing_where_asked() -> None:
+    chance = np.random.default_rng(0)
+    rows = [{"a": "inf" if i == 3 else f"{chance.normal():.3f}", "b": f"{chance.normal():.3f}"} for i in range(30)]
+    write_rows("d.csv", rows, ["a", "b"])
+    fast = ["-o", "r", "--latent-dim", "1", "--hidden", "", "--epochs", "0"]
+    assert "column 'a', row 3" in fails(3, "fit", "d.csv", *fast)
+    assert run("fit", "d.csv", *fast, "--inf", "missing").exit_code == 0
+    assert run("impute", "r", "d.csv", "-o", "filled.csv").exit_code == 0
+    filled = rows_of("filled.csv")
+    assert all(np.isfinite(float(row["a"])) for row in filled)
+    assert filled[4] == {name: str(float(cell)) for name, cell in rows[4].items()}
 
 
 def test_real_fit_and_all_that_follows() -> None:

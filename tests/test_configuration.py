@@ -35,6 +35,7 @@ GOOD = {
     "ignore": [[], ("id",), ["id", "é"]],
     "labels": [[], ("income",)],
     "binarize": [None, "dynamic", "static", "none"],
+    "inf": ["error", "missing"],
     "random_state": [None, 0, 2**32 - 1],
     "verbose": [True, False, 0, 2],
 }
@@ -62,6 +63,7 @@ BAD = {
     "ignore": ["id", [1], {"a": 1}],
     "labels": ["label", (None,)],
     "binarize": [True, "yes"],
+    "inf": ["ignore", None, True, float("inf")],
     "random_state": [-1, True, 1.0, 2**32, "0"],
     "verbose": [-1, "yes", None],
 }

@@ -296,6 +296,13 @@ def test_infinite_cells_name_column_and_row(value):
     np.testing.assert_array_equal(np.isnan(values[:, 0]), np.isinf(frame["a"]))
 
 
+def test_an_infinite_level_is_none():
+    frame = pd.DataFrame({"a": pd.Categorical([1.0, 2.0, np.inf, 5.0] * 10, categories=[1.0, np.inf, 2.0, 5.0])})
+    schema = infer(frame, inf="missing")
+    assert schema.columns[0].categories == (1.0, 2.0, 5.0)
+    np.testing.assert_array_equal(encode(frame, schema, inf="missing")[:4, 0], [0, 1, np.nan, 2])
+
+
 def test_values_off_the_support_name_column_and_row():
     counts = np.arange(400)[:, None] % 50
     schema = infer(counts)

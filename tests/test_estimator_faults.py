@@ -67,8 +67,22 @@ def test_an_infinite_cell_is_named_by_column_and_row(vae: VAE, infinite: float) 
     bad = X.copy()
     bad[[7, 9], 2] = infinite
     for call in (vae.transform, vae.fit):
-        with pytest.raises(DataError, match=r"column 'x2', row 7.*finite"):
+        with pytest.raises(DataError, match=r"column 'x2', row 7.*finite.*--inf missing"):
             call(bad)
+
+
+def test_an_infinite_cell_is_a_missing_one_where_asked() -> None:
+    holed, infinite = X.copy(), X.copy()
+    holed[[7, 9], 2], infinite[[7, 9], 2] = np.nan, (np.inf, -np.inf)
+    plain, told = fitted(holed), fitted(infinite, inf="missing")
+    assert np.array_equal(told.transform(infinite), plain.transform(holed))
+    assert np.array_equal(told.score_samples(infinite, samples=20), plain.score_samples(holed, samples=20))
+    filled = told.impute(infinite)
+    assert np.isfinite(filled).all()
+    assert np.array_equal(filled, plain.impute(holed))
+    infinite[:, 2] = np.inf
+    with pytest.warns(AevbWarning, match="all cells are missing.*x2"):
+        assert fitted(infinite, inf="missing", **TABLES).schema_.names == ["x0", "x1", "x3"]
 
 
 def test_a_column_without_a_cell_is_left_out_with_a_warning() -> None:

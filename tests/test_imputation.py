@@ -46,6 +46,15 @@ def test_it_knows_more_than_the_means(imputer: VAEImputer) -> None:
     assert error < 0.5 * np.abs(np.nanmean(X, axis=0) - FULL)[some].mean()
 
 
+def test_infinite_cells_are_filled_where_they_count_as_missing() -> None:
+    cells = np.random.default_rng(0).normal(size=(40, 3))
+    cells[3, 1] = np.inf
+    imputer = VAEImputer(latent_dim=1, hidden=(), epochs=0, inf="missing", random_state=0)
+    filled = imputer.fit_transform(cells)
+    assert np.isfinite(filled).all()
+    assert np.array_equal(filled != cells, np.isinf(cells))
+
+
 def test_it_takes_the_parameters_of_vae_and_no_others() -> None:
     own, theirs = VAEImputer().get_params(), VAE().get_params()
     assert own == {"vae": None, **theirs}

@@ -12,7 +12,9 @@ from aevb.errors import ConfigError, DataError
 from aevb.preparation import are_repetitions, bernoulli, canonical_order, prepare, restored, weighted_rows
 
 RNG = np.random.default_rng(0)
-PARAMETERS: dict[str, Any] = {"columns": None, "ignore": None, "labels": None, "likelihood": "auto", "binarize": "none"}
+PARAMETERS: dict[str, Any] = {
+    "columns": None, "ignore": None, "labels": None, "likelihood": "auto", "binarize": "none", "inf": "error",
+}  # fmt: skip
 GREY = RNG.integers(0, 17, (60, 20)).astype(float)
 
 

@@ -78,6 +78,7 @@ class Parameters(BaseModel):
     ignore: Names | None = _setting("a list of column names")
     labels: Names | None = _setting("a list of column names")
     binarize: Literal["dynamic", "static", "none"] | None = _setting("'dynamic', 'static' or 'none'")
+    inf: Literal["error", "missing"] = _setting("'error' or 'missing'")
     random_state: Annotated[int, Field(ge=0, lt=2**32)] | None = _setting("a whole number from 0 to 4,294,967,295")
     verbose: bool | Annotated[int, Field(ge=0)] = _setting("true, false or a whole number of at least 0")
 

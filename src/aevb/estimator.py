@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -88,6 +88,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Columns left out of the model and carried through to outputs.
     binarize : {"dynamic", "static", "none"} or None, default=None
         Draw 0 or 1 from grey values: afresh for every minibatch, or once.
+    inf : {"error", "missing"}, default="error"
+        What an infinite cell is, in these rows and in all that come later: an error, or a missing cell.
     random_state : int, RandomState or None, default=None
         Seed of everything random; None takes a fresh one, kept in `seed_`.
     verbose : int, default=0
@@ -145,6 +147,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         ignore: Sequence[str] = (),
         labels: Sequence[str] = (),
         binarize: str | None = None,
+        inf: Literal["error", "missing"] = "error",
         verbose: int = 0,
     ) -> None:
         self.latent_dim = latent_dim
@@ -171,6 +174,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.ignore = ignore
         self.labels = labels
         self.binarize = binarize
+        self.inf = inf
         self.verbose = verbose
 
     def fit(
@@ -368,7 +372,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _values(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
-        return encode(checked(self, X, reset=False), self.schema_, reorder=self.reorder)
+        return encode(checked(self, X, reset=False), self.schema_, reorder=self.reorder, inf=self.inf)
 
     def _units(self, X: Any) -> NDArray[np.float32]:
         return self._preparation.units(self._values(X))

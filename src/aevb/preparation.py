@@ -150,10 +150,15 @@ def prepare(data: Any, parameters: Mapping[str, Any], seed: int) -> tuple[Prepar
     said = dict(parameters["columns"] or {})
     likelihood = parameters["likelihood"]
     binarize = parameters["binarize"] if parameters["binarize"] != "none" else None
-    common: dict[str, Any] = {"ignore": tuple(parameters["ignore"] or ()), "labels": tuple(parameters["labels"] or ())}
+    inf = parameters["inf"]
+    common: dict[str, Any] = {
+        "ignore": tuple(parameters["ignore"] or ()),
+        "labels": tuple(parameters["labels"] or ()),
+        "inf": inf,
+    }
     source = infer(data, columns=said, **common)
     if binarize is not None:
-        return restored(source, binarize, seed), encode(data, source)
+        return restored(source, binarize, seed), encode(data, source, inf=inf)
     if isinstance(likelihood, str):
         unsaid = [name for name in source.names if name not in said]
         likelihood = {} if likelihood == "auto" else dict.fromkeys(unsaid, likelihood)
@@ -163,7 +168,7 @@ def prepare(data: Any, parameters: Mapping[str, Any], seed: int) -> tuple[Prepar
         # A Gaussian asked for by name is a density, whatever the values.
         densities = [name for name, kind in likelihood.items() if kind == "gaussian"]
         source = _with_columns(source, densities, resolution=0.0, atoms=())
-    return Preparation(source, source, None, seed), encode(data, source)
+    return Preparation(source, source, None, seed), encode(data, source, inf=inf)
 
 
 def restored(source: Schema, binarize: str | None, seed: int) -> Preparation:

@@ -50,6 +50,7 @@ def fit(
         bool | None, typer.Option("--ordered", help="Rows are in order of time: test on the last ones.")
     ] = None,
     binarize: Annotated[str | None, typer.Option(help="Grey images: dynamic, static or none.")] = None,
+    inf: Annotated[str | None, typer.Option(help="An infinite cell is an error, or missing.")] = None,
     hidden: Annotated[str | None, typer.Option(metavar="N,N", help="Widths of the layers; '' for linear.")] = None,
     activation: Annotated[str | None, typer.Option(help="tanh, relu, silu, gelu or elu.")] = None,
     likelihood: Annotated[str | None, typer.Option(help="One for all columns, or auto.")] = None,

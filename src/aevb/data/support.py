@@ -1,6 +1,5 @@
 """What values a column can hold: finite ones, and those on the support of its kind."""
 
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -32,9 +31,9 @@ def check_finite(cells: Cells, inf: Literal["error", "missing"] = "error") -> Ce
         row = int(np.flatnonzero(infinite)[0])
         raise DataError(
             f"column {cells.name!r}, row {row} (counting from 0): expected a finite number, got {numbers[row]}; "
-            "replace it, or leave the cell empty"
+            "replace it, leave the cell empty, or fit with --inf missing"
         )
-    return replace(cells, values=np.where(infinite, np.nan, cells.values))
+    return cells.finite
 
 
 def check_support(column: Column, values: Array) -> None:

@@ -8,8 +8,9 @@ name, or turned into numbers first.
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import compress
 from typing import Any, Literal
 
 import narwhals as nw
@@ -57,6 +58,15 @@ class Cells:
     def numbers(self) -> Array:
         """The cells as numbers, also where they are held as codes of numeric levels."""
         return _lookup(self.values, np.array(self.levels, dtype=np.float64)) if self.levels else self.values
+
+    @property
+    def finite(self) -> "Cells":
+        """The same cells of numbers, the infinite ones missing, and no level infinite."""
+        if not self.levels:
+            return replace(self, values=np.where(np.isinf(self.values), np.nan, self.values))
+        kept = np.isfinite(np.array(self.levels, dtype=np.float64))
+        codes = np.where(kept, np.cumsum(kept) - 1.0, np.nan)
+        return replace(self, values=_lookup(self.values, codes), levels=tuple(compress(self.levels, kept)))
 
 
 @dataclass(frozen=True)
