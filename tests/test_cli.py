@@ -89,10 +89,15 @@ class FakeVAE:
         documents = {
             "results": RESULTS,
             "schema": schema,
-            "configuration": {"parameters": {"latent_dim": 2}},
+            "configuration": {"parameters": {"latent_dim": 2, "epochs": "auto"}},
             "told": contents,
         }
-        storage.write_run(path, {"weights": {}}, documents, {}, overwrite=overwrite, details={"seed": 0})
+        details = {
+            "seed": 0,
+            "data": {"rows": 3, "columns": 2, "sha256": "0123456789abcdef" * 4},
+            "resolved": {"latent_dim": 2, "epochs": 60},
+        }
+        storage.write_run(path, {"weights": {}}, documents, {}, overwrite=overwrite, details=details)
 
     def evaluate(self, X: Any, samples: int = 10) -> dict[str, Any]:
         return {**RESULTS, "samples": samples}
@@ -366,8 +371,12 @@ def test_evaluate_and_inspect(fitted: str) -> None:
     assert "-1.250 ± 0.100" in run("evaluate", fitted, "small.csv").stdout
     assert json.loads(run("evaluate", fitted, "small.csv", "--samples", "7", "--json").stdout)["samples"] == 7
     shown = run("inspect", fitted).stdout
-    for text in ("a\\x07", "continuous", "25.0%", "latent_dim", "versions.jax", "report: r/report.html"):
+    for text in ("a\\x07", "continuous", "25.0%", "latent_dim", "versions.jax", "report: r/report.html",
+                 "auto: 60", "data.rows", "0123456789ab"):  # fmt: skip
         assert text in shown
+    assert "0123456789abc" not in shown  # the first figures are enough to tell
+    settings = dict(line.split(maxsplit=1) for line in shown.splitlines() if len(line.split(maxsplit=1)) == 2)
+    assert settings["seed"].strip() == "0"
     document = json.loads(run("inspect", fitted, "--json").stdout)
     assert document["results"] == RESULTS
     assert document["manifest"]["seed"] == 0
@@ -522,6 +531,14 @@ def test_real_fit_and_all_that_follows() -> None:
     results = json.loads(fitted.stdout)
     assert results["held_out"]["part"] == "test"
     assert results["baselines"]
+    manifest = json.loads(Path("r/manifest.json").read_text())
+    assert manifest["data"] == aevb.data.fingerprint(aevb.data.read("d.csv").data)
+    assert (manifest["data"]["rows"], manifest["data"]["columns"], manifest["seed"]) == (60, 5, 0)
+    assert manifest["configuration"] == json.loads(Path("r/configuration.json").read_text())["parameters"]
+    assert manifest["resolved"] == {"latent_dim": 1, "epochs": 2, "weight_decay": 0.5, "prior": "standard_normal"}
+    aevb.load("r").save("again")
+    again = json.loads(Path("again/manifest.json").read_text())
+    assert all(again[name] == manifest[name] for name in ("data", "seed", "configuration", "resolved"))
     assert (results["epochs"], results["run"]) == (2, "r")
     Path("r/report.html").unlink()
     for arguments in (["inspect", "r"], ["report", "r"], ["sample", "r", "-n", "4", "-o", "sample.csv"], ["data"]):

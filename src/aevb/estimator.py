@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from aevb import objectives
 from aevb.assessment import Parts, assess, evaluate
 from aevb.configuration import check_parameters
-from aevb.data import decode, encode, split
+from aevb.data import decode, encode, fingerprint, split
 from aevb.evaluation import predictive
 from aevb.evaluation.bounds import Scores, elbo, importance_weighted
 from aevb.evaluation.diagnostics import codes
@@ -217,6 +217,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_parameters(self.get_params(deep=False))
         start, seed = time.perf_counter(), _seed(self.random_state)
         X = checked(self, X, reset=True)
+        data = fingerprint(X)
         X, y, weights, groups = weighted_rows(X, y, sample_weight, groups)
         preparation, values = prepare(X, self.get_params(deep=False), seed)
         labels = self._labels_of(X, y, preparation.source.labels)
@@ -242,7 +243,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             progress=self._reporting(progress),
             checkpoint=checkpoint,
         )
-        self._parts, self._preparation, self._labels = parts, preparation, labels
+        self._data, self._parts, self._preparation, self._labels = data, parts, preparation, labels
         self.schema_, self.model_, self.seed_ = preparation.source, fitted.model, seed
         self.history_, self.best_epoch_ = fitted.history, fitted.best_epoch
         self.n_iter_ = int(fitted.history[-1]["epoch"])

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import aevb
+from aevb import fitting, storage
 from aevb import model as core
-from aevb import storage
 from aevb.assessment import Parts, held_out_rows
 from aevb.configuration import check_parameters
 from aevb.errors import ConfigError, ModelFileError
@@ -46,14 +46,20 @@ def save(vae: "VAE", path: Any, *, overwrite: bool = False, contents: Contents |
     """
     contents = contents or contents_of(vae, name=Path(path).name)
     figures, documents = contents.to_stored()
-    documents |= {"configuration": _configuration(vae)}
+    configuration = _configuration(vae)
+    documents |= {"configuration": configuration}
     return storage.write_run(
         path,
         {"weights": _weights(vae.model_), "figures": figures},
         documents,
         {"metrics.jsonl": _lines(vae.history_), "report.html": render(contents)},
         overwrite=overwrite,
-        details={"seed": vae.seed_, "data": {"rows": sum(vae.report_["parts"].values())}},
+        details={
+            "seed": vae.seed_,
+            "data": vae._data,
+            "configuration": configuration["parameters"],
+            "resolved": _resolved(vae),
+        },
     )
 
 
@@ -75,6 +81,7 @@ def load(path: Any) -> "VAE":
         check_parameters(parameters)
         vae = VAE(**parameters)
         vae._report = dict(run.documents["results"])
+        vae._data = run.manifest.get("data", {})
         vae.history_ = [_numbers(json.loads(line)) for line in run.texts["metrics.jsonl"].splitlines()]
         fitted = document["fitted"]
         architecture = _architecture(fitted["architecture"], len(schema), run.arrays["weights"])
@@ -176,6 +183,17 @@ def _configuration(vae: "VAE") -> dict[str, Any]:
             "best_epoch": vae.best_epoch_,
             "n_iter": vae.n_iter_,
         },
+    }
+
+
+def _resolved(vae: "VAE") -> dict[str, Any]:
+    """What stood where the settings say "auto"."""
+    rows = vae.report_["parts"]["train"]
+    return {
+        "latent_dim": vae.latent_dim_,
+        "epochs": fitting.automatic_epochs(rows, vae.batch_size) if vae.epochs == "auto" else vae.epochs,
+        "weight_decay": fitting._weight_decay(vae.weight_decay, rows),
+        "prior": vae._architecture.prior,
     }
 
 

@@ -1,6 +1,5 @@
 """``aevb fit``: from what was typed to a run folder."""
 
-import hashlib
 import shlex
 import time
 from collections.abc import Mapping
@@ -204,6 +203,7 @@ def _train(
 ) -> Any:
     from aevb import VAE
     from aevb.checkpoints import Checkpoint
+    from aevb.data import fingerprint
 
     groups = None if settings.group is None else _column(source.data, settings.group)
     split = {"group": settings.group, "ordered": bool(settings.ordered)}
@@ -246,22 +246,6 @@ def _images(source: Any) -> Any:
     """Rows that are images, with their axes."""
     flat = source.image_shape is None or not hasattr(source.data, "reshape")
     return source.data if flat else source.data.reshape(-1, *source.image_shape)
-
-
-def fingerprint(data: Any) -> str:
-    """SHA-256 of an array's bytes, or of a data frame's columns."""
-    import narwhals as nw
-    import numpy as np
-    import pyarrow as pa
-
-    if not nw.dependencies.is_into_dataframe(data):
-        array = np.asarray(data)
-        return hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest()
-    sink = pa.BufferOutputStream()
-    table = nw.from_native(data, eager_only=True).to_arrow().combine_chunks()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
-    return hashlib.sha256(sink.getvalue()).hexdigest()
 
 
 def _column(frame: Any, name: str) -> Any:

@@ -61,7 +61,7 @@ def _show_run(out: "Console", document: Mapping[str, Any]) -> None:
         ]
         table(out, ("part", "layer", "in", "out", "parameters"), rows, right=3)
     out.print()
-    settings = {**document["configuration"].get("parameters", {}), **_flat(document["manifest"])}
+    settings = {**_settings(document), **_about(document["manifest"])}
     table(out, ("setting", "value"), [(name, _said(value)) for name, value in settings.items()])
     out.print()
     show_results(out, {**document["results"], "run": document["run"]})
@@ -71,6 +71,22 @@ def _column_row(column: Mapping[str, Any]) -> list[object]:
     levels = len(column.get("categories", ()))
     missing = column.get("missing", 0)
     return [column["name"], column["kind"], column.get("dtype", ""), levels or "", f"{missing:.1%}" if missing else ""]
+
+
+def _settings(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Every setting, with what "auto" became."""
+    resolved = document["manifest"].get("resolved", {})
+    parameters = document["configuration"].get("parameters", {})
+    return {
+        name: f"auto: {resolved[name]}" if value == "auto" and name in resolved else value
+        for name, value in parameters.items()
+    }
+
+
+def _about(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What else the manifest says: of data, seed and versions."""
+    about = _flat({name: value for name, value in manifest.items() if name not in ("configuration", "resolved")})
+    return {name: str(value)[:12] if name.endswith("sha256") else value for name, value in about.items()}
 
 
 def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

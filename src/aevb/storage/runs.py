@@ -88,7 +88,8 @@ def write_run(
     overwrite
         Whether a run that lies there may be replaced. Its files stay whole until all new ones are on the disk.
     details
-        What else the manifest says: ``seed``, ``data`` (its fingerprint), ``configuration``.
+        What else the manifest says: ``seed``, ``data`` (its fingerprint), ``configuration``, ``resolved`` (what "auto"
+        became).
 
     Raises
     ------
