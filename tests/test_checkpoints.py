@@ -151,15 +151,32 @@ def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("identity", "error", "says"),
-    [({"epochs": 5, "data": "abc"}, ConfigError, "epochs = 4, not 5"), ({"epochs": 4}, DataError, "the data are not"),
+    [({"epochs": 5, "data": "abc"}, ConfigError, "epochs = 4, not 5"),
+     ({"epochs": 4}, DataError, r"other data \(abc; now None\).*--allow-changed-data"),
      ({"epochs": 4, "data": "abc", "prior": "mixture"}, ConfigError, "prior = None, not mixture")],
 )  # fmt: skip
 def test_other_settings_or_data_do_not_go_on(
     tmp_path: Path, identity: dict[str, object], error: type[Exception], says: str
 ) -> None:
     Checkpoint(tmp_path, {"epochs": 4, "data": "abc"}).save(STATE, DOCUMENT)
-    with pytest.raises(error, match=says):
-        Checkpoint(tmp_path, identity).load(STATE)
+    checkpoint = Checkpoint(tmp_path, identity)
+    for call in (checkpoint.check, lambda: checkpoint.load(STATE)):
+        with pytest.raises(error, match=says):
+            call()
+
+
+def test_other_data_go_on_where_that_is_said(tmp_path: Path) -> None:
+    was, now = ({"rows": rows, "columns": 3, "sha256": 64 * str(rows)} for rows in (7, 8))
+    Checkpoint(tmp_path, {"epochs": 4, "data": was}).save(STATE, DOCUMENT)
+    told = Checkpoint(tmp_path, {"epochs": 4, "data": now}, changed_data=True)
+    with pytest.warns(AevbWarning, match="7 rows, 3 columns, SHA-256 777777777777; now 8 rows.*regardless"):
+        loaded = told.load(STATE)
+    assert loaded is not None
+    assert np.isnan(loaded[1]["history"][0]["validation_bound"])  # of other rows: the best epoch is yet to come
+    told.save(STATE, DOCUMENT)
+    Checkpoint(tmp_path, {"epochs": 4, "data": now}).check()  # from now on these are its data
+    with pytest.raises(ConfigError, match="epochs = 4, not 5"):
+        Checkpoint(tmp_path, {"epochs": 5, "data": now}, changed_data=True).check()
 
 
 @pytest.mark.parametrize(

@@ -286,6 +286,23 @@ def test_an_interrupted_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("fit", "small.csv", "-o", "empty", "--resume").exit_code == 0
 
 
+def test_other_data_do_not_go_on_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeVAE, "fails", KeyboardInterrupt())
+    run("fit", "small.csv", "-o", "r")
+    monkeypatch.setattr(FakeVAE, "fails", None)
+    monkeypatch.setattr(Source, "data", TABLE.slice(0, 2))
+    FakeVAE.told.clear()
+    line = fails(3, "fit", "small.csv", "-o", "r", "--resume")
+    for text in ("small: the checkpoint in r/checkpoints", "(3 rows, 3 columns", "now 2 rows", "--allow-changed-data"):
+        assert text in line
+    assert not FakeVAE.told  # found before any work was done
+    assert "is for --resume" in fails(2, "fit", "small.csv", "-o", "r", "--allow-changed-data")
+    told = run("fit", "small.csv", "-o", "r", "--resume", "--allow-changed-data")
+    assert told.exit_code == 0
+    assert told.stderr.count("going on regardless") == 1
+    assert FakeVAE.told["resumed"] is True
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("")

@@ -36,19 +36,31 @@ class Checkpoint:
     folder
         Holds the files.
     identity
-        What the state depends on: the settings by name, and under ``data`` a fingerprint of the data. Going on with
+        What the state depends on: the settings by name, and under ``data`` the fingerprint of the data. Going on with
         another setting is a `ConfigError`, with other data a `DataError`.
     interval
         Seconds between two writes at least; the first state is written at once, `flush` writes the last.
+    changed_data
+        Whether to go on with other data all the same; that is warned of.
     """
 
     def __init__(
-        self, folder: Path | str, identity: Mapping[str, Any] | None = None, *, interval: float = INTERVAL
+        self,
+        folder: Path | str,
+        identity: Mapping[str, Any] | None = None,
+        *,
+        interval: float = INTERVAL,
+        changed_data: bool = False,
     ) -> None:
-        self.folder, self.interval = Path(folder), interval
+        self.folder, self.interval, self.changed_data = Path(folder), interval, changed_data
         self.identity = parse_json(to_json(identity or {}), "identity")
         self._written = float("-inf")
         self._waiting: tuple[Any, Mapping[str, Any]] | None = None
+
+    def check(self) -> None:
+        """Raise, before any work is done, what `load` would for other settings or data."""
+        if (loaded := load(self.folder)) is not None:
+            self._check_identity(loaded[1].get("identity"))
 
     def load(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
         """(state, document) as last written, the state in the shape of `like`, or None where there is nothing."""
@@ -57,13 +69,14 @@ class Checkpoint:
         if (loaded := load(self.folder)) is None:
             return None
         arrays, document = loaded
-        self._check_identity(document.get("identity"))
+        same_data = self._check_identity(document.get("identity"))
         leaves, structure = jax.tree.flatten(like)
         shapes = {f"leaf{i}": (leaf.shape, leaf.dtype) for i, leaf in enumerate(leaves)}
         if shapes != {name: (array.shape, array.dtype) for name, array in arrays.items()}:
             raise CheckpointError(f"{self.folder} holds the state of a model of another shape: start afresh")
         state = jax.tree.unflatten(structure, [jax.numpy.asarray(arrays[name]) for name in shapes])
-        return state, _without_nulls(document.get("document", {}))
+        kept = _without_nulls(document.get("document", {}))
+        return state, kept if same_data else _without_held_out(kept)
 
     def save(self, state: Any, document: Mapping[str, Any]) -> None:
         """Keep this state; it is on the disk within `interval` seconds of training, or at the next `flush`."""
@@ -82,17 +95,33 @@ class Checkpoint:
         save(self.folder, arrays, {"identity": self.identity, "document": document})
         self._waiting, self._written = None, time.monotonic()
 
-    def _check_identity(self, written: Any) -> None:
+    def _check_identity(self, written: Any) -> bool:
+        """Whether these are the data; raises where settings, or data without leave, are others."""
         written = written if isinstance(written, dict) else {}
         for name in sorted(self.identity.keys() | written.keys()):
             was, now = written.get(name), self.identity.get(name)
-            if was != now and name == "data":
-                raise DataError(f"the data are not those the checkpoint in {self.folder} was made with: start afresh")
-            if was != now:
+            if was == now:
+                continue
+            if name != "data":
                 raise ConfigError(
                     f"the checkpoint in {self.folder} was made with {name} = {was}, not {now}: "
                     "go on with the same settings, or start afresh"
                 )
+            changed = f"the checkpoint in {self.folder} was made with other data ({_said(was)}; now {_said(now)})"
+            if not self.changed_data:
+                raise DataError(
+                    f"{changed}: go on with those, start afresh (--overwrite), "
+                    "or go on regardless (--allow-changed-data)"
+                )
+            warnings.warn(f"{changed}; going on regardless", AevbWarning, stacklevel=2)
+        return written.get("data") == self.identity.get("data")
+
+
+def _said(data: Any) -> str:
+    """A fingerprint of data, in words."""
+    if not isinstance(data, dict):
+        return str(data)
+    return f"{data.get('rows')} rows, {data.get('columns')} columns, SHA-256 {str(data.get('sha256'))[:12]}"
 
 
 def _without_nulls(document: Any) -> Any:
@@ -102,6 +131,12 @@ def _without_nulls(document: Any) -> Any:
     if isinstance(document, list):
         return [_without_nulls(value) for value in document]
     return float("nan") if document is None else document
+
+
+def _without_held_out(document: dict[str, Any]) -> dict[str, Any]:
+    """Bounds of held-out rows that are no more compare with nothing: the best epoch is one of those to come."""
+    history = [{**line, "validation_bound": float("nan")} for line in document.get("history", ())]
+    return {**document, "history": history}
 
 
 def exists(folder: Path | str) -> bool:

@@ -13,7 +13,7 @@ from aevb.cli.application import Terminated, termination
 from aevb.cli.options import DATA, DEBUG, JSON, QUIET
 from aevb.cli.results import show_results
 from aevb.cli.terminal import EpochProgress, Terminal
-from aevb.errors import ConfigError, OutputError
+from aevb.errors import ConfigError, DataError, OutputError
 
 if TYPE_CHECKING:
     from aevb.configuration import FitConfiguration
@@ -70,6 +70,9 @@ def fit(
     validation_fraction: Annotated[float | None, typer.Option(help="Share of the rows to stop by.")] = None,
     test_fraction: Annotated[float | None, typer.Option(help="Share of the rows to report on.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+    allow_changed_data: Annotated[
+        bool, typer.Option("--allow-changed-data", help="With --resume: go on though DATA are not what they were.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that lies there.")] = False,
     json: JSON = False,
     quiet: QUIET = False,
@@ -80,11 +83,21 @@ def fit(
     with terminal.warned():
         settings = _settings(config, context.params)
         place = Path(settings.output) if settings.output is not None else None
+        if allow_changed_data and not resume:
+            raise ConfigError("--allow-changed-data is for --resume: say both, or neither")
         if _is_finished(place, resume, overwrite):
             assert place is not None
             _show_finished(terminal, place)
             return
-        results = _fit(terminal, data, place, settings, overwrite=overwrite, command=shlex.join(["aevb", *context.obj]))
+        results = _fit(
+            terminal,
+            data,
+            place,
+            settings,
+            overwrite=overwrite,
+            changed_data=allow_changed_data,
+            command=shlex.join(["aevb", *context.obj]),
+        )
         if json or not quiet:
             terminal.result(results, lambda out: show_results(out, results))
 
@@ -162,6 +175,7 @@ def _fit(
     settings: "FitConfiguration",
     *,
     overwrite: bool,
+    changed_data: bool,
     command: str,
 ) -> dict[str, Any]:
     """Read, fit and save; the results with what only the command line knows: seconds, epochs, run."""
@@ -184,7 +198,9 @@ def _fit(
             said = parameters.get("columns") or {}
             labels = [*(parameters.get("labels") or []), *(name for name in source.labels if name not in said)]
             parameters["labels"] = list(dict.fromkeys(labels))
-        vae = _train(terminal, source, parameters, settings, place)
+        split = {"group": settings.group, "ordered": bool(settings.ordered)}
+        checkpoint = _checkpoint(place, source, {**parameters, **split}, changed_data)
+        vae = _train(terminal, source, parameters, settings, checkpoint)
         terminal.note("scoring held-out rows, and fitting the baselines to the same training rows")
         contents = vae.contents(name=source.name, commands=[command])
         vae.save(place, overwrite=overwrite, contents=contents)
@@ -198,15 +214,10 @@ def _read(data: str) -> Any:
     return read(data)
 
 
-def _train(
-    terminal: Terminal, source: Any, parameters: dict[str, Any], settings: "FitConfiguration", place: Path
-) -> Any:
-    from aevb import VAE
+def _checkpoint(place: Path, source: Any, said: Mapping[str, Any], changed_data: bool) -> Any:
+    """Where training goes on from; other settings or data than it was made with are found before any work is done."""
     from aevb.checkpoints import Checkpoint
     from aevb.data import fingerprint
-
-    groups = None if settings.group is None else _column(source.data, settings.group)
-    split = {"group": settings.group, "ordered": bool(settings.ordered)}
 
     class Interruptible(Checkpoint):
         """SIGTERM ends training once its last epoch is kept."""
@@ -215,7 +226,21 @@ def _train(
             super().save(state, document)
             termination.check()
 
-    checkpoint = Interruptible(place / CHECKPOINTS, {**parameters, **split, "data": fingerprint(source.data)})
+    identity = {**said, "data": fingerprint(source.data)}
+    checkpoint = Interruptible(place / CHECKPOINTS, identity, changed_data=changed_data)
+    try:
+        checkpoint.check()
+    except DataError as error:
+        raise DataError(f"{source.name}: {error}") from error
+    return checkpoint
+
+
+def _train(
+    terminal: Terminal, source: Any, parameters: dict[str, Any], settings: "FitConfiguration", checkpoint: Any
+) -> Any:
+    from aevb import VAE
+
+    groups = None if settings.group is None else _column(source.data, settings.group)
     try:
         with EpochProgress(terminal) as progress:
 
@@ -235,7 +260,9 @@ def _train(
                 checkpoint=checkpoint,
             )
     except (KeyboardInterrupt, Terminated):
-        terminal.note(f"stopped; the same command with -o {shlex.quote(str(place))} --resume goes on")
+        terminal.note(
+            f"stopped; the same command with -o {shlex.quote(str(checkpoint.folder.parent))} --resume goes on"
+        )
         raise
     finally:
         termination.patient = False
