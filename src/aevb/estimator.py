@@ -1,6 +1,5 @@
 """`VAE`, the scikit-learn face: one fit, and score, embed, reconstruct, sample and impute."""
 
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
@@ -22,9 +21,10 @@ from aevb.preparation import (
     are_repetitions,
     canonical_order,
     checked,
-    column_of,
     identical_rows,
+    labels_of,
     prepare,
+    seed_of,
     weighted_rows,
 )
 
@@ -215,12 +215,12 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             Passed on; the estimator is then fitted as far as the last finished epoch.
         """
         check_parameters(self.get_params(deep=False))
-        start, seed = time.perf_counter(), _seed(self.random_state)
+        start, seed = time.perf_counter(), seed_of(self.random_state)
         X = checked(self, X, reset=True)
         data = fingerprint(X)
         X, y, weights, groups = weighted_rows(X, y, sample_weight, groups)
         preparation, values = prepare(X, self.get_params(deep=False), seed)
-        labels = self._labels_of(X, y, preparation.source.labels)
+        labels = labels_of(X, y, preparation.source.labels)
         repeated = weights is not None and not ordered and are_repetitions(weights)
         order = np.arange(len(values)) if ordered else canonical_order(values, weights if repeated else None)
         fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
@@ -381,13 +381,6 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _decoded(self, units: NDArray[Any], like: Any = None) -> Any:
         return decode(self._preparation.values_of(units), self.schema_, like=like)
 
-    @staticmethod
-    def _labels_of(X: Any, y: Any, labels: Sequence[str]) -> tuple[str, NDArray[Any]] | None:
-        """Name and values of what colours the latent space: y, or the first label column."""
-        if y is not None:
-            return "label", np.asarray(y)
-        return (labels[0], column_of(X, labels[0])) if labels else None
-
     def _reporting(self, progress: Callable[[dict[str, Any]], None] | None) -> Callable[[dict[str, Any]], None]:
         every = max(1, int(self.verbose))
 
@@ -401,11 +394,3 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 )
 
         return report
-
-
-def _seed(random_state: Any) -> int:
-    if random_state is None:
-        return secrets.randbelow(2**31)
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(2**31 - 1))
-    return int(random_state)

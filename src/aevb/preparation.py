@@ -1,6 +1,7 @@
 """From what a person hands over to rows in model units: names checked, kinds said, grey values made black or white."""
 
-from collections.abc import Callable, Collection, Mapping
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +20,18 @@ from aevb.errors import ConfigError, DataError
 from aevb.evaluation.bounds import row_keys
 from aevb.schema import Schema
 
-__all__ = ["Preparation", "are_repetitions", "canonical_order", "checked", "prepare", "restored", "weighted_rows"]
+__all__ = [
+    "Preparation",
+    "are_repetitions",
+    "canonical_order",
+    "checked",
+    "identical_rows",
+    "labels_of",
+    "prepare",
+    "restored",
+    "seed_of",
+    "weighted_rows",
+]
 
 Values = NDArray[np.float64]
 Units = NDArray[np.float32]
@@ -237,6 +249,22 @@ def identical_rows(values: Values) -> NDArray[np.intp] | None:
     """
     same = np.concatenate([[False], ((values[1:] == values[:-1]) | np.isnan(values[1:] + values[:-1])).all(axis=1)])
     return np.cumsum(~same) if same.any() else None
+
+
+def labels_of(data: Any, y: Any, labels: Sequence[str]) -> tuple[str, NDArray[Any]] | None:
+    """Name and values, shape (n,), of what colours the latent space: y, or the first label column."""
+    if y is not None:
+        return "label", np.asarray(y)
+    return (labels[0], column_of(data, labels[0])) if labels else None
+
+
+def seed_of(random_state: Any) -> int:
+    """The seed that scikit-learn's `random_state` says: itself, one drawn from it, or a fresh one for None."""
+    if random_state is None:
+        return secrets.randbelow(2**31)
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    return int(random_state)
 
 
 def column_of(data: Any, name: str) -> NDArray[Any]:
