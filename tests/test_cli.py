@@ -36,10 +36,11 @@ RESULTS: dict[str, Any] = {
         "ppca": {"log_likelihood": -2.0, "standard_error": 0.2, "difference": 0.75,
                  "difference_standard_error": 0.05, "settings": {}},
     },
-    "not_applicable": {"mixture": "too few rows"},
+    "not_applicable": {"mixture": "too few rows", "trees": "too few rows"},
     "verdict": {"best": "VAE", "text": "The VAE is worth it: \x1b[31m0.75 nats."},
     "measure": "density",
     "fit": {"epochs": 3},
+    "diagnostics": {"warnings": ["column 'a' is\x1b[1m odd", "said nowhere else"]},
 }  # fmt: skip
 TABLE = pa.table({"id": ["p", "q", "=r()"], "a": [1.0, 2.0, None], "b": [0.5, 0.25, 0.125]})
 
@@ -85,7 +86,11 @@ class FakeVAE:
         return {"name": name, "commands": commands}
 
     def save(self, path: Path, *, overwrite: bool, contents: Any) -> None:
-        schema = {"columns": [{"name": "a\x07", "kind": "continuous", "categories": [], "missing": 0.25}]}
+        schema = {
+            "columns": [{"name": "a\x07", "kind": "continuous", "categories": [], "missing": 0.25}],
+            "ignored": ["id", "who"],
+            "labels": ["who"],
+        }
         documents = {
             "results": RESULTS,
             "schema": schema,
@@ -167,11 +172,13 @@ def test_a_fit_leaves_a_run_and_a_table() -> None:
         next(i for i, line in enumerate(lines) if line.strip().startswith(name)) for name in ("VAE", "ppca", "marg")
     ]
     assert order == sorted(order)  # best baseline first
-    for text in ("-1.250 ± 0.100", "+0.750 ± 0.050", "mixture: not applicable, too few rows", "The VAE is worth it",
-                 "report: runs/small-1/report.html"):  # fmt: skip
+    for text in ("-1.250 ± 0.100", "+0.750 ± 0.050", "mixture, trees: not applicable, too few rows",
+                 "The VAE is worth it", "report: runs/small-1/report.html"):  # fmt: skip
         assert text in result.stdout
     assert "epoch 3/3  train -2.000 nats" in result.stderr
     assert "warning: column 'a' is\\x1b[1m odd" in result.stderr
+    assert "odd" not in result.stdout  # said once
+    assert "warning: said nowhere else" in result.stdout
     assert "of no interest" not in result.stderr
     assert "\x1b" not in result.output
     run("fit", "small.csv")
@@ -394,6 +401,8 @@ def test_evaluate_and_inspect(fitted: str) -> None:
     assert "0123456789abc" not in shown  # the first figures are enough to tell
     settings = dict(line.split(maxsplit=1) for line in shown.splitlines() if len(line.split(maxsplit=1)) == 2)
     assert settings["seed"].strip() == "0"
+    assert (settings["id"].strip(), settings["who"].strip()) == ("ignored", "label, not modelled")
+    assert "warning: column 'a' is\\x1b[1m odd" in shown  # here nothing was said before
     document = json.loads(run("inspect", fitted, "--json").stdout)
     assert document["results"] == RESULTS
     assert document["manifest"]["seed"] == 0

@@ -99,7 +99,7 @@ def fit(
             command=shlex.join(["aevb", *context.obj]),
         )
         if json or not quiet:
-            terminal.result(results, lambda out: show_results(out, results))
+            terminal.result(results, lambda out: show_results(out, results, said=terminal.said))
 
 
 def _settings(config: Path | None, typed: Mapping[str, Any]) -> "FitConfiguration":

@@ -51,8 +51,10 @@ def data(*, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> N
 
 
 def _show_run(out: "Console", document: Mapping[str, Any]) -> None:
-    columns = document["schema"].get("columns", [])
-    table(out, ("column", "kind", "dtype", "levels", "missing"), [_column_row(column) for column in columns], right=2)
+    schema = document["schema"]
+    columns = [_column_row(column) for column in schema.get("columns", [])]
+    columns += [[name, _unmodelled(name, schema), "", "", ""] for name in schema.get("ignored", [])]
+    table(out, ("column", "kind", "dtype", "levels", "missing"), columns, right=2)
     parts = document["results"].get("architecture", [])
     if parts:
         out.print()
@@ -71,6 +73,10 @@ def _column_row(column: Mapping[str, Any]) -> list[object]:
     levels = len(column.get("categories", ()))
     missing = column.get("missing", 0)
     return [column["name"], column["kind"], column.get("dtype", ""), levels or "", f"{missing:.1%}" if missing else ""]
+
+
+def _unmodelled(name: str, schema: Mapping[str, Any]) -> str:
+    return "label, not modelled" if name in schema.get("labels", []) else "ignored"
 
 
 def _settings(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,4 +104,4 @@ def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _said(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else "-" if value is None else str(value)
+    return ", ".join(map(str, value)) or "-" if isinstance(value, list) else "-" if value is None else str(value)

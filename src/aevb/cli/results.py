@@ -1,6 +1,6 @@
 """The results of a fit or an evaluation, for people."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aevb.cli.terminal import plain, table
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 __all__ = ["show_results"]
 
 
-def show_results(out: "Console", results: Mapping[str, Any]) -> None:
-    """Held-out log-likelihood beside the baselines', the verdict, and where the report is."""
+def show_results(out: "Console", results: Mapping[str, Any], said: Container[str] = ()) -> None:
+    """Held-out log-likelihood beside the baselines', the verdict, warnings not yet `said`, and where the report is."""
     held_out = results.get("held_out") or {}
     part, rows = held_out.get("part", "held-out"), held_out.get("rows")
     count = f"{rows:,} {part} rows" if isinstance(rows, int) else f"{part} rows"
@@ -23,12 +23,16 @@ def show_results(out: "Console", results: Mapping[str, Any]) -> None:
         difference = _with_error(baseline, "difference", "difference_standard_error", signed=True)
         lines.append((name, _with_error(baseline, "log_likelihood", "standard_error"), difference))
     table(out, ("model", "log-likelihood", "VAE minus it"), lines, right=2)
+    left_out: dict[str, list[str]] = {}
     for name, reason in (results.get("not_applicable") or {}).items():
-        out.print(plain(f"{name}: not applicable, {reason}"), soft_wrap=True)
+        left_out.setdefault(str(reason), []).append(name)
+    for reason, names in left_out.items():
+        out.print(plain(f"{', '.join(names)}: not applicable, {reason}"), soft_wrap=True)
     if verdict := (results.get("verdict") or {}).get("text"):
         out.print("\n" + plain(verdict), soft_wrap=True)
     for warning in (results.get("diagnostics") or {}).get("warnings", []):
-        out.print(plain(f"warning: {warning}"), soft_wrap=True)
+        if warning not in said:
+            out.print(plain(f"warning: {warning}"), soft_wrap=True)
     if run := results.get("run"):
         out.print(f"\nreport: {plain(run)}/report.html", soft_wrap=True)
 

@@ -54,6 +54,7 @@ class Terminal:
 
     def __init__(self, json: bool, quiet: bool, debug: bool) -> None:
         self.json, self.quiet, self.debug = json, quiet, debug
+        self.said: set[str] = set()
 
     def note(self, text: str) -> None:
         """A line on standard error."""
@@ -73,12 +74,11 @@ class Terminal:
 
     @contextmanager
     def warned(self) -> Iterator[None]:
-        """Within, warnings of this package are noted once each; those of others are for ``--debug``."""
-        said: set[str] = set()
+        """Within, warnings of this package are noted once each, and kept in `said`; others' are for ``--debug``."""
 
         def show(message: Warning | str, category: type[Warning], *_: Any) -> None:
-            if (issubclass(category, AevbWarning) or self.debug) and str(message) not in said:
-                said.add(str(message))
+            if (issubclass(category, AevbWarning) or self.debug) and str(message) not in self.said:
+                self.said.add(str(message))
                 self.note(f"warning: {message}")
 
         with warnings.catch_warnings():
