@@ -95,7 +95,7 @@ def _layers(layers: Sequence[Mapping[str, Any]]) -> list[Row]:
                     _size(layer["shape_in"]),
                     _size(layer["shape_out"]),
                     f"{_shape(layer['shape_in'])} → {_shape(layer['shape_out'])}",
-                    f"{count:,} parameters" if count else "",
+                    f"{count:,} parameter{'s' * (count != 1)}" if count else "",
                     joint=_joint(above, layer),
                 )
             )

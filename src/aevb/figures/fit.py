@@ -102,7 +102,7 @@ def training_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None
     axes.set_ylabel("bound (nats a row)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y")
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0)  # above, where no curve can be
     return figure
 
 

@@ -90,11 +90,16 @@ def canvas(height: float, width: float = WIDTH) -> Figure:
 def plain(text: object, limit: int = 24) -> str:
     r"""One line of at most `limit` characters, without control characters, lone surrogates or marks that turn text.
 
+    Numbers are said to ten digits.
+
     Examples
     --------
     >>> plain("income\nper\x00 year", limit=12)
     'income per�…'
+    >>> plain(-0.0), plain(2.5)
+    ('0', '2.5')
     """
+    text = f"{text + 0.0:.10g}" if isinstance(text, float) else text  # the level 2.0 of a column of floats is 2
     line = " ".join(str(text).translate(_DIRECTION).split())
     line = "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs", "Cn") else c for c in line)
     return line if len(line) <= limit else line[: limit - 1] + "…"

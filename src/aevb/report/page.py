@@ -1,6 +1,7 @@
 """The page: what is drawn and said about a fit, in the order a reader decides by."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeGuard
 
@@ -18,6 +19,20 @@ __all__ = ["render"]
 
 #: Columns listed by name and layers listed in the tables.
 MOST_COLUMNS, MOST_LAYERS = 200, 60
+#: How a setting of a baseline is said; the page says once what dequantisation is.
+_SETTINGS = {
+    "factors": "{} factors",
+    "classes": "{} classes",
+    "components": "{} components",
+    "covariance": "{} covariances",
+    "ridge": "ridge {}",
+    "units": "one noise variance in {} units",
+    "logarithm_of": "of the logarithms of {}",
+    "rows": "fitted to {} rows",
+    "chosen_on": "sized on {} rows",
+    "draws": "{} draws of noise a row",
+    "dequantised": "",
+}
 #: Characters of a name that are kept for the tooltip.
 _TOOLTIP = 1_000
 
@@ -44,6 +59,7 @@ def render(contents: Contents) -> str:
         diagnostics=contents.results.get("diagnostics") or {},
         fit=contents.results.get("fit") or {},
         baselines=sorted_baselines(contents.results),
+        dequantised=is_dequantised(contents.results),
         tone=tone(contents.results),
         drawn=drawn(contents),
         columns=[described(column) for column in contents.schema.columns[:MOST_COLUMNS]],
@@ -60,6 +76,11 @@ def sorted_baselines(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         return difference if _is_known(difference) else math.inf
 
     return dict(sorted((results.get("baselines") or {}).items(), key=order))
+
+
+def is_dequantised(results: Mapping[str, Any]) -> bool:
+    """Whether a density was scored on values that have a probability: its number is then a lower bound."""
+    return any((entry.get("settings") or {}).get("dequantised") for entry in (results.get("baselines") or {}).values())
 
 
 def tone(results: Mapping[str, Any]) -> Literal["better", "level", "worse", "unknown"]:
@@ -224,7 +245,26 @@ def shape(sides: Any) -> str:
 
 
 def said(settings: Any) -> str:
-    """Settings of a baseline as one line."""
-    if isinstance(settings, Mapping):
-        return ", ".join(f"{spoken(str(name))} {said(value)}" for name, value in settings.items())
-    return f"{settings:.4g}" if isinstance(settings, float) else plain(settings, 80)
+    """Settings of a baseline in words, on one line.
+
+    Examples
+    --------
+    >>> said({"chosen_on": "validation", "components": 16, "covariance": "diag", "rows": 1258})
+    '16 components, diagonal covariances, fitted to 1,258 rows, sized on validation rows'
+    >>> said({"factors": 1})
+    '1 factor'
+    """
+    if not isinstance(settings, Mapping):
+        return plain(settings, 80)
+    phrases = [phrase.format(_value(settings[name])) for name, phrase in _SETTINGS.items() if name in settings]
+    phrases = [re.sub(r"^1 (\w+)s$", r"1 \1", phrase) for phrase in phrases if phrase]
+    rest = [f"{spoken(str(name))} {_value(settings[name])}" for name in sorted(settings.keys() - _SETTINGS.keys())]
+    return ", ".join(phrases + rest)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return plain(", ".join(map(str, value)), 80)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else plain("diagonal" if value == "diag" else value, 80)
