@@ -1,17 +1,48 @@
 """Laws of every listed prior p(z): a density that integrates to one, with draws that follow it and slopes."""
 
+from typing import Any
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 from scipy import stats
 
 from aevb import priors
-from aevb.networks import parameter_count
-from aevb.priors import GaussianMixture, StandardNormal
+from aevb.flows import CouplingFlow
+from aevb.networks import MLP, parameter_count
+from aevb.posteriors import ConditionalGaussian
+from aevb.priors import (
+    BernoulliPrior,
+    CategoricalPrior,
+    FlowPrior,
+    GaussianMixture,
+    StandardNormal,
+    TwoLayerPrior,
+    VampPrior,
+)
+from conftest import Table
 
-#: For each listed class one of two latents; a class without fails.
-EXAMPLES = {
+
+def q_of(row: jax.Array) -> dist.Distribution:
+    """A posterior for the VampPrior: some Gaussian that depends on the row."""
+    return dist.Normal(row[:2], 0.5 + 0.1 * row[2] ** 2).to_event(1)
+
+
+def far_flow() -> CouplingFlow:
+    near = CouplingFlow(2, jax.random.key(1))
+    return jax.tree.map(lambda weights: 20 * weights if len(weights) < 10 else weights, near)
+
+
+#: For each listed class one of two latents or of one group of three levels; a class without fails.
+EXAMPLES: dict[str, Any] = {
+    "BernoulliPrior": lambda: eqx.tree_at(lambda p: p.logits, BernoulliPrior(2), jnp.array([0.3, -1.0])),
+    "CategoricalPrior": lambda: eqx.tree_at(lambda p: p.logits, CategoricalPrior(1, 3), jnp.array([[0.3, -1.0, 0.0]])),
+    "FlowPrior": lambda: FlowPrior(2, far_flow()),
+    "TwoLayerPrior": lambda: TwoLayerPrior(ConditionalGaussian(MLP((1, 4, 2), "tanh", jax.random.key(2))), 1, 1),
+    "VampPrior": lambda: VampPrior(jax.random.normal(jax.random.key(3), (4, 3))),
     "StandardNormal": lambda: StandardNormal(2),
     "GaussianMixture": lambda: GaussianMixture(2, 3, jax.random.key(0)),
 }
@@ -22,25 +53,38 @@ def prior(request: pytest.FixtureRequest) -> priors.Prior:
     return EXAMPLES[request.param]()
 
 
-def test_it_integrates_to_one_and_draws_follow_it(prior: priors.Prior) -> None:
-    p = prior()
-    assert p.event_shape == (2,)
+def points(p: dist.Distribution) -> tuple[np.ndarray, np.ndarray]:
+    """Where to look at a density or a mass, and what each counts."""
+    match type(p).__name__:
+        case "StraightThroughBernoulli":
+            return np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32), np.ones(4)
+        case "StraightThroughCategorical":
+            return np.eye(3, dtype=np.float32), np.ones(3)
     side = np.linspace(-8, 8, 161, dtype=np.float32)
     z = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
-    mass = np.exp(np.asarray(jax.jit(p.log_prob)(z), np.float64)) * 0.1**2
-    np.testing.assert_allclose(mass.sum(), 1.0, atol=1e-4)
+    return z, np.full(len(z), 0.1**2)
+
+
+def test_it_integrates_to_one_and_draws_follow_it(prior: priors.Prior) -> None:
+    p = prior(q_of)
+    z, counts = points(p)
+    assert p.event_shape == z.shape[1:]
+    mass = counts * np.exp(np.asarray(jax.jit(jax.vmap(p.log_prob))(z), np.float64))
+    np.testing.assert_allclose(mass.sum(), 1.0, atol=1e-3)
     drawn = np.asarray(p.sample(jax.random.key(1), (20_000,)))
     mean, second = mass @ z, (mass[:, None] * z).T @ z
     np.testing.assert_allclose(drawn.mean(0), mean, atol=0.05)
     np.testing.assert_allclose(drawn.T @ drawn / 20_000, second, atol=0.08)
+    np.testing.assert_allclose(p.mean, mean, atol=5 * np.sqrt(np.diag(second).max() / 256))
 
 
 def test_slopes_are_finite_far_away_and_for_extreme_parameters(prior: priors.Prior) -> None:
-    slope = jax.jit(jax.value_and_grad(lambda prior, z: prior().log_prob(z), allow_int=True))
+    slope = jax.jit(jax.value_and_grad(lambda prior, z: prior(q_of).log_prob(z), allow_int=True))
+    latents = prior(q_of).event_shape
     for size in (-1e2, 1.0, 1e2):
         scaled = jax.tree.map(lambda leaf, size=size: size * leaf + size, prior)
         for z in (-1e4, 0.0, 1e4):
-            value, gradient = slope(scaled, jnp.full(2, z))
+            value, gradient = slope(scaled, jnp.full(latents, z))
             assert np.isfinite(value)
             assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
@@ -57,3 +101,21 @@ def test_a_mixture_is_the_sum_of_its_parts() -> None:
     each = np.exp(stats.norm.logpdf(z, mixture.means, 1.0).sum(1))
     np.testing.assert_allclose(np.exp(mixture().log_prob(jnp.asarray(z))), each.mean(), rtol=1e-4)
     assert parameter_count(mixture) == 3 + 2 * 3 * 2
+
+
+def test_a_vamp_prior_is_the_mixture_of_the_posteriors_of_its_rows(mixed_table: Table) -> None:
+    """And moves with them: its slope goes through q."""
+    q = mixed_table.model.posterior
+    rows = np.nan_to_num(mixed_table.units[:3])
+    vamp = VampPrior(jnp.asarray(rows))
+    z = jnp.array([0.3, -0.2])
+    each = [dist.Normal(q(row).mean, jnp.sqrt(q(row).variance)).to_event(1).log_prob(z) for row in rows]
+    np.testing.assert_allclose(vamp(q).log_prob(z), jax.nn.logsumexp(jnp.array(each)) - np.log(3), rtol=1e-4)
+    slope = eqx.filter_grad(lambda q: vamp(q).log_prob(z))(q)
+    assert any(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(slope.encoder.network))
+
+
+def test_two_layers_draw_the_upper_one_first() -> None:
+    lower = ConditionalGaussian(MLP((1, 2), "tanh", jax.random.key(0)).starting_at(jnp.array([2.0, 0.0])))
+    z = TwoLayerPrior(lower, 1, 1)().sample(jax.random.key(0), (4_000,))
+    np.testing.assert_allclose(np.asarray(z).mean(0), [2.0, 0.0], atol=0.15)

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from aevb import priors
+from aevb.flows import CouplingFlow
 from aevb.likelihoods import (
     AtomsAndRest,
     Bernoulli,
@@ -35,26 +36,50 @@ from aevb.likelihoods.product import flat, raw_size
 from aevb.linear import LinearModel, fit
 from aevb.model import VAE
 from aevb.networks import MLP, Fixed
-from aevb.posteriors import DiagonalGaussian, Encoder, Features, FullGaussian, LinearPosterior
+from aevb.posteriors import (
+    BernoulliPosterior,
+    CategoricalPosterior,
+    ConditionalGaussian,
+    DiagonalGaussian,
+    Encoder,
+    Features,
+    FlowPosterior,
+    FullGaussian,
+    LinearPosterior,
+    TwoLayerPosterior,
+)
+from aevb.posteriors.discrete import LEVELS
 from aevb.schema import Column, Schema
 
 __all__ = ["Architecture", "features_of", "initial_model", "skeleton"]
 
 #: The linear model is fitted to so many numbers at most, an even choice of the rows.
 LINEAR_CELLS = 20_000_000
-POSTERIORS: dict[str, type[DiagonalGaussian | FullGaussian]] = {"diagonal": DiagonalGaussian, "full": FullGaussian}
+POSTERIORS: dict[str, Any] = {
+    "diagonal": DiagonalGaussian,
+    "full": FullGaussian,
+    "flow": FlowPosterior,
+    "bernoulli": BernoulliPosterior,
+    "categorical": CategoricalPosterior,
+}
+#: q over levels, which no linear model of Gaussian latents starts.
+DISCRETE = ("bernoulli", "categorical")
 
 
 @dataclass(frozen=True)
 class Architecture:
     """The choices that fix a model's shape; with a schema they rebuild it (weights come from its file)."""
 
+    #: Of z, or of the lower layer where there are two.
     latent_dim: int
     hidden: tuple[int, ...] = (256,)
     activation: str = "tanh"
-    posterior: Literal["diagonal", "full"] = "diagonal"
-    prior: Literal["standard_normal", "mixture"] = "standard_normal"
+    posterior: Literal["diagonal", "full", "flow", "bernoulli", "categorical"] = "diagonal"
+    prior: Literal["standard_normal", "mixture", "vamp", "flow"] = "standard_normal"
+    #: Gaussians of the mixture, pseudo-rows of the VampPrior.
     prior_components: int = 10
+    #: Latents of a second stochastic layer above the first; 0 for none.
+    upper_dim: int = 0
     #: The decoder gives the scale of continuous columns row by row; else one learned scale a column.
     scale_given: bool = True
     #: Rows may have missing cells.
@@ -62,6 +87,16 @@ class Architecture:
     #: "poisson" counts have variance equal to their mean, "negative_binomial" ones more.
     count: Literal["poisson", "negative_binomial"] = "negative_binomial"
     linear_start: bool = True
+
+    @property
+    def latents(self) -> int:
+        """Numbers in z."""
+        return self.latent_dim + self.upper_dim
+
+    @property
+    def discrete(self) -> bool:
+        """Whether latents are levels."""
+        return self.posterior in DISCRETE
 
 
 def initial_model(
@@ -93,7 +128,7 @@ def initial_model(
     linear = None
     deviation = deviations(units)
     deviation[schema.where("positive")] = 1.0  # of the standardised logarithm
-    if located and architecture.linear_start:
+    if located and architecture.linear_start and not architecture.discrete:
         some = -(-len(units) * features.size // LINEAR_CELLS)  # every so many rows
         matrix = _feature_matrix(features, units[::some])
         linear = fit_linear(matrix, architecture.latent_dim, noise_floor=_noise_floor(schema, features))
@@ -102,7 +137,7 @@ def initial_model(
     return VAE(
         posterior=_posterior(features, linear, architecture, key_encoder),
         likelihood=_decoder(parts, units, features, linear, architecture, key_decoder),
-        prior=_prior(architecture, key_prior),
+        prior=_prior(architecture, units, key_prior),
     )
 
 
@@ -161,7 +196,7 @@ def _noise_floor(schema: Schema, features: Features) -> np.ndarray:
 
 def _posterior(features: Features, linear: LinearModel | None, architecture: Architecture, key: PRNGKeyArray) -> Any:
     latent_dim = architecture.latent_dim
-    kind = POSTERIORS[architecture.posterior]
+    kind: Any = TwoLayerPosterior if architecture.upper_dim else POSTERIORS[architecture.posterior]
     inputs = features.size * (2 if architecture.missing else 1)
     sizes = (inputs, *architecture.hidden, kind.outputs(latent_dim))
     network = MLP(sizes, architecture.activation, key, smooth=linear is not None)
@@ -177,7 +212,20 @@ def _posterior(features: Features, linear: LinearModel | None, architecture: Arc
             gain=_single(np.linalg.solve(precision, weighted.T)),
             complete=not architecture.missing,
         )
-    return kind(Encoder(features, network, start, sees_missing=architecture.missing), latent_dim)
+    encoder = Encoder(features, network, start, sees_missing=architecture.missing)
+    key_rest = jax.random.fold_in(key, 1)
+    if architecture.upper_dim:
+        upper = _between(architecture, latent_dim, architecture.upper_dim, key_rest)
+        return TwoLayerPosterior(encoder, latent_dim + architecture.upper_dim, upper, architecture.upper_dim)
+    if kind is FlowPosterior:
+        return FlowPosterior(encoder, latent_dim, CouplingFlow(latent_dim, key_rest, FlowPosterior.CONDITION))
+    return kind(encoder, latent_dim)
+
+
+def _between(architecture: Architecture, inputs: int, outputs: int, key: PRNGKeyArray) -> ConditionalGaussian:
+    """One layer of latents given the other, by as many hidden layers as the encoder has, each as wide as h1."""
+    hidden = (architecture.latent_dim,) * len(architecture.hidden)
+    return ConditionalGaussian(MLP((inputs, *hidden, 2 * outputs), architecture.activation, key))
 
 
 def _decoder(
@@ -190,9 +238,10 @@ def _decoder(
 ) -> Decoder:
     sizes = (architecture.latent_dim, *reversed(architecture.hidden), raw_size(parts))
     network = MLP(sizes, architecture.activation, key, smooth=linear is not None)
+    reads = architecture.latent_dim if architecture.upper_dim else None
     if linear is None:
         start = [part.start(units[:, part.columns]) for part in parts]
-        return Decoder(network.starting_at(flat(start)), None, parts)
+        return Decoder(network.starting_at(flat(start)), None, parts, reads)
     start, weights = [], []
     for part in parts:
         raw = part.start(units[:, part.columns])
@@ -203,13 +252,35 @@ def _decoder(
             slope[:, 0] = linear.loadings[rows]
         start.append(raw)
         weights.append(slope.reshape(-1, architecture.latent_dim))
-    return Decoder(network.starting_at(flat(start), weights=0.0), _single(np.concatenate(weights)), parts)
+    return Decoder(network.starting_at(flat(start), weights=0.0), _single(np.concatenate(weights)), parts, reads)
 
 
-def _prior(architecture: Architecture, key: PRNGKeyArray) -> priors.Prior:
-    if architecture.prior == "mixture":
-        return priors.GaussianMixture(architecture.latent_dim, architecture.prior_components, key)
-    return priors.StandardNormal(architecture.latent_dim)
+def _prior(architecture: Architecture, units: np.ndarray, key: PRNGKeyArray) -> priors.Prior:
+    latent_dim, components = architecture.latent_dim, architecture.prior_components
+    if architecture.upper_dim:
+        lower = _between(architecture, architecture.upper_dim, latent_dim, key)
+        return priors.TwoLayerPrior(lower, latent_dim, architecture.upper_dim)
+    match architecture.posterior, architecture.prior:
+        case "bernoulli", _:
+            return priors.BernoulliPrior(latent_dim)
+        case "categorical", _:
+            return priors.CategoricalPrior(latent_dim // LEVELS, LEVELS)
+        case _, "mixture":
+            return priors.GaussianMixture(latent_dim, components, key)
+        case _, "vamp":
+            return priors.VampPrior(_pseudo_rows(units, components, key))
+        case _, "flow":
+            return priors.FlowPrior(latent_dim, CouplingFlow(latent_dim, key))
+    return priors.StandardNormal(latent_dim)
+
+
+def _pseudo_rows(units: np.ndarray, count: int, key: PRNGKeyArray) -> Array:
+    """Training rows, missing cells filled with their column's middle value, shape (count, D)."""
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    rows = units[rng.choice(len(units), count, replace=count > len(units))]
+    observed = np.where(np.isfinite(units).any(0), units, 0.0)
+    middle = np.nanquantile(observed, 0.5, axis=0, method="closest_observation")
+    return _single(np.where(np.isfinite(rows), rows, middle))
 
 
 def _parts(schema: Schema, units: np.ndarray, deviation: np.ndarray, architecture: Architecture) -> list[Likelihood]:

@@ -8,9 +8,19 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
 
-from aevb.posteriors import Posterior
+from aevb.flows import CouplingFlow
+from aevb.latent_distributions import Chain, Flow, StraightThroughBernoulli, StraightThroughCategorical
+from aevb.posteriors import ConditionalGaussian, Posterior
 
-__all__ = ["GaussianMixture", "StandardNormal"]
+__all__ = [
+    "BernoulliPrior",
+    "CategoricalPrior",
+    "FlowPrior",
+    "GaussianMixture",
+    "StandardNormal",
+    "TwoLayerPrior",
+    "VampPrior",
+]
 
 
 class Prior(eqx.Module):
@@ -70,3 +80,92 @@ class GaussianMixture(Prior):
         """The mixture; scales are kept in [exp(-5), exp(5)] so that no component shrinks to a point."""
         components = dist.Normal(self.means, jnp.exp(jnp.clip(self.log_scales, -5.0, 5.0))).to_event(1)
         return dist.MixtureSameFamily(dist.Categorical(logits=self.logits), components)
+
+
+class VampPrior(Prior):
+    """p(z) = sum_c pi_c q(z|u_c), the posterior of learned pseudo-rows u_c (Tomczak and Welling 2018).
+
+    Each q(z|u_c) stands as the diagonal Gaussian of its own mean and variance. Its pull on q goes through p(z) too.
+
+    Parameters
+    ----------
+    rows
+        Where the pseudo-rows start, in model units, no cell missing, shape (C, D). Numbers are learned; levels of
+        categorical columns stay as they are.
+    """
+
+    logits: Array
+    rows: Array
+
+    def __init__(self, rows: Array) -> None:
+        self.logits = jnp.zeros(len(rows))
+        self.rows = jnp.asarray(rows)
+
+    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+        """The mixture under this posterior."""
+        assert posterior is not None, "the VampPrior is a mixture of q(z|u): it needs the posterior"
+
+        def moments(row: Array) -> tuple[Array, Array]:
+            q = posterior(row)
+            return q.mean, jnp.sqrt(q.variance)
+
+        components = dist.Normal(*jax.vmap(moments)(self.rows)).to_event(1)
+        return dist.MixtureSameFamily(dist.Categorical(logits=self.logits), components)
+
+
+class FlowPrior(Prior):
+    """p(z): z = f(u), u ~ N(0, I), f a normalising flow of affine couplings; needs two latents."""
+
+    latent_dim: int = eqx.field(static=True)
+    flow: CouplingFlow
+
+    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+        """The flow of N(0, I)."""
+        return Flow(dist.Normal(jnp.zeros(self.latent_dim), 1.0).to_event(1), self.flow)
+
+
+class TwoLayerPrior(Prior):
+    """p(h1, h2) = p(h2) p(h1|h2), p(h2) = N(0, I): of two stochastic layers, z = (h1, h2).
+
+    Parameters
+    ----------
+    lower
+        h2 -> distribution of h1.
+    lower_dim, upper_dim
+        Of h1 and h2.
+    """
+
+    lower: ConditionalGaussian
+    lower_dim: int = eqx.field(static=True)
+    upper_dim: int = eqx.field(static=True)
+
+    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+        """The chain from h2 to h1."""
+        upper = dist.Normal(jnp.zeros(self.upper_dim), 1.0).to_event(1)
+        return Chain(upper, self.lower, self.lower_dim, backwards=True)
+
+
+class BernoulliPrior(Prior):
+    """p(z) = prod_j Bernoulli(z_j; p_j), learned."""
+
+    logits: Array
+
+    def __init__(self, latent_dim: int) -> None:
+        self.logits = jnp.zeros(latent_dim)
+
+    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+        """Independent bits."""
+        return StraightThroughBernoulli(self.logits)
+
+
+class CategoricalPrior(Prior):
+    """p(z) = prod_g Categorical(z_g; p_g), learned: one-hot groups."""
+
+    logits: Array
+
+    def __init__(self, groups: int, levels: int) -> None:
+        self.logits = jnp.zeros((groups, levels))
+
+    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+        """Independent one-hot groups."""
+        return StraightThroughCategorical(self.logits)

@@ -136,8 +136,8 @@ def _block(function: _Named, model: VAE, rows: Array, keys: PRNGKeyArray) -> Any
 def log_weights(model: VAE, x: Array, key: PRNGKeyArray, samples: int) -> tuple[Array, Array]:
     """log p(x, z_s) - log q(z_s|x), shape (samples,), and the draws z_s, shape (samples, latent_dim)."""
     q = model.posterior(x)
-    z = jax.vmap(q.rsample)(jax.random.split(key, samples))
-    return jax.vmap(lambda z: model.log_joint(x, z) - q.log_prob(z))(z), z
+    z = q.sample(key, (samples,))
+    return jax.vmap(partial(model.log_joint, x))(z) - q.log_prob(z), z
 
 
 def _weight_sums(model: VAE, x: Array, key: PRNGKeyArray, *, chunks: int, chunk: int) -> tuple[Array, Array]:

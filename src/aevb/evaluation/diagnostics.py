@@ -2,13 +2,18 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 from numpy.typing import NDArray
+from numpyro.distributions import kl_divergence
 
 from aevb.evaluation.bounds import each_row, row_keys
+from aevb.latent_distributions import StraightThroughBernoulli, StraightThroughCategorical
 from aevb.model import VAE
 from aevb.networks import parameter_count
+from aevb.posteriors import TwoLayerPosterior
+from aevb.priors import TwoLayerPrior
 
 __all__ = ["ACTIVE", "COLLAPSED", "architecture", "codes", "latent_diagnostics"]
 
@@ -27,20 +32,17 @@ def latent_diagnostics(model: VAE, units: NDArray[np.float32]) -> dict[str, Any]
     """KL per latent in nats, active units and whether the posterior has collapsed, over these rows.
 
     The KL of latent j is the mean over rows of KL(q(z_j|x) || p(z_j)) between Gaussians of their mean and variance: for
-    a diagonal q and a standard normal prior that is the j-th term of appendix B.
+    a diagonal q and a standard normal prior that is the j-th term of appendix B. Of levels it is their own; a group of
+    them counts as one latent.
     """
-    moments = each_row(_moments, model, units, row_keys(units, 0))
-    mean, variance = (np.asarray(m, dtype=np.float64) for m in moments)
-    p = model.p_z()
-    prior_mean, prior_variance = (np.asarray(m, dtype=np.float64) for m in (p.mean, p.variance))
-    ratio = variance / prior_variance
-    kl = 0.5 * ((mean - prior_mean) ** 2 / prior_variance + ratio - 1 - np.log(ratio)).mean(axis=0)
-    active = mean.var(axis=0) > ACTIVE
+    mean, kl = (np.asarray(part, dtype=np.float64) for part in each_row(_mean_and_kl, model, units, row_keys(units, 0)))
+    groups = kl.shape[1]
+    active = mean.var(axis=0).reshape(groups, -1).max(axis=1) > ACTIVE
     return {
-        "kl_per_latent": kl.tolist(),
+        "kl_per_latent": kl.mean(axis=0).tolist(),
         "active_units": int(active.sum()),
         "active": active.tolist(),
-        "collapsed": bool(kl.sum() < COLLAPSED or not active.any()),
+        "collapsed": bool(kl.mean(axis=0).sum() < COLLAPSED or not active.any()),
     }
 
 
@@ -48,9 +50,12 @@ def _code(model: VAE, x: Array, key: PRNGKeyArray) -> Array:
     return model.encode(x)
 
 
-def _moments(model: VAE, x: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
-    q = model.posterior(x)
-    return q.mean, q.variance
+def _mean_and_kl(model: VAE, x: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
+    q, p = model.posterior(x), model.p_z()
+    if isinstance(q, StraightThroughBernoulli | StraightThroughCategorical):
+        return q.mean, kl_divergence(q, p)
+    ratio = q.variance / p.variance
+    return q.mean, 0.5 * ((q.mean - p.mean) ** 2 / p.variance + ratio - 1 - jnp.log(ratio))
 
 
 def architecture(model: VAE) -> list[dict[str, Any]]:
@@ -60,12 +65,18 @@ def architecture(model: VAE) -> list[dict[str, Any]]:
     latent_dim = model.posterior.latent_dim
     rows = [_layer("encoder", "features of x", width, encoder.features.size, 0)]
     if encoder.linear is not None:
-        rows.append(_layer("encoder", "linear posterior", encoder.features.size, latent_dim, encoder.linear.gain.size))
+        gain = encoder.linear.gain
+        rows.append(_layer("encoder", "linear posterior", encoder.features.size, len(gain), gain.size))
     rows += _network("encoder", encoder.network)
+    if isinstance(model.posterior, TwoLayerPosterior):
+        rows += _network("encoder", model.posterior.upper.network)
     q, p = (_words(type(part).__name__) for part in (model.posterior, model.prior))
     rows.append(_layer("latent", f"q(z|x): {q}, p(z): {p}", latent_dim, latent_dim, parameter_count(model.prior)))
+    if isinstance(model.prior, TwoLayerPrior):
+        rows += _network("decoder", model.prior.lower.network)
     if decoder.linear is not None:
-        rows.append(_layer("decoder", "loadings", latent_dim, decoder.linear.shape[0], decoder.linear.size))
+        outputs, inputs = decoder.linear.shape
+        rows.append(_layer("decoder", "loadings", inputs, outputs, decoder.linear.size))
     rows += _network("decoder", decoder.network)
     for part in decoder.parts:
         own = parameter_count(part)

@@ -85,15 +85,18 @@ class Decoder(eqx.Module):
     """z -> p(x|z): a network, a linear map beside it, and the likelihoods that read their sum.
 
     raw = network(z) + W z. With the linear start (DESIGN: factor analysis) W is the loadings and the network's last
-    layer is zero, so that the decoder begins as the linear model and learns the residual.
+    layer is zero, so that the decoder begins as the linear model and learns the residual. Of two layers of latents it
+    looks at the lower one, the first `reads` of z.
     """
 
     network: MLP
     linear: Array | None
     parts: tuple[Likelihood, ...]
+    reads: int | None = eqx.field(static=True, default=None)
 
     def __call__(self, z: Array) -> Product:
         """The distribution of a row given z of shape (latent_dim,)."""
+        z = z[: self.reads]
         raw = self.network(z)
         if self.linear is not None:
             raw = raw + z @ self.linear.T

@@ -1,4 +1,4 @@
-"""The recognition model q(z|x), section 2.3: a module whose call returns a distribution over z."""
+"""What every q(z|x) starts from: the features of a row, the linear posterior, and a network's residual beside it."""
 
 from abc import abstractmethod
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 from aevb.networks import MLP, Fixed, pick
 
-__all__ = ["DiagonalGaussian", "Encoder", "Features", "FullGaussian", "LinearPosterior", "Moments", "for_missing"]
+__all__ = ["Encoder", "Features", "LinearPosterior", "Moments", "Posterior", "for_missing"]
 
 LOG_VARIANCE_BOUNDS = (-14.0, 8.0)
 
@@ -115,10 +115,14 @@ class Encoder(eqx.Module):
     linear: LinearPosterior | None
     sees_missing: bool = eqx.field(static=True)
 
-    def __call__(self, x: Array, latent_dim: int) -> Moments:
-        """The moments of z given a row.
+    def outputs(self, x: Array) -> Array:
+        """The network's numbers for a row, 0 for one without an observed cell."""
+        return self._change(*self.features(x))
 
-        An empty row has residual 0 and the linear model's posterior without observations: it encodes to the prior.
+    def __call__(self, x: Array, latent_dim: int) -> Moments:
+        """The moments of a Gaussian z given a row.
+
+        An empty row has residual 0 and the linear model's posterior without observations: it encodes to N(0, I).
         """
         features, observed = self.features(x)
         mean, diagonal, partial = jnp.zeros(latent_dim), jnp.ones(latent_dim), None
@@ -126,10 +130,13 @@ class Encoder(eqx.Module):
             mean, precision, features = self.linear(features, observed)
             diagonal = precision if self.linear.complete else jnp.diag(precision)
             partial = None if self.linear.complete else precision / jnp.sqrt(jnp.outer(diagonal, diagonal))
-        inputs = jnp.concatenate([features, 1.0 - observed]) if self.sees_missing else features
-        change = observed.mean() * self.network(inputs)
+        change = self._change(features, observed)
         log_variance = jnp.clip(change[latent_dim : 2 * latent_dim] - jnp.log(diagonal), *LOG_VARIANCE_BOUNDS)
         return Moments(mean + change[:latent_dim], log_variance, partial, change[2 * latent_dim :])
+
+    def _change(self, features: Array, observed: Array) -> Array:
+        inputs = jnp.concatenate([features, 1.0 - observed]) if self.sees_missing else features
+        return observed.mean() * self.network(inputs)
 
 
 class Posterior(eqx.Module):
@@ -150,59 +157,3 @@ def for_missing(posterior: Posterior) -> Posterior:
         return posterior
     filling = LinearPosterior(linear.mean, linear.loadings, linear.noise, linear.gain, complete=False)
     return eqx.tree_at(lambda q: q.encoder.linear, posterior, filling)
-
-
-class DiagonalGaussian(Posterior):
-    """q(z|x) = N(z; mu, diag sigma^2), eq. 9, mu and log sigma^2 given by the encoder.
-
-    For a row with missing cells 1 / sigma^2 is the diagonal of the precision, which off it is the linear model's.
-    """
-
-    encoder: Encoder
-    latent_dim: int = eqx.field(static=True)
-
-    def __call__(self, x: Array) -> dist.Distribution:
-        """N(mu(x), diag sigma^2(x))."""
-        z = self.encoder(x, self.latent_dim)
-        if z.partial is not None:
-            return _correlated(z, z.partial)
-        return dist.Normal(z.mean, jnp.exp(0.5 * z.log_variance)).to_event(1)
-
-    @staticmethod
-    def outputs(latent_dim: int) -> int:
-        """How many numbers the encoder's network gives."""
-        return 2 * latent_dim
-
-
-class FullGaussian(Posterior):
-    """q(z|x) = N(z; mu, L L'), z = mu + L eps: L has exp(log sigma) on its diagonal and free numbers below.
-
-    For a row with missing cells it is that of `DiagonalGaussian`.
-    """
-
-    encoder: Encoder
-    latent_dim: int = eqx.field(static=True)
-
-    def __call__(self, x: Array) -> dist.Distribution:
-        """N(mu(x), L(x) L(x)')."""
-        z = self.encoder(x, self.latent_dim)
-        if z.partial is not None:
-            return _correlated(z, z.partial)
-        scale = jnp.exp(0.5 * z.log_variance)
-        rows, columns = jnp.tril_indices(self.latent_dim, -1)
-        # Off-diagonal numbers are in units of the row's scale, so that an unused latent stays unused.
-        factor = jnp.diag(scale).at[rows, columns].set(z.rest * scale[rows])
-        return dist.MultivariateNormal(z.mean, scale_tril=factor)
-
-    @staticmethod
-    def outputs(latent_dim: int) -> int:
-        """How many numbers the encoder's network gives."""
-        return 2 * latent_dim + latent_dim * (latent_dim - 1) // 2
-
-
-def _correlated(z: Moments, partial: Array) -> dist.Distribution:
-    """N(mu, P^-1), P = the linear model's partial correlations in units of the encoder's own sigma."""
-    inverse_scale = jnp.exp(-0.5 * z.log_variance)
-    precision = partial * jnp.outer(inverse_scale, inverse_scale)
-    symmetric = (precision + precision.T) / 2  # to the last bit, which NumPyro asks for
-    return dist.MultivariateNormal(z.mean, precision_matrix=symmetric, validate_args=False)
