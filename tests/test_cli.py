@@ -200,7 +200,7 @@ def test_options_bear_the_names_of_the_settings(tmp_path: Path) -> None:
         "--config fit.toml --latent-dim 3 --epochs auto --seed 5 --column a=count --column x=y=ordinal --ignore id "
         "--label b --hidden 8,4 --ordered --samples 2 --batch-size 10 --learning-rate 0.1 --optimizer sgd "
         "--kl-warmup 0.5 --free-bits 0.1 --validation-fraction 0.2 --test-fraction 0 --no-weight-prior --patience 3 "
-        "--binarize static --inf missing --likelihood auto --posterior full --objective sgvb_a"
+        "--binarize static --inf missing --likelihood auto --posterior full --objective sgvb_a --alpha 0.25"
     )
     assert run("fit", "small.csv", *options.split()).exit_code == 0
     assert FakeVAE.told["ordered"] is True
@@ -210,6 +210,7 @@ def test_options_bear_the_names_of_the_settings(tmp_path: Path) -> None:
         "batch_size": 10, "learning_rate": 0.1, "optimizer": "sgd", "kl_warmup": 0.5, "free_bits": 0.1,
         "validation_fraction": 0.2, "test_fraction": 0.0, "weight_prior": False, "patience": 3, "binarize": "static",
         "inf": "missing", "likelihood": "auto", "posterior": "full", "objective": "sgvb_a",
+        "alpha": 0.25,
     }  # fmt: skip
     run("fit", "small.csv", "--hidden", "", "--group", "id")
     assert FakeVAE.told["parameters"] == {"random_state": 0, "test_fraction": 0.2, "hidden": (), "ignore": ["id"]}

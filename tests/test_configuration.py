@@ -12,12 +12,13 @@ from aevb.errors import ConfigError
 from aevb.schema import KINDS
 
 GOOD = {
-    "latent_dim": [1, 20, "auto", np.int64(3)],
+    "alpha": [0, 0.5, 0.99],
+    "latent_dim": [1, 20, "auto", np.int64(3), (100, 50)],
     "hidden": [(), (256, 256), [64], np.array([3, 4])],
     "likelihood": ["auto", "gaussian", {"age": "negative_binomial"}],
-    "prior": ["auto", "standard_normal", "mixture"],
-    "posterior": ["diagonal", "full"],
-    "objective": ["sgvb_a", "sgvb_b"],
+    "prior": ["auto", "standard_normal", "mixture", "vamp", "flow"],
+    "posterior": ["diagonal", "full", "flow", "bernoulli", "categorical"],
+    "objective": ["sgvb_a", "sgvb_b", "stl", "iwae", "dreg", "score", "vimco", "renyi"],
     "samples": [1, 50],
     "epochs": [0, 10, "auto"],
     "batch_size": [1, 100],
@@ -40,7 +41,8 @@ GOOD = {
     "verbose": [True, False, 0, 2],
 }
 BAD = {
-    "latent_dim": [0, -1, True, 2.0, "2", None, 10**9, float("nan")],
+    "alpha": [1, -0.1, True, None, float("nan")],
+    "latent_dim": [0, -1, True, 2.0, "2", None, 10**9, float("nan"), (1, 2, 3), (1, 0), (1,)],
     "hidden": [256, "256", [0], [True], [2.5], [10**9], [1] * 65, None],
     "likelihood": ["gausian", {"a": "gausian"}, {1: "gaussian"}, 3, None],
     "prior": [object(), "normal", 3, None],
@@ -146,3 +148,20 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_kinds_are_those_of_the_schema() -> None:
     for kind in KINDS:
         check_parameters({"columns": {"a": kind}})
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"free_bits": 0.1, "objective": "iwae"}, "free_bits go with"),
+        ({"posterior": "bernoulli", "objective": "dreg"}, "'vimco' or 'score'"),
+        ({"posterior": "categorical", "prior": "mixture"}, "prior must be 'auto'"),
+        ({"latent_dim": (4, 2), "prior": "vamp"}, "prior must be 'auto'"),
+        ({"latent_dim": (4, 2), "posterior": "full"}, "posterior must be 'diagonal'"),
+        ({"posterior": "categorical", "latent_dim": 15}, "multiple of 10"),
+        ({"prior": "flow", "latent_dim": 1}, "at least 2 for a flow"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_named(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        check_parameters({**VAE().get_params(), **settings})

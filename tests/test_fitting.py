@@ -14,6 +14,7 @@ PARAMETERS = {
     "prior": "auto",
     "posterior": "diagonal",
     "objective": "sgvb_b",
+    "alpha": 0.5,
     "samples": 1,
     "epochs": 4,
     "batch_size": 100,

@@ -40,7 +40,7 @@ class Toy(eqx.Module):
 TOY = Toy(jnp.zeros(2), MLP((2, 3), "tanh", KEY))
 
 
-def toy_bound(model: Toy, x: Any, key: Any, *, samples: int, kl_weight: Any, free_bits: float) -> Any:
+def toy_bound(model: Toy, x: Any, key: Any, *, samples: int, kl_weight: Any) -> Any:
     return -jnp.sum((x - model.mean) ** 2)
 
 
@@ -205,7 +205,7 @@ def test_the_minibatch_bound_is_unbiased() -> None:
 
 
 def test_warm_up_rises_to_one_and_stays() -> None:
-    def weight(model: Toy, x: Any, key: Any, *, samples: int, kl_weight: Any, free_bits: float) -> Any:
+    def weight(model: Toy, x: Any, key: Any, *, samples: int, kl_weight: Any) -> Any:
         return kl_weight + 0 * model.mean.sum()
 
     weights = [line["train_bound"] for line in run(weight, kl_warmup=0.5).history[1:]]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aevb import objectives
 from aevb.evaluation.bounds import Scores, elbo, importance_weighted, row_hashes
 from aevb.evaluation.diagnostics import architecture, latent_diagnostics
 from aevb.evaluation.results import compare, held_out, mean_and_error, verdict
+from aevb.fitting import objective_of
 
 if TYPE_CHECKING:
     from aevb.estimator import VAE
@@ -132,7 +132,7 @@ def _scores(vae: "VAE", values: Values, samples: int) -> Scores:
 
 
 def _bound(vae: "VAE", values: Values) -> NDArray[np.float64]:
-    objective = getattr(objectives, vae.objective)
+    objective = objective_of(vae.objective, vae.alpha)
     return elbo(vae.model_, objective, vae._preparation.units(values), seed=vae.seed_)
 
 

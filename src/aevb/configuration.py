@@ -36,6 +36,8 @@ LikelihoodName = Literal[
 ]
 Auto = Literal["auto"]
 Width = Annotated[int, Field(ge=1, le=65_536)]
+Latents = Annotated[int, Field(ge=1, le=10_000)]
+Objective = Literal["sgvb_a", "sgvb_b", "stl", "iwae", "dreg", "score", "vimco", "renyi"]
 Names = Annotated[list[str], Strict(False)]  # a tuple will do
 
 
@@ -49,16 +51,23 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
-    latent_dim: Annotated[int, Field(ge=1, le=10_000)] | Auto = _setting("a whole number from 1 to 10,000, or 'auto'")
+    latent_dim: Latents | tuple[Latents, Latents] | Auto = _setting(
+        "a whole number from 1 to 10,000, two of them for two layers of latents, or 'auto'"
+    )
     hidden: Annotated[tuple[Width, ...], Strict(False), Field(max_length=64)] = _setting(
         "a list of at most 64 layer widths, each from 1 to 65,536"
     )
     likelihood: Auto | LikelihoodName | dict[str, LikelihoodName] = _setting(
         "'auto', the name of a likelihood, or a mapping of column names to those"
     )
-    prior: Literal["auto", "standard_normal", "mixture"] = _setting("'auto', 'standard_normal' or 'mixture'")
-    posterior: Literal["diagonal", "full"] = _setting("'diagonal' or 'full'")
-    objective: Literal["sgvb_a", "sgvb_b"] = _setting("'sgvb_a' or 'sgvb_b'")
+    prior: Literal["auto", "standard_normal", "mixture", "vamp", "flow"] = _setting(
+        "'auto', 'standard_normal', 'mixture', 'vamp' or 'flow'"
+    )
+    posterior: Literal["diagonal", "full", "flow", "bernoulli", "categorical"] = _setting(
+        "'diagonal', 'full', 'flow', 'bernoulli' or 'categorical'"
+    )
+    objective: Objective = _setting("'sgvb_a', 'sgvb_b', 'stl', 'iwae', 'dreg', 'score', 'vimco' or 'renyi'")
+    alpha: float = _setting("a number of at least 0 and below 1", ge=0, lt=1)
     samples: int = _setting("a whole number from 1 to 10,000", ge=1, le=10_000)
     epochs: Annotated[int, Field(ge=0, le=10_000_000)] | Auto = _setting(
         "a whole number from 0 to 10,000,000, or 'auto'"
@@ -86,6 +95,29 @@ class Parameters(BaseModel):
     def _leave_rows_to_train_on(self) -> "Parameters":
         if (self.validation_fraction or 0) + (self.test_fraction or 0) >= 1:
             raise ValueError("validation_fraction and test_fraction leave no rows to train on; lower one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "Parameters":
+        """What names by themselves cannot say: which q, p(z) and estimator go with which."""
+        levels, pair = self.posterior in ("bernoulli", "categorical"), isinstance(self.latent_dim, tuple)
+        if self.free_bits and self.objective not in (None, "sgvb_a", "sgvb_b", "stl"):
+            raise ValueError("free_bits go with the objectives sgvb_a, sgvb_b and stl")
+        if levels and self.objective in ("stl", "iwae", "dreg", "renyi"):
+            raise ValueError(
+                f"objective {self.objective!r} needs latents that are numbers; for posterior {self.posterior!r} take "
+                "'vimco' or 'score', or 'sgvb_b' with straight-through slopes"
+            )
+        if (levels or pair) and self.prior not in (None, "auto"):
+            raise ValueError(
+                "prior must be 'auto' where latents are levels or come in two layers: it follows from them"
+            )
+        if pair and self.posterior not in (None, "diagonal"):
+            raise ValueError("posterior must be 'diagonal' where latents come in two layers")
+        if self.posterior == "categorical" and isinstance(self.latent_dim, int) and self.latent_dim % 10:
+            raise ValueError("latent_dim must be a multiple of 10 for posterior 'categorical': groups of ten levels")
+        if "flow" in (self.posterior, self.prior) and self.latent_dim == 1:
+            raise ValueError("latent_dim must be at least 2 for a flow")
         return self
 
 

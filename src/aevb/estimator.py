@@ -9,14 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from aevb import objectives
 from aevb.assessment import Parts, assess, evaluate
 from aevb.configuration import check_parameters
 from aevb.data import decode, encode, fingerprint, split
 from aevb.evaluation import predictive
 from aevb.evaluation.bounds import Scores, elbo, importance_weighted
 from aevb.evaluation.diagnostics import codes
-from aevb.fitting import Rows, fit_model
+from aevb.fitting import Rows, fit_model, objective_of
 from aevb.preparation import (
     are_repetitions,
     canonical_order,
@@ -42,21 +41,24 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    latent_dim : int or "auto", default="auto"
+    latent_dim : int, (int, int) or "auto", default="auto"
         Number of latents; "auto" takes the one of 1, 2, 4, ..., 64 that scores best on validation rows in short runs.
+        Two numbers make two stochastic layers, x - h1 - h2.
     hidden : sequence of int, default=(256,)
         Widths of the encoder's hidden layers; the decoder has them reversed. Empty: both are linear.
     activation : {"tanh", "relu", "silu", "gelu", "elu"}, default="tanh"
         Non-linearity of the hidden layers.
     likelihood : str or dict, default="auto"
         "auto" by the kind of each column; a name for all columns; or names by column.
-    prior : {"auto", "standard_normal", "mixture"}, default="auto"
-        p(z): N(0, I), or a mixture of 10 Gaussians learned with the rest. "auto" is the mixture, but N(0, I) for a
-        linear model.
-    posterior : {"diagonal", "full"}, default="diagonal"
-        Covariance of the Gaussian q(z|x).
-    objective : {"sgvb_a", "sgvb_b"}, default="sgvb_b"
-        Estimator of the bound, eq. 6 or eq. 7.
+    prior : {"auto", "standard_normal", "mixture", "vamp", "flow"}, default="auto"
+        p(z): N(0, I); a mixture of 10 Gaussians; a mixture of q(z|u) of learned pseudo-rows u; a normalising flow.
+        "auto" is the mixture, but N(0, I) for a linear model, and what levels or two layers of latents need.
+    posterior : {"diagonal", "full", "flow", "bernoulli", "categorical"}, default="diagonal"
+        q(z|x): Gaussian with either covariance, or a flow of one; or levels: bits, or groups of ten of which one is 1.
+    objective : {"sgvb_a", "sgvb_b", "stl", "iwae", "dreg", "score", "vimco", "renyi"}, default="sgvb_b"
+        Estimator of the bound and of its slope: see `aevb.objectives`.
+    alpha : float, default=0.5
+        Order of the objective "renyi".
     samples : int, default=1
         L, draws of z for each row of a minibatch.
     epochs : int or "auto", default="auto"
@@ -122,7 +124,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        latent_dim: int | str = "auto",
+        latent_dim: int | tuple[int, int] | str = "auto",
         hidden: Sequence[int] = (256,),
         likelihood: str | Mapping[str, str] = "auto",
         prior: str = "auto",
@@ -134,6 +136,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         learning_rate: float = 2e-3,
         random_state: Any = None,
         *,
+        alpha: float = 0.5,
         activation: str = "tanh",
         optimizer: Any = "adam",
         weight_prior: bool = False,
@@ -161,6 +164,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.random_state = random_state
+        self.alpha = alpha
         self.activation = activation
         self.optimizer = optimizer
         self.weight_prior = weight_prior
@@ -248,7 +252,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.history_, self.best_epoch_ = fitted.history, fitted.best_epoch
         self.n_iter_ = int(fitted.history[-1]["epoch"])
         self._architecture = fitted.architecture
-        self.latent_dim_ = self._n_features_out = fitted.architecture.latent_dim
+        self.latent_dim_ = self._n_features_out = fitted.architecture.latents
         self._held_out_rows = order[next(part for part in reversed(cut) if len(part))]
         self._fitted, self._seconds = fitted, time.perf_counter() - start
         self._report: dict[str, Any] | None = None
@@ -294,7 +298,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def bound(self, X: Any, *, samples: int = 16) -> NDArray[np.float64]:
         """The evidence lower bound of each row in nats, by the fit's own estimator; shape (n,)."""
         check_is_fitted(self)
-        objective = getattr(objectives, self.objective)
+        objective = objective_of(self.objective, self.alpha)
         return elbo(self.model_, objective, self._units(X), samples=samples, seed=self.seed_)
 
     def sample(self, n: int = 1, *, random_state: int | None = None) -> Any:

@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,18 @@ from aevb.errors import ConfigError
 from aevb.evaluation.bounds import importance_weighted
 from aevb.initialisation import Architecture, initial_model
 from aevb.model import VAE
+from aevb.posteriors.discrete import LEVELS
 from aevb.schema import Schema
 from aevb.training import Checkpoint, Settings, train
 
-__all__ = ["Fitted", "Rows", "architecture_of", "automatic_epochs", "fit_model"]
+__all__ = ["Fitted", "Rows", "architecture_of", "automatic_epochs", "fit_model", "objective_of"]
 
 Units = NDArray[np.float32]
 #: The numbers of latents that ``latent_dim="auto"`` may take; it starts in the middle and goes up or down from there.
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 FIRST_SIZE = 8
+#: Gaussians of a mixture prior, and pseudo-rows of a VampPrior at most.
+MIXTURE_COMPONENTS, VAMP_ROWS = 10, 200
 #: Steps of the short run that a size is judged by, at most a quarter of a whole run.
 SIZE_STEPS = 2_000
 #: ``weight_decay="auto"`` takes from each weight what a prior as heavy as this many rows would, and at most this share.
@@ -86,15 +89,28 @@ def fit_model(
     return replace(fitted, tried=tried)
 
 
-def architecture_of(schema: Schema, rows: Rows, parameters: Mapping[str, Any], latent_dim: int) -> Architecture:
+@cache
+def objective_of(name: str, alpha: float) -> Callable[..., Array]:
+    """The estimator of that name; of one name always the same object, so that one compilation serves all fits."""
+    objective: Callable[..., Array] = getattr(objectives, name)
+    return partial(objective, alpha=alpha) if name == "renyi" else objective
+
+
+def architecture_of(
+    schema: Schema, rows: Rows, parameters: Mapping[str, Any], latent_dim: int | tuple[int, int]
+) -> Architecture:
     """The shape of the model: linear networks and one scale a column where there is no hidden layer."""
     hidden = tuple(parameters["hidden"])
+    prior = _prior(parameters["prior"], hidden)
+    lower, upper = latent_dim if isinstance(latent_dim, tuple) else (latent_dim, 0)
     return Architecture(
-        latent_dim=latent_dim,
+        latent_dim=lower,
+        upper_dim=upper,
         hidden=hidden,
         activation=parameters["activation"],
         posterior=parameters["posterior"],
-        prior=_prior(parameters["prior"], hidden),
+        prior=prior,
+        prior_components=min(VAMP_ROWS, len(rows.train)) if prior == "vamp" else MIXTURE_COMPONENTS,
         scale_given=bool(hidden),
         missing=bool(np.isnan(rows.train).any() or np.isnan(rows.validation).any()),
         count=_count(parameters["likelihood"]),
@@ -161,7 +177,7 @@ def _fit(
     start = initial_model(schema, rows.train, architecture, key_model)
     result = train(
         start,
-        getattr(objectives, parameters["objective"]),
+        objective_of(parameters["objective"], parameters["alpha"]),
         rows.train,
         key_train,
         settings,
@@ -187,6 +203,10 @@ def _choose_size(
     short = {**parameters, "epochs": _short_epochs(len(rows.train), parameters)}
     most = max(1, min(schema_width(schema) - 1, len(rows.train) - 1))
     sizes = [size for size in SIZES if size <= most] or [1]
+    if "flow" in (parameters["posterior"], parameters["prior"]):
+        sizes = [max(size, 2) for size in sizes[1:] or [2]]  # a flow turns one half of the latents by the other
+    if parameters["posterior"] == "categorical":
+        sizes = [LEVELS * size for size in sizes]
     tried: dict[int, float] = {}
 
     def bound(size: int) -> float:
@@ -196,7 +216,7 @@ def _choose_size(
         tried[size] = fitted.history[fitted.best_epoch]["validation_bound"]
         return tried[size]
 
-    first = max(i for i, size in enumerate(sizes) if size <= FIRST_SIZE)
+    first = max((i for i, size in enumerate(sizes) if size <= FIRST_SIZE), default=0)
     best = bound(sizes[first])
     for direction in (sizes[first + 1 :], sizes[:first][::-1]):
         for size in direction:

@@ -78,6 +78,8 @@ def load(path: Any) -> "VAE":
         document = run.documents["configuration"]
         schema = Schema.from_json(run.documents["schema"])
         parameters = {**document["parameters"], "hidden": tuple(document["parameters"]["hidden"])}
+        if isinstance(parameters["latent_dim"], list):
+            parameters["latent_dim"] = tuple(parameters["latent_dim"])
         check_parameters(parameters)
         vae = VAE(**parameters)
         vae._report = dict(run.documents["results"])
@@ -98,7 +100,7 @@ def load(path: Any) -> "VAE":
             raise
         raise ModelFileError(f"{path} does not hold a model of this version: {error!r}") from error
     vae.schema_, vae._preparation = schema, preparation
-    vae.latent_dim_ = vae._n_features_out = architecture.latent_dim
+    vae.latent_dim_ = vae._n_features_out = architecture.latents
     vae._architecture, vae._baselines = architecture, None
     vae._parts = Parts(*np.empty((3, 0, len(schema))))  # a run keeps no rows to fit baselines to
     vae._stored = run.arrays.get("figures", {}), run.documents
@@ -222,11 +224,13 @@ def _weights(model: core.VAE) -> dict[str, NDArray[Any]]:
 def _architecture(document: Mapping[str, Any], columns: int, weights: Mapping[str, NDArray[Any]]) -> Architecture:
     """The architecture a run names, where its weights are as many as that takes: nothing is allocated on its word."""
     architecture = Architecture(**{**document, "hidden": tuple(document["hidden"])})
-    names = ("latent_dim", "hidden", "activation", "posterior", "prior")
+    names = ("latent_dim", "hidden", "activation", "posterior")
     check_parameters({name: getattr(architecture, name) for name in names})
     sizes = (columns, *architecture.hidden, architecture.latent_dim)
-    mixture = architecture.prior_components * architecture.latent_dim if architecture.prior == "mixture" else 0
-    if sum(a * b for a, b in pairwise(sizes)) + mixture > sum(array.size for array in weights.values()):
+    widths = {"mixture": architecture.latent_dim, "vamp": columns}
+    prior = architecture.prior_components * widths.get(architecture.prior, 0)
+    upper = architecture.latent_dim * architecture.upper_dim
+    if sum(a * b for a, b in pairwise(sizes)) + prior + upper > sum(array.size for array in weights.values()):
         raise ModelFileError("configuration.json: the model it describes has more weights than weights.safetensors")
     return architecture
 

@@ -119,7 +119,7 @@ def train(
     model
         Where to start.
     objective
-        (model, x, key, samples=, kl_weight=, free_bits=) -> nats of one row.
+        (model, x, key, samples=, kl_weight=[, free_bits=]) -> nats of one row.
     data
         Training rows in model units, shape (N, D), float32.
     key
@@ -301,7 +301,8 @@ def _epoch(how: _How, state: State, static: PyTree, rows: Array, per_step: tuple
         parameters: PyTree, x: Array, weights: Array, keys: PRNGKeyArray, kl_weight: Array
     ) -> tuple[Array, Array]:
         model = eqx.combine(parameters, static)
-        objective = partial(how.objective, samples=how.samples, free_bits=how.free_bits)
+        free = {"free_bits": how.free_bits} if how.free_bits else {}  # not every estimator knows them
+        objective = partial(how.objective, samples=how.samples, **free)
         bound = minibatch_bound(model, objective, x, weights, keys, kl_weight)
         # MAP, section 5: log N(theta; 0, I) of the weights joins the bound of all N rows, so 1/N of it joins the mean.
         log_prior = _log_weight_prior(parameters) / len(rows) if how.weight_prior else 0.0

@@ -31,7 +31,9 @@ def fit(
     *,
     output: Annotated[str | None, typer.Option("--output", "-o", help="The run's folder [runs/DATA-n].")] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings; options go over it.")] = None,
-    latent_dim: Annotated[str | None, typer.Option(help="Dimensions of z, or auto.")] = None,
+    latent_dim: Annotated[
+        str | None, typer.Option(metavar="N|N,N|auto", help="Dimensions of z, of two layers, or auto.")
+    ] = None,
     epochs: Annotated[str | None, typer.Option(help="Passes over the data at most, or auto.")] = None,
     random_state: Annotated[int | None, typer.Option("--seed", help="What all randomness comes from [0].")] = None,
     columns: Annotated[
@@ -53,9 +55,12 @@ def fit(
     hidden: Annotated[str | None, typer.Option(metavar="N,N", help="Widths of the layers; '' for linear.")] = None,
     activation: Annotated[str | None, typer.Option(help="tanh, relu, silu, gelu or elu.")] = None,
     likelihood: Annotated[str | None, typer.Option(help="One for all columns, or auto.")] = None,
-    prior: Annotated[str | None, typer.Option(help="standard_normal, mixture or auto.")] = None,
-    posterior: Annotated[str | None, typer.Option(help="diagonal or full.")] = None,
-    objective: Annotated[str | None, typer.Option(help="sgvb_a or sgvb_b.")] = None,
+    prior: Annotated[str | None, typer.Option(help="standard_normal, mixture, vamp, flow or auto.")] = None,
+    posterior: Annotated[str | None, typer.Option(help="diagonal, full, flow, bernoulli or categorical.")] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="sgvb_a, sgvb_b, stl, iwae, dreg, score, vimco or renyi.")
+    ] = None,
+    alpha: Annotated[float | None, typer.Option(help="Order of the objective renyi.")] = None,
     samples: Annotated[int | None, typer.Option(help="Draws of z a row.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Step size.")] = None,
@@ -109,6 +114,8 @@ def _settings(config: Path | None, typed: Mapping[str, Any]) -> "FitConfiguratio
     given = {name: typed[name] for name in FitConfiguration.model_fields if typed.get(name) not in (None, [], ())}
     for name in given.keys() & {"latent_dim", "epochs"}:
         given[name] = _number(given[name])
+    if "," in str(given.get("latent_dim")):
+        given["latent_dim"] = tuple(_number(size) for size in given["latent_dim"].split(","))
     if "weight_decay" in given:
         given["weight_decay"] = _real(given["weight_decay"])
     if "hidden" in given:

@@ -1,5 +1,10 @@
-"""Section 2.2: one function per estimator of the bound; each takes a model, one row and a key, and returns nats."""
+"""Section 2.2: one function per estimator of the bound; each takes a model, one row and a key, and returns nats.
 
-from aevb.objectives.sgvb import sgvb_a, sgvb_b
+What it returns is the bound; where a better slope is to be had than the bound's own, it returns it with that slope.
+"""
 
-__all__ = ["sgvb_a", "sgvb_b"]
+from aevb.objectives.importance import dreg, iwae, renyi
+from aevb.objectives.score import score, vimco
+from aevb.objectives.sgvb import sgvb_a, sgvb_b, stl
+
+__all__ = ["dreg", "iwae", "renyi", "score", "sgvb_a", "sgvb_b", "stl", "vimco"]

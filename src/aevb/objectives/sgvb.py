@@ -1,13 +1,15 @@
-"""The two stochastic gradient variational Bayes estimators of the bound (section 2.3), and its parts."""
+"""The stochastic gradient variational Bayes estimators of the bound (section 2.3), and the KL they have in common."""
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
 
+from aevb.latent_distributions import StraightThroughBernoulli, StraightThroughCategorical
 from aevb.model import VAE
+from aevb.objectives.weights import held_fixed, log_weights
 
-__all__ = ["kl", "sgvb_a", "sgvb_b"]
+__all__ = ["kl", "sgvb_a", "sgvb_b", "stl"]
 
 
 def sgvb_a(
@@ -36,12 +38,35 @@ def sgvb_a(
         A scalar in nats, whose mean over eps is the bound.
     """
     q = model.posterior(x)
-    z = q.rsample(key, (samples,))
-    gap = jax.vmap(q.log_prob)(z) - jax.vmap(model.p_z().log_prob)(z)
-    if free_bits:
-        gap = jnp.maximum(gap, free_bits)
-    log_likelihood = jax.vmap(lambda z: model.likelihood(z).log_prob(x))(z)
-    return jnp.mean(log_likelihood - kl_weight * gap)
+    return _generic(model, x, q.rsample(key, (samples,)), q, kl_weight, free_bits)
+
+
+def stl(
+    model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0, free_bits: float = 0.0
+) -> Array:
+    """Estimator A by the path derivative alone (Roeder, Wu and Duvenaud 2017): phi acts through z = T(eps; phi) only.
+
+    The rest of A's slope, that of log q(z|x; phi) at a z held fixed, is 0 in mean, and is left out: the variance of the
+    encoder's slope then falls to 0 as q comes to the posterior ("sticking the landing").
+
+    Parameters
+    ----------
+    model, x, key, samples, kl_weight, free_bits
+        As in `sgvb_a`.
+
+    Returns
+    -------
+    Array
+        The value of `sgvb_a`, in nats.
+    """
+    q = model.posterior(x)
+    return _generic(model, x, q.rsample(key, (samples,)), held_fixed(q), kl_weight, free_bits)
+
+
+def _generic(model: VAE, x: Array, z: Array, q: dist.Distribution, kl_weight: float | Array, free_bits: float) -> Array:
+    """The mean of log w over the draws; the sampled KL counts no less than `free_bits`."""
+    log_likelihood, gap = log_weights(model, x, z, q, kl_weight)
+    return jnp.mean(log_likelihood - (jnp.maximum(gap, kl_weight * free_bits) if free_bits else gap))
 
 
 def sgvb_b(
@@ -91,7 +116,9 @@ def kl(q: dist.Distribution, p: dist.Distribution, z: Array) -> Array:
     """
     if isinstance(q, dist.Independent) and isinstance(p, dist.Independent):
         return jnp.atleast_1d(dist.kl_divergence(q.base_dist, p.base_dist))
+    if isinstance(q, StraightThroughBernoulli | StraightThroughCategorical):
+        return dist.kl_divergence(q, p)
     if isinstance(q, dist.MultivariateNormal) and isinstance(p, dist.Independent):
         standard = dist.MultivariateNormal(p.mean, scale_tril=jnp.diag(jnp.sqrt(p.variance)))
         return jnp.atleast_1d(dist.kl_divergence(q, standard))
-    return jnp.atleast_1d(jnp.mean(jax.vmap(q.log_prob)(z) - jax.vmap(p.log_prob)(z)))
+    return jnp.atleast_1d(jnp.mean(q.log_prob(z) - p.log_prob(z)))

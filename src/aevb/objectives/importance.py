@@ -1,0 +1,89 @@
+"""Bounds by several draws at once: log of a mean of weights instead of the mean of their logarithms."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from aevb.model import VAE
+from aevb.objectives.weights import differentiated_as, held_fixed, log_weights
+
+__all__ = ["dreg", "iwae", "renyi"]
+
+
+def iwae(model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0) -> Array:
+    """log (1/k) sum_l w_l, w_l = p(x, z_l) / q(z_l|x), z_l = T(eps_l; phi) (Burda et al. 2016, eq. 8).
+
+    Its mean rises with k from the bound of section 2.2 to log p(x). Of the encoder's slope, the more samples, the less
+    is signal (Rainforth et al. 2018): see `dreg`.
+
+    Parameters
+    ----------
+    model
+        The VAE.
+    x
+        One row in model units, shape (D,), NaN where missing.
+    key
+        Source of eps.
+    samples
+        k.
+    kl_weight
+        Weight on log q(z|x) - log p(z), for warm-up; 1 is the bound.
+
+    Returns
+    -------
+    Array
+        A scalar in nats.
+    """
+    q = model.posterior(x)
+    log_likelihood, gap = log_weights(model, x, q.rsample(key, (samples,)), q, kl_weight)
+    return jax.nn.logsumexp(log_likelihood - gap) - jnp.log(samples)
+
+
+def dreg(model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0) -> Array:
+    """The bound of `iwae` with the doubly reparameterized slope of the encoder (Tucker et al. 2019, eq. 8).
+
+    With v_l = w_l / sum w: phi has slope sum_l v_l^2 (d log w_l / d z_l) (d z_l / d phi), and theta, as in `iwae`,
+    sum_l v_l d log p(x, z_l) / d theta. Both are unbiased, and phi's signal grows with k.
+
+    Parameters
+    ----------
+    model, x, key, samples, kl_weight
+        As in `iwae`.
+
+    Returns
+    -------
+    Array
+        The value of `iwae`, in nats.
+    """
+    q = model.posterior(x)
+    z = q.rsample(key, (samples,))
+    log_likelihood, gap = log_weights(held_fixed(model), x, z, held_fixed(q), kl_weight)
+    log_w = log_likelihood - gap
+    v = jax.lax.stop_gradient(jax.nn.softmax(log_w))
+    log_likelihood, gap = log_weights(model, x, jax.lax.stop_gradient(z), held_fixed(q), kl_weight)
+    surrogate = jnp.sum(v**2 * log_w) + jnp.sum(v * (log_likelihood - gap))
+    return differentiated_as(jax.nn.logsumexp(log_w) - jnp.log(samples), surrogate)
+
+
+def renyi(
+    model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0, alpha: float = 0.5
+) -> Array:
+    """(1 / (1 - alpha)) log (1/k) sum_l w_l^(1 - alpha): Renyi's bound (Li and Turner 2016, eq. 7), 0 <= alpha < 1.
+
+    At alpha = 0 it is `iwae`; as alpha comes to 1, the mean of the logarithms, `sgvb_a`.
+
+    Parameters
+    ----------
+    model, x, key, samples, kl_weight
+        As in `iwae`.
+    alpha
+        Order of the divergence.
+
+    Returns
+    -------
+    Array
+        A scalar in nats.
+    """
+    q = model.posterior(x)
+    log_likelihood, gap = log_weights(model, x, q.rsample(key, (samples,)), q, kl_weight)
+    return (jax.nn.logsumexp((1 - alpha) * (log_likelihood - gap)) - jnp.log(samples)) / (1 - alpha)
