@@ -83,9 +83,11 @@ class GaussianMixture(Prior):
 
 
 class VampPrior(Prior):
-    """p(z) = sum_c pi_c q(z|u_c), the posterior of learned pseudo-rows u_c (Tomczak and Welling 2018).
+    """p(z) = pi_0 N(z; 0, I) + sum_c pi_c q(z|u_c), q of learned pseudo-rows u_c (Tomczak and Welling 2018).
 
-    Each q(z|u_c) stands as the diagonal Gaussian of its own mean and variance. Its pull on q goes through p(z) too.
+    Each q(z|u_c) stands as the diagonal Gaussian of its own mean and variance, and p(z) pulls on q through them too.
+    The standard normal, with most of the weight at first, is not in the paper: where q is narrow, as at the linear
+    start, no number of pseudo-rows covers the latents of other rows.
 
     Parameters
     ----------
@@ -98,7 +100,7 @@ class VampPrior(Prior):
     rows: Array
 
     def __init__(self, rows: Array) -> None:
-        self.logits = jnp.zeros(len(rows))
+        self.logits = jnp.zeros(1 + len(rows)).at[0].set(jnp.log(9 * len(rows)))
         self.rows = jnp.asarray(rows)
 
     def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
@@ -109,7 +111,10 @@ class VampPrior(Prior):
             q = posterior(row)
             return q.mean, jnp.sqrt(q.variance)
 
-        components = dist.Normal(*jax.vmap(moments)(self.rows)).to_event(1)
+        mean, deviation = jax.vmap(moments)(self.rows)
+        mean = jnp.concatenate([jnp.zeros((1, mean.shape[1])), mean])
+        deviation = jnp.concatenate([jnp.ones((1, mean.shape[1])), deviation])
+        components = dist.Normal(mean, deviation).to_event(1)
         return dist.MixtureSameFamily(dist.Categorical(logits=self.logits), components)
 
 
