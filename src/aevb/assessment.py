@@ -114,7 +114,9 @@ def _about(vae: "VAE", values: Values, numbers: Mapping[str, Any], samples: int)
 def _warnings(vae: "VAE", diagnostics: Mapping[str, Any], numbers: Mapping[str, Any]) -> list[str]:
     notes = list(vae._preparation.source.notes)
     if diagnostics["collapsed"]:
-        notes.append("Posterior collapse: the latents say nothing about the rows; try kl_warmup=0.5 or free_bits=0.1.")
+        notes.append(
+            "Posterior collapse: the latents say next to nothing about the rows; try kl_warmup=0.5 or free_bits=0.5."
+        )
     if numbers["effective_sample_size"] < 10:
         notes.append(
             f"Half of the rows have an effective sample size below {numbers['effective_sample_size']:.0f} of "

@@ -19,8 +19,8 @@ __all__ = ["ACTIVE", "COLLAPSED", "architecture", "codes", "latent_diagnostics"]
 
 #: A latent is active where the variance over rows of its posterior mean is above this (Burda et al. 2016, section 4).
 ACTIVE = 1e-2
-#: Nats of KL, over all latents, below which the model ignores them.
-COLLAPSED = 1e-2
+#: Nats of KL that not one latent has where the model ignores them all.
+COLLAPSED = 0.05
 
 
 def codes(model: VAE, units: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -35,14 +35,15 @@ def latent_diagnostics(model: VAE, units: NDArray[np.float32]) -> dict[str, Any]
     a diagonal q and a standard normal prior that is the j-th term of appendix B. Of levels it is their own; a group of
     them counts as one latent.
     """
-    mean, kl = (np.asarray(part, dtype=np.float64) for part in each_row(_mean_and_kl, model, units, row_keys(units, 0)))
-    groups = kl.shape[1]
-    active = mean.var(axis=0).reshape(groups, -1).max(axis=1) > ACTIVE
+    moments = each_row(_mean_and_kl, model, units, row_keys(units, 0))
+    mean, kls = (np.asarray(part, dtype=np.float64) for part in moments)
+    kl = kls.mean(axis=0)
+    active = mean.var(axis=0).reshape(len(kl), -1).max(axis=1) > ACTIVE
     return {
-        "kl_per_latent": kl.mean(axis=0).tolist(),
+        "kl_per_latent": kl.tolist(),
         "active_units": int(active.sum()),
         "active": active.tolist(),
-        "collapsed": bool(kl.mean(axis=0).sum() < COLLAPSED or not active.any()),
+        "collapsed": bool(kl.max() < COLLAPSED or not active.any()),
     }
 
 
@@ -71,9 +72,10 @@ def architecture(model: VAE) -> list[dict[str, Any]]:
     if isinstance(model.posterior, TwoLayerPosterior):
         rows += _network("encoder", model.posterior.upper.network)
     q, p = (_words(type(part).__name__) for part in (model.posterior, model.prior))
-    rows.append(_layer("latent", f"q(z|x): {q}, p(z): {p}", latent_dim, latent_dim, parameter_count(model.prior)))
-    if isinstance(model.prior, TwoLayerPrior):
-        rows += _network("decoder", model.prior.lower.network)
+    between = [] if not isinstance(model.prior, TwoLayerPrior) else _network("decoder", model.prior.lower.network)
+    own = parameter_count(getattr(model.posterior, "flow", None)) + (0 if between else parameter_count(model.prior))
+    rows.append(_layer("latent", f"q(z|x): {q}, p(z): {p}", latent_dim, latent_dim, own))
+    rows += between
     if decoder.linear is not None:
         outputs, inputs = decoder.linear.shape
         rows.append(_layer("decoder", "loadings", inputs, outputs, decoder.linear.size))
