@@ -15,7 +15,7 @@ from aevb.fitting import objective_of
 if TYPE_CHECKING:
     from aevb.estimator import VAE
 
-__all__ = ["Parts", "assess", "evaluate", "held_out_rows", "held_out_scores"]
+__all__ = ["Parts", "assess", "baselines_of", "evaluate", "held_out_rows", "held_out_scores"]
 
 Values = NDArray[np.float64]
 #: The gap between training and held-out rows is measured on at most this many of the former.
@@ -46,7 +46,7 @@ def evaluate(vae: "VAE", values: Values, *, samples: int, part: str = "given") -
         part=part,
         identical=np.unique(row_hashes(vae._preparation.units(values)), return_inverse=True)[1],
     )
-    fitted, not_applicable = _baselines(vae)
+    fitted, not_applicable = baselines_of(vae)
     modelled = _modelled(vae, values)
     if np.isnan(modelled).any() and MIXTURE in fitted:
         fitted = {name: baseline for name, baseline in fitted.items() if name != MIXTURE}
@@ -144,12 +144,12 @@ def _modelled(vae: "VAE", values: Values) -> Values:
     return values if preparation.binarize is None else preparation.units(values).astype(np.float64)
 
 
-def _baselines(vae: "VAE") -> tuple[dict[str, Any], dict[str, str]]:
-    """Fitted once, to the fit's own training rows, their sizes chosen on its validation rows."""
+def baselines_of(vae: "VAE") -> tuple[dict[str, Any], dict[str, str]]:
+    """Fitted once, to the fit's own training rows, their sizes chosen on its validation rows; a run keeps them."""
     from aevb.evaluation.baselines import NAMES, fit_baselines
 
-    if not len(vae._parts.train):
-        return {}, dict.fromkeys(NAMES, "it is fitted together with the VAE only: a saved run keeps no training rows")
+    if vae._baselines is None and not len(vae._parts.train):
+        return {}, dict.fromkeys(NAMES, "it is fitted together with the VAE only, and this run did not keep it")
     if vae._baselines is None:
         parts, schema = vae._parts, vae._preparation.schema
         validation = parts.validation if len(parts.validation) else parts.train

@@ -364,9 +364,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return hasattr(self, "model_")
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the baselines, which are fitted again, to the same numbers, where they are asked for again."""
+        """All but baselines that can be fitted again, to the same numbers, where they are asked for again."""
         state = dict(super().__getstate__())
-        return {**state, "_baselines": None} if "_baselines" in state else state
+        return {**state, "_baselines": None} if "_parts" in state and len(self._parts.train) else state
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 import aevb
 from aevb import fitting, storage
 from aevb import model as core
-from aevb.assessment import Parts, held_out_rows
+from aevb.assessment import Parts, baselines_of, held_out_rows
 from aevb.configuration import check_parameters
 from aevb.errors import ConfigError, ModelFileError
 from aevb.evaluation import predictive
 from aevb.evaluation.diagnostics import codes
+from aevb.evaluation.stored import from_stored, to_stored
 from aevb.initialisation import Architecture, skeleton
 from aevb.preparation import restored
 from aevb.report import Contents, render
@@ -48,9 +49,12 @@ def save(vae: "VAE", path: Any, *, overwrite: bool = False, contents: Contents |
     figures, documents = contents.to_stored()
     configuration = _configuration(vae)
     documents |= {"configuration": configuration}
+    arrays = {"weights": _weights(vae.model_), "figures": figures}
+    if (baselines := baselines_of(vae))[0]:
+        arrays["baselines"], documents["baselines"] = to_stored(*baselines)
     return storage.write_run(
         path,
-        {"weights": _weights(vae.model_), "figures": figures},
+        arrays,
         documents,
         {"metrics.jsonl": _lines(vae.history_), "report.html": render(contents)},
         overwrite=overwrite,
@@ -94,6 +98,9 @@ def load(path: Any) -> "VAE":
         vae.n_features_in_ = int(fitted["n_features_in"])
         if fitted["feature_names_in"] is not None:
             vae.feature_names_in_ = np.array(fitted["feature_names_in"], dtype=object)
+        vae._baselines = None
+        if "baselines" in run.documents:
+            vae._baselines = from_stored(run.arrays["baselines"], run.documents["baselines"], preparation.schema)
         vae.best_epoch_, vae.n_iter_ = int(fitted["best_epoch"]), int(fitted["n_iter"])
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
         if isinstance(error, ModelFileError):
@@ -101,8 +108,8 @@ def load(path: Any) -> "VAE":
         raise ModelFileError(f"{path} does not hold a model of this version: {error!r}") from error
     vae.schema_, vae._preparation = schema, preparation
     vae.latent_dim_ = vae._n_features_out = architecture.latents
-    vae._architecture, vae._baselines = architecture, None
-    vae._parts = Parts(*np.empty((3, 0, len(schema))))  # a run keeps no rows to fit baselines to
+    vae._architecture = architecture
+    vae._parts = Parts(*np.empty((3, 0, len(schema))))  # a run keeps no rows
     vae._stored = run.arrays.get("figures", {}), run.documents
     return vae
 

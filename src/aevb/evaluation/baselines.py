@@ -6,7 +6,7 @@ scored on x + u, u ~ U(-h/2, h/2), and E_u log p(x + u) + log h never exceeds lo
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from aevb import linear
 from aevb.evaluation import latent_class
-from aevb.evaluation.families import standard_units
+from aevb.evaluation.gaussians import Density, Dequantised, Linear, Mixture, StandardUnits
 from aevb.evaluation.latent_class import LatentClasses
-from aevb.schema import LEVELED, Column, Schema
+from aevb.schema import LEVELED, Schema
 
-__all__ = ["Baseline", "fit_baselines"]
+__all__ = ["NAMES", "Baseline", "Classes", "fit_baselines"]
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
@@ -27,8 +27,7 @@ T = TypeVar("T")
 #: All there are, in the order they are reported in.
 NAMES = ("independent marginals", "PPCA", "factor analysis", "Gaussian mixture", "latent classes")
 
-#: Draws of u that score a row, and the sizes tried.
-DEQUANTISATIONS = 8
+#: Sizes tried.
 FACTORS = (1, 2, 4, 8, 16, 32, 64)
 COMPONENTS = (1, 2, 4, 8, 16, 32)
 RIDGES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6)
@@ -37,7 +36,6 @@ MANY_COLUMNS = 200
 MIXTURE_ROWS = 20_000
 MIXTURE_CELLS = 2_000_000
 VALIDATION_ROWS = 5_000
-BLOCK_ROWS = 2_000
 SMALL_CELLS = 1_000_000
 
 
@@ -81,8 +79,8 @@ def _fit_all(
     marginals = latent_class.fit_classes(latent_class.affordable(train, schema, seed), schema, 1)
     classes = latent_class.fit(train, validation, schema, seed=seed)
     baselines: dict[str, Baseline] = {
-        "independent marginals": _Classes(marginals, {"rows": marginals.rows}),
-        "latent classes": _Classes(
+        "independent marginals": Classes(marginals, {"rows": marginals.rows}),
+        "latent classes": Classes(
             classes, {"classes": classes.classes, "rows": classes.rows, "chosen_on": "validation"}
         ),
     }
@@ -96,126 +94,52 @@ def _fit_all(
     elif len(train) < 2:
         reasons["Gaussian mixture"] = "it needs two training rows"
     gaussian = {name: fit for name, fit in gaussian.items() if name not in reasons}
-    units = _Units.of(schema, train)
+    units = StandardUnits.of(schema, train)
     rng = np.random.default_rng(seed)
     rows = units.standardised(train, rng)
     held_out = units.standardised(validation[:VALIDATION_ROWS], rng) if len(validation) else rows
     for name, fit in gaussian.items():
-        baselines[name] = _Dequantised(*fit(rows, held_out, units, latent_dim, seed), units=units)
+        baselines[name] = Dequantised(*fit(rows, held_out, units, latent_dim, seed), units=units)
     return {name: baselines[name] for name in NAMES if name in baselines}, reasons
 
 
 @dataclass(frozen=True)
-class _Classes:
+class Classes:
     """Marginals and latent classes: columns of their own kinds, nothing to dequantise."""
 
     model: LatentClasses
     settings: dict[str, Any] = field(default_factory=dict)
 
     def score_samples(self, values: Array, seed: int = 0) -> Array:
+        """log p of the observed cells of each row, nats in data units, shape (n,)."""
         return self.model.score_samples(values)
 
 
-@dataclass(frozen=True)
-class _Units:
-    """Standard units for Gaussians: (t - location) / scale, t the value, or its log in a positive column."""
-
-    columns: tuple[Column, ...]
-    location: Array
-    scale: Array
-
-    @classmethod
-    def of(cls, schema: Schema, values: Array) -> "_Units":
-        units = cls(schema.columns, np.zeros(len(schema)), np.ones(len(schema)))
-        location, scale = standard_units(units.transformed(values))
-        return cls(schema.columns, location, np.hypot(scale, units.step / np.sqrt(12.0)))
-
-    @property
-    def positive(self) -> NDArray[np.bool_]:
-        return np.array([column.kind == "positive" for column in self.columns], dtype=np.bool_)
-
-    @property
-    def step(self) -> Array:
-        """Distance between the values of a column of masses, 0 for a density."""
-        return np.array([(c.resolution or 1.0) if c.measure == "mass" else 0.0 for c in self.columns])
-
-    @property
-    def floor(self) -> Array:
-        """Least noise variance: what a column was recorded to cannot tell more."""
-        grid = np.array([0.0 if column.kind == "positive" else column.grid for column in self.columns])
-        return np.asarray(np.maximum((np.maximum(grid, self.step) / self.scale) ** 2 / 12.0, 1e-6))
-
-    def transformed(self, values: Array) -> Array:
-        tiny = np.finfo(np.float64).tiny
-        return np.where(self.positive, np.log(np.maximum(np.where(self.positive, values, 1.0), tiny)), values)
-
-    def standardised(self, values: Array, rng: np.random.Generator) -> Array:
-        """A draw of (t + u - location) / scale, u ~ U(-step/2, step/2)."""
-        dequantised = self.transformed(values)
-        if self.step.any():
-            dequantised = dequantised + self.step * (rng.random(values.shape) - 0.5)
-        return (dequantised / 2 - self.location / 2) / (self.scale / 2)
-
-    def log_jacobian(self, values: Array) -> Array:
-        """What turns log p of standard units into data units: the step of a mass, the scale, a positive value."""
-        step = self.step
-        each = np.where(step > 0, np.log(np.where(step > 0, step, 1.0)), 0.0) - np.log(self.scale)
-        each = each - np.where(self.positive, self.transformed(values), 0.0)
-        return np.asarray(np.where(np.isnan(values), 0.0, each).sum(axis=1))
+Fit = tuple[Density, dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class _Dequantised:
-    """A density of standard units, scored in data units."""
-
-    score: Callable[[Array], Array]
-    chosen: dict[str, Any]
-    units: _Units
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        notes: dict[str, Any] = {**self.chosen, "chosen_on": "validation"}
-        if self.units.step.any():
-            notes["dequantised"] = "x + u, u ~ U(-h/2, h/2): E_u log p(x + u) + log h, a lower bound of the mass"
-            notes["draws"] = DEQUANTISATIONS
-        if self.units.positive.any():
-            notes["logarithm_of"] = [column.name for column in self.units.columns if column.kind == "positive"]
-        return notes
-
-    def score_samples(self, values: Array, seed: int = 0) -> Array:
-        rng = np.random.default_rng(seed)
-        starts = range(0, max(len(values), 1), BLOCK_ROWS)
-        return np.concatenate([self._block(values[start : start + BLOCK_ROWS], rng) for start in starts])
-
-    def _block(self, values: Array, rng: np.random.Generator) -> Array:
-        draws = DEQUANTISATIONS if self.units.step.any() else 1
-        scores = [self.score(self.units.standardised(values, rng)) for _ in range(draws)]
-        return np.asarray(np.mean(scores, axis=0)) + self.units.log_jacobian(values)
-
-
-Fit = tuple[Callable[[Array], Array], dict[str, Any]]
-
-
-def _fit_ppca(train: Array, validation: Array, units: _Units, latent_dim: int | None, seed: int) -> Fit:
+def _fit_ppca(train: Array, validation: Array, units: StandardUnits, latent_dim: int | None, seed: int) -> Fit:
     """One noise variance for all columns, in standard units or in the data's own, whichever validation rows prefer."""
     own = units.scale / np.exp(np.log(units.scale).mean())
     ratios = [np.ones_like(own)] + ([own] if own.max() < 1e3 * own.min() else [])
 
-    def candidates() -> Iterator[tuple[Callable[[Array], Array], dict[str, Any], float]]:
+    def candidates() -> Iterator[tuple[Density, dict[str, Any], float]]:
         for ratio in ratios:
-            score, settings = _fit_linear(train, validation, units, latent_dim, ratio=ratio)
+            density, settings = _fit_linear(train, validation, units, latent_dim, ratio=ratio)
             units_of = "standard" if ratio is ratios[0] else "data"
-            yield score, {**settings, "units": units_of}, float(score(validation).mean())
+            yield density, {**settings, "units": units_of}, float(density.score_samples(validation).mean())
 
     return _best(candidates())
 
 
-def _fit_factor_analysis(train: Array, validation: Array, units: _Units, latent_dim: int | None, seed: int) -> Fit:
+def _fit_factor_analysis(
+    train: Array, validation: Array, units: StandardUnits, latent_dim: int | None, seed: int
+) -> Fit:
     return _fit_linear(train, validation, units, latent_dim)
 
 
 def _fit_linear(
-    train: Array, validation: Array, units: _Units, latent_dim: int | None, *, ratio: Array | None = None
+    train: Array, validation: Array, units: StandardUnits, latent_dim: int | None, *, ratio: Array | None = None
 ) -> Fit:
     """Factor analysis, or PPCA in units `ratio` times smaller than the standard ones."""
     isotropic, ratio = ratio is not None, np.ones(train.shape[1]) if ratio is None else ratio
@@ -224,19 +148,16 @@ def _fit_linear(
     steps = 50 if train.shape[1] > MANY_COLUMNS else 500
     scaled, floor = train * ratio, units.floor * ratio**2
 
-    def score_of(model: linear.LinearModel) -> Callable[[Array], Array]:
-        return lambda rows: model.log_likelihood(rows * ratio) + ~np.isnan(rows) @ np.log(ratio)
-
-    def fitted() -> Iterator[tuple[Callable[[Array], Array], dict[str, Any], float]]:
+    def fitted() -> Iterator[tuple[Density, dict[str, Any], float]]:
         for size in sizes:
             model = linear.fit(scaled, size, isotropic=isotropic, noise_floor=floor, max_iterations=steps)
-            score = score_of(model)
-            yield score, {"factors": size}, float(score(validation).mean())
+            density = Linear.of(model, ratio)
+            yield density, {"factors": size}, float(density.score_samples(validation).mean())
 
     return _best(fitted())
 
 
-def _fit_mixture(train: Array, validation: Array, units: _Units, latent_dim: int | None, seed: int) -> Fit:
+def _fit_mixture(train: Array, validation: Array, units: StandardUnits, latent_dim: int | None, seed: int) -> Fit:
     """Full and diagonal covariances, ridges and components, on rows with the recording's rounding undone."""
     from sklearn.mixture import GaussianMixture
 
@@ -266,7 +187,7 @@ def _fit_mixture(train: Array, validation: Array, units: _Units, latent_dim: int
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of EM that did not settle within its steps: validation rows judge it
         model, settings = _best(_scored(_best(ridged(covariance)), validation) for covariance in covariances)
-    return model.score_samples, {**settings, "rows": len(rows)}
+    return Mixture.of(model), {**settings, "rows": len(rows)}
 
 
 def _scored(chosen: tuple[Any, dict[str, Any]], validation: Array) -> tuple[Any, dict[str, Any], float]:

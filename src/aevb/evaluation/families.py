@@ -3,21 +3,21 @@
     log p(x | class k) = base(x) + statistics(x) . natural_k
 
 so that an E-step over all rows, columns and classes is one matrix product and an M-step another. Missing cells have
-zero statistics: they contribute nothing. A column of masses has one statistic for each of its distinct values and
-its table of log-masses as natural parameters, which makes any discrete family linear.
+zero statistics: they contribute nothing. `aevb.evaluation.grids` has the families of masses on a grid.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
-from scipy.special import betainc, betaln, gammaln, log_ndtr
+from scipy.special import betainc, betaln
 
 from aevb.schema import Column
 
-__all__ = ["Beta", "Encoding", "Family", "Gaussian", "GaussianMass", "Levels", "NegativeBinomial", "standard_units"]
+__all__ = ["PRIOR_ROWS", "RELATIVE_FLOOR", "Beta", "Encoding", "Family", "Gaussian", "Levels", "standard_units"]
 
 Array = NDArray[np.float64]
 
@@ -39,6 +39,21 @@ class Encoding(NamedTuple):
 
 class Family(Protocol):
     """A family of distributions over some columns, independent within a class."""
+
+    #: Names of the attributes, each (columns,), taken from training values; the columns say the rest.
+    units: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def of(cls, columns: Sequence[Column], values: Array) -> Self:
+        """The family of these columns, in units taken from training values, (n, columns) with NaN."""
+
+    @classmethod
+    def in_units(cls, columns: Sequence[Column], units: Sequence[Array]) -> Self:
+        """The family of these columns in the units given, in the order of their names."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of the parameters' arrays: each is (K, width)."""
 
     def encode(self, values: Array) -> Encoding:
         """The cells, (n, columns) with NaN, as statistics."""
@@ -71,7 +86,24 @@ def _mean_statistics(statistics: Array, parts: int, empty: list[float]) -> Array
 class Levels:
     """Multinomials over level codes, smoothed towards the marginal: one statistic a level, natural = log p."""
 
+    units: ClassVar[tuple[str, ...]] = ()
+
     sizes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, columns: Sequence[Column], values: Array) -> Self:
+        """Levels need no units."""
+        return cls.in_units(columns, ())
+
+    @classmethod
+    def in_units(cls, columns: Sequence[Column], units: Sequence[Array]) -> Self:
+        """As many levels as there are categories, or atoms and the rest."""
+        return cls(tuple(_levels(column) for column in columns))
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """One log p for each level of each column."""
+        return (sum(self.sizes),)
 
     def encode(self, values: Array) -> Encoding:
         """One-hot rows; sparse where most of them is zeros."""
@@ -106,18 +138,30 @@ class Levels:
 class Gaussian:
     """Normal densities of (log, where positive) values; variances no less than their floor, in standard units."""
 
+    units: ClassVar[tuple[str, ...]] = ("location", "scale")
+
     location: Array
     scale: Array
     floor: Array
     positive: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, columns: list[Column], values: Array) -> "Gaussian":
-        """Standard units from training values; what a column was recorded to is the least standard deviation."""
-        positive = np.array([column.kind == "positive" for column in columns], dtype=bool)
-        location, scale = standard_units(_logged(values, positive))
+    def of(cls, columns: Sequence[Column], values: Array) -> Self:
+        """Standard units from training values, or from their logs."""
+        return cls.in_units(columns, standard_units(_logged(values, _positive(columns))))
+
+    @classmethod
+    def in_units(cls, columns: Sequence[Column], units: Sequence[Array]) -> Self:
+        """What a column was recorded to is the least standard deviation."""
+        location, scale = units
+        positive = _positive(columns)
         grid = np.where(positive, 0.0, [column.grid for column in columns])
         return cls(location, scale, np.maximum((grid / scale) ** 2 / 12.0, RELATIVE_FLOOR), positive)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Means and variances."""
+        return (len(self.location),) * 2
 
     def encode(self, values: Array) -> Encoding:
         """(observed, u, u^2), u in standard units; base: the change of variables."""
@@ -153,14 +197,26 @@ class Beta:
     p(x) = (1 - 2 margin) Beta(y; a, b) / (I_{1 - margin} - I_margin).
     """
 
+    units: ClassVar[tuple[str, ...]] = ("margin",)
+
     margin: Array
 
     @classmethod
-    def of(cls, values: Array) -> "Beta":
+    def of(cls, columns: Sequence[Column], values: Array) -> Self:
         """Half the least distance from an end that is met, between 1e-6 and 0.01."""
         distance = np.minimum(values, 1.0 - values)
         least = np.min(np.where(distance > 0, distance, 0.02), axis=0, initial=0.02)
-        return cls(np.clip(least / 2, 1e-6, 0.01))
+        return cls.in_units(columns, [np.clip(least / 2, 1e-6, 0.01)])
+
+    @classmethod
+    def in_units(cls, columns: Sequence[Column], units: Sequence[Array]) -> Self:
+        """The margins are all there is."""
+        return cls(*units)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """a and b."""
+        return (len(self.margin),) * 2
 
     def encode(self, values: Array) -> Encoding:
         """(observed, log y, log(1 - y), y, y^2)."""
@@ -189,136 +245,13 @@ class Beta:
         return np.hstack([constant, a - 1.0, b - 1.0, np.zeros_like(a), np.zeros_like(a)])
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Masses on a grid, with atoms: P(x) = sum_a p_a [x = a] + p_rest mass(x).
-
-    By moments: cells at an atom are the atom's, the others give the mean and variance of the rest.
-    """
-
-    resolution: Array
-    lower: Array
-    upper: Array
-    location: Array
-    scale: Array
-    atoms: tuple[tuple[float, ...], ...]
-    atom_column: NDArray[np.intp] = field(init=False)
-
-    def __post_init__(self) -> None:
-        owners = np.repeat(np.arange(len(self.atoms)), [len(atoms) for atoms in self.atoms])
-        object.__setattr__(self, "atom_column", owners)
-
-    @classmethod
-    def of(cls, columns: list[Column], values: Array) -> Any:
-        """The grids of these columns; a pixel's two ends are atoms."""
-        location, scale = standard_units(values)
-        return cls(
-            np.array([column.resolution or 1.0 for column in columns]),
-            np.array([-np.inf if c.lower is None or c.kind != "pixel" else c.lower for c in columns]),
-            np.array([np.inf if c.upper is None or c.kind != "pixel" else c.upper for c in columns]),
-            location,
-            scale,
-            tuple(_atoms(column) for column in columns),
-        )
-
-    def encode(self, values: Array) -> Encoding:
-        """One-hot rows of distinct values, sparse."""
-        supports, entries, rows, start = [], [], [], 0
-        for cells in values.T:
-            seen = np.flatnonzero(~np.isnan(cells))
-            distinct, entry = np.unique(cells[seen], return_inverse=True)
-            supports.append(distinct)
-            rows.append(seen)
-            entries.append(start + entry)
-            start += len(distinct)
-        entry, row = np.concatenate(entries), np.concatenate(rows)
-        onehot = scipy.sparse.csr_array((np.ones(len(row)), (row, entry)), shape=(len(values), start))
-        column = np.repeat(np.arange(len(supports)), [len(support) for support in supports])
-        standard = np.where(np.isnan(values), 0.0, (values - self.location) / self.scale)
-        support = np.concatenate(supports)
-        return Encoding(onehot, np.zeros(len(values)), standard, support, column, self._atom_of(support, column))
-
-    def prior(self, encoding: Encoding) -> Array:
-        """A tenth of a row like the whole."""
-        counts = np.asarray(encoding.statistics.sum(axis=0), dtype=np.float64)
-        totals = np.bincount(encoding.column, counts, len(self.location))
-        return PRIOR_ROWS * counts / np.maximum(totals, 1.0)[encoding.column]
-
-    def estimate(self, sums: Array, encoding: Encoding) -> tuple[Array, ...]:
-        """log p of each atom, of the rest; mean (from `location`) and variance of the rest."""
-        atom, is_atom = encoding.atom, encoding.atom >= 0
-        counts = np.zeros((len(sums), len(self.atom_column)))
-        counts[:, atom[is_atom]] = sums[:, is_atom]
-        rest = self._by_column(np.where(is_atom, 0.0, sums), encoding.column)
-        # one more tenth of a row, evenly over atoms and rest: none is impossible
-        shares = 0.1 / (1.0 + np.bincount(self.atom_column, minlength=len(self.atoms)))
-        total = self._by_column(sums, encoding.column) + 0.1
-        v = encoding.support - self.location[encoding.column]
-        weighed = np.where(is_atom, 0.0, sums)
-        mean = self._by_column(weighed * v, encoding.column) / np.maximum(rest, 1e-12)
-        variance = self._by_column(weighed * v**2, encoding.column) / np.maximum(rest, 1e-12) - mean**2
-        log_atoms = np.log((counts + shares[self.atom_column]) / total[:, self.atom_column])
-        return log_atoms, np.log((rest + shares) / total), mean, variance
-
-    def natural(self, parameters: tuple[Array, ...], encoding: Encoding) -> Array:
-        """The table of log-masses of the values met."""
-        log_atoms, log_rest, mean, variance = parameters
-        column, atom = encoding.column, encoding.atom
-        table = log_rest[:, column] + self._log_mass(encoding.support, column, mean[:, column], variance[:, column])
-        at = atom >= 0
-        table[:, at] = np.logaddexp(table[:, at], log_atoms[:, atom[at]])
-        return table
-
-    def _log_mass(self, values: Array, column: NDArray[np.intp], mean: Array, variance: Array) -> Array:
-        raise NotImplementedError
-
-    def _atom_of(self, support: Array, column: NDArray[np.intp]) -> NDArray[np.intp]:
-        known = {pair: i for i, pair in enumerate((c, a) for c, atoms in enumerate(self.atoms) for a in atoms)}
-        pairs = zip(column.tolist(), support.tolist(), strict=True)
-        return np.array([known.get(pair, -1) for pair in pairs], dtype=np.intp)
-
-    def _by_column(self, sums: Array, column: NDArray[np.intp]) -> Array:
-        """Sums over the statistics of each column, (K, S) -> (K, C); zero for a column without cells."""
-        onto = scipy.sparse.csr_array(
-            (np.ones(len(column)), (np.arange(len(column)), column)), shape=(len(column), len(self.location))
-        )
-        return np.asarray(sums @ onto)
+def _levels(column: Column) -> int:
+    """Levels of a column's code: its categories, or its atoms and the rest."""
+    return len(column.atoms) + 1 if column.measure == "mixed" else max(len(column.categories), 2)
 
 
-@dataclass(frozen=True)
-class GaussianMass(_Table):
-    """Phi((x + h/2 - m) / s) - Phi((x - h/2 - m) / s), open beyond a pixel's ends; Sheppard's h^2 / 12 corrected."""
-
-    def _log_mass(self, values: Array, column: NDArray[np.intp], mean: Array, variance: Array) -> Array:
-        half = self.resolution[column] / 2
-        floor = np.maximum((0.4 * half) ** 2, RELATIVE_FLOOR * self.scale[column] ** 2)
-        deviation = np.sqrt(np.maximum(variance - half**2 / 3.0, floor))
-        centre = self.location[column] + mean
-        low = np.where(values <= self.lower[column], -np.inf, (values - half - centre) / deviation)
-        high = np.where(values >= self.upper[column], np.inf, (values + half - centre) / deviation)
-        flip = low + high > 0  # the tails are symmetric, and the left one keeps its digits
-        low, high = np.where(flip, -high, low), np.where(flip, -low, high)
-        log_high = log_ndtr(high)
-        mass: Array = log_high + np.log1p(-np.exp(np.minimum(log_ndtr(low) - log_high, -1e-15)))
-        width = 2.0 * half / deviation  # a grid too fine for differences: the density, times the width
-        density = np.log(width) - 0.5 * ((values - centre) / deviation) ** 2 - 0.5 * np.log(2.0 * np.pi)
-        return np.where((width < 1e-5) & np.isfinite(low + high), density, mass)
-
-
-@dataclass(frozen=True)
-class NegativeBinomial(_Table):
-    """Gamma(x + r) / (Gamma(r) x!) (r / (r + m))^r (m / (r + m))^x; near Poisson, r = 1e6, where not overdispersed."""
-
-    def _log_mass(self, values: Array, column: NDArray[np.intp], mean: Array, variance: Array) -> Array:
-        m = np.maximum(self.location[column] + mean, 1e-6)
-        r = np.clip(m**2 / np.maximum(variance - m, 1e-12), 1e-3, 1e6)
-        choices = gammaln(values + r) - gammaln(r) - gammaln(values + 1.0)
-        return np.asarray(choices - r * np.log1p(m / r) + values * (np.log(m) - np.log(r + m)))
-
-
-def _atoms(column: Column) -> tuple[float, ...]:
-    ends = (column.lower, column.upper) if column.kind == "pixel" else ()
-    return tuple(dict.fromkeys((*column.atoms, *(end for end in ends if end is not None))))
+def _positive(columns: Sequence[Column]) -> NDArray[np.bool_]:
+    return np.array([column.kind == "positive" for column in columns], dtype=np.bool_)
 
 
 def _logged(values: Array, positive: NDArray[np.bool_]) -> Array:

@@ -14,18 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from aevb.evaluation.families import (
-    Beta,
-    Encoding,
-    Family,
-    Gaussian,
-    GaussianMass,
-    Levels,
-    NegativeBinomial,
-)
+from aevb.evaluation.families import Beta, Encoding, Family, Gaussian, Levels
+from aevb.evaluation.grids import GaussianMass, NegativeBinomial
 from aevb.schema import LEVELED, Column, Schema
 
-__all__ = ["LatentClasses", "affordable", "fit", "fit_classes"]
+__all__ = ["FAMILIES", "LatentClasses", "Part", "affordable", "fit", "fit_classes", "layout"]
 
 Array = NDArray[np.float64]
 
@@ -38,14 +31,27 @@ BLOCK_ROWS = 2_000
 GRID = (1, 2, 4, 8, 16, 32, 64)
 #: Dirichlet pseudo-observations of each class.
 CLASS_ROWS = 0.1
+#: The family that speaks of a column, by what the column is to it.
+FAMILIES: dict[str, type[Family]] = {
+    "levels": Levels,
+    "density": Gaussian,
+    "proportion": Beta,
+    "grid": GaussianMass,
+    "count": NegativeBinomial,
+}
 
 
-class _Part(NamedTuple):
-    """Columns of one family; `coded` where it sees level or atom codes instead of values."""
+class Part(NamedTuple):
+    """Columns of one family, and what they are to it: its key in `FAMILIES`."""
 
-    family: Family
+    role: str
     columns: NDArray[np.intp]
-    coded: bool
+    family: Family
+
+    @property
+    def coded(self) -> bool:
+        """Whether the family sees level or atom codes instead of values."""
+        return self.role == "levels"
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class LatentClasses:
     """
 
     schema: Schema
-    parts: tuple[_Part, ...]
+    parts: tuple[Part, ...]
     parameters: tuple[tuple[Array, ...], ...]
     log_weights: Array
     rows: int = 0
@@ -155,12 +161,14 @@ def fit_classes(
             or len(trace) == max_iterations
             or (len(trace) > 1 and trace[-1] - trace[-2] < tolerance * len(schema))
         ):
+            # Row by row, as a file gives them back: the last bits of a product follow the layout of its factors.
+            parameters = tuple(tuple(np.array(array, order="C") for array in arrays) for arrays in parameters)
             return LatentClasses(schema, parts, parameters, log_weights, len(values), tuple(trace))
         responsibilities = np.exp(joint - evidence)
 
 
 def _maximise(
-    parts: Sequence[_Part], encodings: Sequence[Encoding], priors: Sequence[Array], responsibilities: Array
+    parts: Sequence[Part], encodings: Sequence[Encoding], priors: Sequence[Array], responsibilities: Array
 ) -> tuple[Array, tuple[tuple[Array, ...], ...]]:
     """The M-step: class weights, and each family's parameters from its expected statistics."""
     counts = responsibilities.sum(axis=0) + CLASS_ROWS
@@ -172,7 +180,7 @@ def _maximise(
 
 
 def _natural(
-    parts: Sequence[_Part], parameters: Sequence[tuple[Array, ...]], encodings: Sequence[Encoding]
+    parts: Sequence[Part], parameters: Sequence[tuple[Array, ...]], encodings: Sequence[Encoding]
 ) -> list[Array]:
     return [part.family.natural(p, e) for part, p, e in zip(parts, parameters, encodings, strict=True)]
 
@@ -203,22 +211,21 @@ def _dense(rows: Any) -> Array:
 # Which family speaks of which column.
 
 
-def _parts(schema: Schema, values: Array) -> tuple[_Part, ...]:
-    """Families for the columns of a schema, in units taken from these values."""
-    columns = np.array([_role(column) for column in schema.columns])
+def layout(schema: Schema) -> list[tuple[str, NDArray[np.intp]]]:
+    """The families a schema needs, as keys of `FAMILIES`, and the columns of each; codes of atoms are levels."""
+    roles = np.array([_role(column) for column in schema.columns])
     mixed = np.array([column.measure == "mixed" for column in schema.columns])
+    chosen = {role: np.flatnonzero((roles == role) | (mixed & (role == "levels"))) for role in FAMILIES}
+    return [(role, columns) for role, columns in chosen.items() if len(columns)]
+
+
+def _parts(schema: Schema, values: Array) -> tuple[Part, ...]:
+    """Families for the columns of a schema, in units taken from these values."""
     rest = _without_atoms(schema, values)
-    parts = []
-    coded = np.flatnonzero((columns == "levels") | mixed)
-    if len(coded):
-        sizes = tuple(_levels(schema.columns[i]) for i in coded)
-        parts.append(_Part(Levels(sizes), coded, True))
-    for role in ("density", "proportion", "grid", "count"):
-        chosen = np.flatnonzero(columns == role)
-        if len(chosen):
-            family = _family(role, [schema.columns[i] for i in chosen], rest[:, chosen])
-            parts.append(_Part(family, chosen, False))
-    return tuple(parts)
+    return tuple(
+        Part(role, columns, FAMILIES[role].of([schema.columns[i] for i in columns], rest[:, columns]))
+        for role, columns in layout(schema)
+    )
 
 
 def _role(column: Column) -> str:
@@ -231,20 +238,7 @@ def _role(column: Column) -> str:
     return "proportion" if column.kind == "proportion" else "density"
 
 
-def _family(role: str, columns: list[Column], values: Array) -> Family:
-    families: dict[str, Any] = {"grid": GaussianMass, "count": NegativeBinomial}
-    if role == "proportion":
-        return Beta.of(values)
-    family: Family = Gaussian.of(columns, values) if role == "density" else families[role].of(columns, values)
-    return family
-
-
-def _levels(column: Column) -> int:
-    """Levels of a column's code: its categories, or its atoms and the rest."""
-    return len(column.atoms) + 1 if column.measure == "mixed" else max(len(column.categories), 2)
-
-
-def _encode(parts: Sequence[_Part], schema: Schema, values: Array) -> list[Encoding]:
+def _encode(parts: Sequence[Part], schema: Schema, values: Array) -> list[Encoding]:
     rest, codes = _without_atoms(schema, values), _codes(schema, values)
     return [part.family.encode((codes if part.coded else rest)[:, part.columns]) for part in parts]
 

@@ -1,0 +1,76 @@
+"""Laws of stored baselines: the same scores to the last bit, or a refusal."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aevb.evaluation.baselines import fit_baselines
+from aevb.evaluation.stored import from_stored, to_stored
+from aevb.schema import Column, Schema
+from conftest import Table
+
+Stored = tuple[dict[str, np.ndarray], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def numbers() -> tuple[Schema, np.ndarray]:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(150, 2)) @ rng.normal(size=(2, 4)) + rng.normal(size=(150, 4))
+    values[:, 2], values[:, 3] = np.exp(values[:, 2]), np.round(3 * values[:, 3])
+    kinds: dict[str, Any] = {"c": {"kind": "positive"}, "d": {"resolution": 1.0, "grid": 1.0}}
+    schema = Schema(tuple(Column(name, **{"kind": "continuous", **kinds.get(name, {})}) for name in "abcd"))
+    return schema.scaled(values), values
+
+
+@pytest.fixture(scope="module")
+def stored(numbers: tuple[Schema, np.ndarray]) -> Stored:
+    schema, values = numbers
+    return to_stored(*fit_baselines(values[:100], values[100:], schema))
+
+
+def test_every_baseline_of_numbers_comes_back(numbers: tuple[Schema, np.ndarray]) -> None:
+    schema, values = numbers
+    _is_the_same(schema, values[:100], values[100:])
+
+
+def test_every_baseline_of_any_columns_comes_back(mixed_table: Table) -> None:
+    """Missing cells, levels, counts, atoms and pixels among them."""
+    _is_the_same(mixed_table.schema, mixed_table.values[:150], mixed_table.values[150:])
+
+
+def _is_the_same(schema: Schema, train: np.ndarray, held_out: np.ndarray) -> None:
+    baselines, reasons = fit_baselines(train, held_out, schema)
+    arrays, document = to_stored(baselines, reasons)
+    same, same_reasons = from_stored(arrays, json.loads(json.dumps(document)), schema)
+    assert list(same) == list(baselines)
+    assert same_reasons == reasons
+    for name, baseline in baselines.items():
+        assert np.array_equal(same[name].score_samples(held_out), baseline.score_samples(held_out)), name
+        assert same[name].settings == json.loads(json.dumps(baseline.settings))
+
+
+def _longest(arrays: dict[str, np.ndarray]) -> str:
+    return max(arrays, key=lambda name: arrays[name].size)
+
+
+WRONG = {
+    "a name": lambda arrays, document: document["baselines"][0].update(name="deep learning"),
+    "a kind": lambda arrays, document: document["baselines"][0].update(kind="os.system"),
+    "no list": lambda arrays, document: document.pop("baselines"),
+    "an array missing": lambda arrays, document: arrays.pop(_longest(arrays)),
+    "a type": lambda arrays, document: arrays.update({_longest(arrays): np.zeros(3, np.float32)}),
+    "a shape": lambda arrays, document: arrays.update({name: array[..., :-1] for name, array in arrays.items()}),
+    "settings": lambda arrays, document: [one.pop("settings") for one in document["baselines"]],
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_no_baseline_of_these_columns_is_refused(
+    wrong: str, stored: Stored, numbers: tuple[Schema, np.ndarray]
+) -> None:
+    arrays, document = dict(stored[0]), json.loads(json.dumps(stored[1]))
+    WRONG[wrong](arrays, document)
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        from_stored(arrays, document, numbers[0])
