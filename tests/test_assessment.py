@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from aevb import VAE
+from aevb.errors import ConfigError
 from aevb.evaluation.bounds import Scores
 from aevb.evaluation.results import compare, held_out, mean_and_error, verdict
 
@@ -85,6 +86,7 @@ def test_the_report_has_the_parts_the_design_names(vae: VAE) -> None:
     report = vae.report_
     assert report.keys() == {
         "held_out",
+        "method",
         "baselines",
         "not_applicable",
         "verdict",
@@ -121,6 +123,20 @@ def test_the_reports_numbers_are_those_of_the_test_rows(vae: VAE) -> None:
     assert report["held_out"]["bound"] < report["held_out"]["log_likelihood"] + 0.1  # of 16 noisy draws a row
     gap = report["diagnostics"]["train_log_likelihood"] - report["held_out"]["log_likelihood"]
     assert report["diagnostics"]["gap"] == pytest.approx(gap)
+
+
+@pytest.mark.parametrize("method", ["ais", "harmonic"])
+def test_other_methods_agree_and_say_who_they_are(method: str, vae: VAE) -> None:
+    usual, other = vae.evaluate(X[:20]), vae.evaluate(X[:20], method=method)
+    assert (usual["method"], other["method"]) == ("iwae", method)
+    assert other["held_out"]["log_likelihood"] == pytest.approx(usual["held_out"]["log_likelihood"], abs=0.05)
+    assert 0.5 < other["held_out"]["acceptance"] <= 1.0
+    assert other["baselines"].keys() == usual["baselines"].keys()
+
+
+def test_a_method_that_is_none_is_named(vae: VAE) -> None:
+    with pytest.raises(ConfigError, match="iwae, ais, harmonic, not 'exact'"):
+        vae.evaluate(X[:2], method="exact")
 
 
 def test_every_baseline_is_scored_or_said_not_to_apply(vae: VAE) -> None:

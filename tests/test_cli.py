@@ -104,8 +104,8 @@ class FakeVAE:
         }
         storage.write_run(path, {"weights": {}}, documents, {}, overwrite=overwrite, details=details)
 
-    def evaluate(self, X: Any, samples: int = 10) -> dict[str, Any]:
-        return {**RESULTS, "samples": samples}
+    def evaluate(self, X: Any, *, samples: int | None = None, method: str = "iwae", **how: Any) -> dict[str, Any]:
+        return {**RESULTS, "samples": samples, "method": method}
 
     def score_details(self, X: Any) -> Scores:
         return Scores(np.arange(3.0), np.ones(3), np.full(3, 50.0))
@@ -395,6 +395,7 @@ def test_rows_are_written_as_they_come(fitted: str, written: dict[str, Any]) -> 
 def test_evaluate_and_inspect(fitted: str) -> None:
     assert "-1.250 ± 0.100" in run("evaluate", fitted, "small.csv").stdout
     assert json.loads(run("evaluate", fitted, "small.csv", "--samples", "7", "--json").stdout)["samples"] == 7
+    assert json.loads(run("evaluate", fitted, "small.csv", "--method", "ais", "--json").stdout)["method"] == "ais"
     shown = run("inspect", fitted).stdout
     for text in ("a\\x07", "continuous", "25.0%", "latent_dim", "versions.jax", "report: r/report.html",
                  "auto: 60", "data.rows", "0123456789ab"):  # fmt: skip

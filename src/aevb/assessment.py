@@ -1,25 +1,34 @@
 """How far a fitted `VAE` can be trusted: its numbers on held-out rows beside the baselines', and the verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aevb.evaluation.bounds import Scores, elbo, importance_weighted, row_hashes
+from aevb.errors import ConfigError
+from aevb.evaluation.annealed import annealed
+from aevb.evaluation.bounds import Progress, Scores, elbo, importance_weighted, row_hashes
 from aevb.evaluation.diagnostics import architecture, latent_diagnostics
+from aevb.evaluation.harmonic import harmonic
 from aevb.evaluation.results import compare, held_out, mean_and_error, verdict
 from aevb.fitting import objective_of
 
 if TYPE_CHECKING:
     from aevb.estimator import VAE
 
-__all__ = ["Parts", "assess", "baselines_of", "evaluate", "held_out_rows", "held_out_scores"]
+__all__ = ["METHODS", "Parts", "assess", "baselines_of", "evaluate", "held_out_rows", "held_out_scores"]
 
 Values = NDArray[np.float64]
 #: The gap between training and held-out rows is measured on at most this many of the former.
 TRAIN_ROWS = 2_000
+#: How log p(x) is estimated, by name: the estimator, and its usual number of samples, of chains for "ais".
+METHODS: dict[str, tuple[Callable[..., Any], int]] = {
+    "iwae": (lambda model, units, samples, **how: importance_weighted(model, units, samples=samples, **how), 1_000),
+    "ais": (lambda model, units, samples, **how: annealed(model, units, chains=samples, **how), 16),
+    "harmonic": (lambda model, units, samples, **how: harmonic(model, units, samples=samples, **how), 500),
+}
 #: The one baseline that cannot marginalise missing cells.
 MIXTURE = "Gaussian mixture"
 #: Many rows are scored with fewer samples each, so many draws of z in all, but not fewer than the second a row.
@@ -35,9 +44,27 @@ class Parts:
     test: Values
 
 
-def evaluate(vae: "VAE", values: Values, *, samples: int, part: str = "given") -> dict[str, Any]:
-    """Log-likelihood of these rows in nats with its errors, the baselines' on the same rows, and the verdict."""
-    scores = _scores(vae, values, samples)
+def evaluate(
+    vae: "VAE",
+    values: Values,
+    *,
+    samples: int | None = None,
+    method: str = "iwae",
+    part: str = "given",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Log-likelihood of these rows in nats with its errors, the baselines' on the same rows, and the verdict.
+
+    Raises
+    ------
+    ConfigError
+        No such method, or one that the model's latents do not allow.
+    """
+    if method not in METHODS:
+        raise ConfigError(f"method is one of {', '.join(METHODS)}, not {method!r}")
+    estimator, usual = METHODS[method]
+    samples = usual if samples is None else samples
+    scores = estimator(vae.model_, vae._preparation.units(values), samples, seed=vae.seed_, progress=progress)
     numbers = held_out(
         scores,
         dimensions=values.shape[1],
@@ -55,8 +82,11 @@ def evaluate(vae: "VAE", values: Values, *, samples: int, part: str = "given") -
         name: compare(scores.log_likelihood, baseline.score_samples(modelled, seed=vae.seed_), baseline.settings)
         for name, baseline in fitted.items()
     }
+    if (acceptance := getattr(scores, "acceptance", None)) is not None:
+        numbers["acceptance"] = float(acceptance.mean())
     return {
         "held_out": numbers,
+        "method": method,
         "baselines": baselines,
         "not_applicable": not_applicable,
         "verdict": verdict(baselines, part=part, rows=len(values)),

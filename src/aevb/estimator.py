@@ -335,9 +335,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             return decoded[0]
         return np.stack(decoded) if isinstance(decoded[0], np.ndarray) else decoded
 
-    def evaluate(self, X: Any, *, samples: int = SCORE_SAMPLES) -> dict[str, Any]:
-        """Log-likelihood of these rows with its errors, beside the baselines of the fit's own training rows."""
-        return evaluate(self, self._values(X), samples=samples)
+    def evaluate(self, X: Any, *, samples: int | None = None, method: str = "iwae", **how: Any) -> dict[str, Any]:
+        """Log-likelihood of these rows, by "iwae", "ais" or "harmonic", beside the baselines of the fit's own rows."""
+        return evaluate(self, self._values(X), samples=samples, method=method, **how)
 
     @property
     def report_(self) -> dict[str, Any]:

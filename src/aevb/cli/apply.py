@@ -19,7 +19,12 @@ ENDINGS = (".csv", ".parquet", ".npy")
 def evaluate(
     run: RUN,
     data: DATA,
-    samples: Annotated[int | None, typer.Option(min=1, help="Importance samples a row.")] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Samples a row [1000; of ais, chains: 16; of harmonic: 500].")
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="iwae (importance weights), ais (annealed), harmonic (appendix D).")
+    ] = "iwae",
     *,
     json: JSON = False,
     quiet: QUIET = False,
@@ -29,7 +34,9 @@ def evaluate(
     terminal = Terminal(json, quiet, debug)
     with terminal.warned():
         vae, source = _load(run), _read(data)
-        results = vae.evaluate(source.data, **({} if samples is None else {"samples": samples}))
+        rows = len(source.data)
+        told = {"progress": lambda done: terminal.note(f"{done:,} of {rows:,} rows")} if method != "iwae" else {}
+        results = vae.evaluate(source.data, samples=samples, method=method, **told)
         terminal.result(results, lambda out: show_results(out, results))
 
 

@@ -25,6 +25,10 @@ __all__ = ["Scores", "each_row", "elbo", "importance_weighted", "log_weights", "
 BLOCK, CHUNK = 128, 250
 
 
+#: Told how many rows are done.
+Progress = Callable[[int], None]
+
+
 class Scores(NamedTuple):
     """Of each row: an estimate of log p(x) in nats, its Monte Carlo standard error, and the effective sample size."""
 
@@ -33,7 +37,9 @@ class Scores(NamedTuple):
     effective_sample_size: NDArray[np.float64]
 
 
-def importance_weighted(model: VAE, units: NDArray[np.float32], *, samples: int = 1000, seed: int = 0) -> Scores:
+def importance_weighted(
+    model: VAE, units: NDArray[np.float32], *, samples: int = 1000, seed: int = 0, progress: Progress | None = None
+) -> Scores:
     """log (1/S) sum_s p(x, z_s) / q(z_s|x), z_s ~ q(z|x): a lower bound of log p(x) in mean that tightens with S.
 
     Burda, Grosse and Salakhutdinov (2016), eq. 8. The standard error is the delta method's, the deviation of the
@@ -49,6 +55,8 @@ def importance_weighted(model: VAE, units: NDArray[np.float32], *, samples: int 
         S, rounded up to whole chunks of `CHUNK` above that size.
     seed
         Of the draws.
+    progress
+        Told how many rows are done, block by block.
 
     Returns
     -------
@@ -56,7 +64,8 @@ def importance_weighted(model: VAE, units: NDArray[np.float32], *, samples: int 
         Three arrays of shape (n,). A row without an observed cell has log-likelihood 0 exactly.
     """
     chunks, chunk = -(-samples // CHUNK), min(samples, CHUNK)
-    sums = each_row(partial(_weight_sums, chunks=chunks, chunk=chunk), model, units, row_keys(units, seed))
+    row = partial(_weight_sums, chunks=chunks, chunk=chunk)
+    sums = each_row(row, model, units, row_keys(units, seed), progress=progress)
     log_sum, log_squares = (np.asarray(s, dtype=np.float64) for s in sums)
     total = chunks * chunk
     effective = np.exp(2 * log_sum - log_squares)
@@ -82,7 +91,14 @@ def row_keys(units: NDArray[np.float32], seed: int) -> PRNGKeyArray:
     return jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(jnp.asarray(row_hashes(units)))
 
 
-def each_row(function: Callable[..., Any], model: VAE, units: NDArray[np.float32], keys: PRNGKeyArray) -> Any:
+def each_row(
+    function: Callable[..., Any],
+    model: VAE,
+    units: NDArray[np.float32],
+    keys: PRNGKeyArray,
+    *,
+    progress: Progress | None = None,
+) -> Any:
     """Function (model, x, key) of every row, in blocks of fixed shape, one row at a time within a block.
 
     Returns
@@ -92,23 +108,32 @@ def each_row(function: Callable[..., Any], model: VAE, units: NDArray[np.float32
     """
     holed = np.isnan(units).any(axis=1)
     if not holed.any() or (posterior := for_missing(model.posterior)) is model.posterior:
-        return _in_blocks(function, model, units, keys)
+        return _in_blocks(function, model, units, keys, progress)
     filling = eqx.tree_at(lambda m: m.posterior, model, posterior)
-    whole = _in_blocks(function, model, units[~holed], keys[~holed])
-    parts = (whole, _in_blocks(function, filling, units[holed], keys[holed]))
+    whole = _in_blocks(function, model, units[~holed], keys[~holed], progress)
+    rest = None if progress is None else lambda done: progress(done + int((~holed).sum()))
+    parts = (whole, _in_blocks(function, filling, units[holed], keys[holed], rest))
     order = np.argsort(np.concatenate([np.flatnonzero(~holed), np.flatnonzero(holed)]))
     return jax.tree.map(lambda a, b: np.concatenate([a, b])[order], *parts)
 
 
-def _in_blocks(function: Callable[..., Any], model: VAE, units: NDArray[np.float32], keys: PRNGKeyArray) -> Any:
+def _in_blocks(
+    function: Callable[..., Any],
+    model: VAE,
+    units: NDArray[np.float32],
+    keys: PRNGKeyArray,
+    progress: Progress | None,
+) -> Any:
     n = len(units)
     padded = -(-max(n, 1) // BLOCK) * BLOCK
     rows = np.concatenate([units, np.zeros((padded - n, units.shape[1]), np.float32)])
     keys = jnp.concatenate([keys, jnp.broadcast_to(jax.random.key(0), (padded - n,))])
-    blocks = [
-        jax.tree.map(np.asarray, _block(_Named(function), model, jnp.asarray(rows[i : i + BLOCK]), keys[i : i + BLOCK]))
-        for i in range(0, padded, BLOCK)
-    ]
+    blocks = []
+    for i in range(0, padded, BLOCK):
+        block = _block(_Named(function), model, jnp.asarray(rows[i : i + BLOCK]), keys[i : i + BLOCK])
+        blocks.append(jax.tree.map(np.asarray, block))
+        if progress is not None:
+            progress(min(i + BLOCK, n))
     return jax.tree.map(lambda *parts: np.concatenate(parts)[:n], *blocks)
 
 

@@ -1,0 +1,77 @@
+"""Laws of annealed importance sampling: on models whose evidence is known it is on either side of it, and near."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from aevb.errors import ConfigError
+from aevb.evaluation.annealed import annealed, bracket
+from aevb.evaluation.bounds import importance_weighted
+from aevb.initialisation import Architecture, initial_model
+from conftest import Table
+
+SETTINGS: dict[str, Any] = {"chains": 8, "temperatures": 60}
+
+
+def test_it_reaches_the_evidence_from_a_q_that_is_wrong(loose_table: Table, exact: Any) -> None:
+    """Missing cells among the rows; at as many draws of q, importance weights alone fall short."""
+    rows, truth = loose_table.units[1:33], exact.log_likelihood(loose_table.values[1:33])
+    found = annealed(loose_table.model, rows, **SETTINGS)
+    error = np.sqrt(np.square(found.monte_carlo_error).sum()) / len(rows)
+    gap = (found.log_likelihood - truth).mean()
+    assert abs(gap) < 0.05
+    assert gap < 4 * error + 1e-4
+    short = importance_weighted(loose_table.model, rows, samples=8).log_likelihood
+    assert abs(gap) < abs((short - truth).mean()) + 0.005
+    assert ((found.acceptance > 0.4) & (found.acceptance < 1.0)).all()
+
+
+def test_at_the_posterior_every_weight_is_the_evidence(linear_table: Table, exact: Any) -> None:
+    rows, truth = linear_table.units[1:4], exact.log_likelihood(linear_table.values[1:4])
+    found = annealed(linear_table.model, rows, chains=4, temperatures=10)
+    np.testing.assert_allclose(found.log_likelihood, truth, atol=1e-3)
+    np.testing.assert_allclose(found.monte_carlo_error, 0.0, atol=1e-3)
+    np.testing.assert_allclose(found.effective_sample_size, 4.0, rtol=1e-3)
+
+
+def test_forward_and_reverse_bracket_the_evidence(loose_table: Table, exact: Any) -> None:
+    found = bracket(loose_table.model, 32, **SETTINGS, seed=3)
+    truth = exact.log_likelihood(_values(loose_table, found.units))
+    below, above = truth - found.lower.log_likelihood, found.upper.log_likelihood - truth
+    for gap in (below, above):
+        assert gap.mean() > -4 * gap.std() / np.sqrt(len(gap)) - 1e-4
+        assert abs(gap.mean()) < 0.05
+    assert (found.upper.log_likelihood - found.lower.log_likelihood).mean() > -0.01
+
+
+def _values(table: Table, units: np.ndarray) -> np.ndarray:
+    location, scale = np.array([(column.location, column.scale) for column in table.schema.columns]).T
+    return location + scale * units.astype(np.float64)
+
+
+def test_more_temperatures_are_no_worse(loose_table: Table, exact: Any) -> None:
+    rows, truth = loose_table.units[1:33], exact.log_likelihood(loose_table.values[1:33])
+    errors = [
+        np.square(annealed(loose_table.model, rows, chains=2, temperatures=t).log_likelihood - truth).mean()
+        for t in (1, 100)
+    ]
+    assert errors[1] < errors[0]
+
+
+def test_a_row_has_its_own_draws(loose_table: Table) -> None:
+    rows = np.array(loose_table.units[:6])
+    rows[5] = np.nan
+    whole = annealed(loose_table.model, rows, chains=2, temperatures=4).log_likelihood
+    order = np.array([3, 5, 0, 4])
+    some = annealed(loose_table.model, rows[order], chains=2, temperatures=4).log_likelihood
+    assert np.array_equal(some, whole[order])
+    assert whole[5] == 0.0
+
+
+def test_levels_are_refused(linear_table: Table) -> None:
+    shape = Architecture(2, hidden=(4,), missing=True, posterior="bernoulli")
+    model = initial_model(linear_table.schema, linear_table.units, shape, jax.random.key(0))
+    with pytest.raises(ConfigError, match="method 'iwae'"):
+        annealed(model, linear_table.units[:2])
