@@ -52,7 +52,7 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
     latent_dim: Latents | tuple[Latents, Latents] | Auto = _setting(
-        "a whole number from 1 to 10,000, two of them for two layers of latents, or 'auto'"
+        "a whole number from 1 to 10,000, a pair of them, or 'auto'"
     )
     hidden: Annotated[tuple[Width, ...], Strict(False), Field(max_length=64)] = _setting(
         "a list of at most 64 layer widths, each from 1 to 65,536"
@@ -143,7 +143,7 @@ def check_parameters(params: Mapping[str, Any]) -> None:
     >>> check_parameters({"latent_dim": True})
     Traceback (most recent call last):
         ...
-    aevb.errors.ConfigError: latent_dim must be a whole number from 1 to 10,000, or 'auto'; got True
+    aevb.errors.ConfigError: latent_dim must be a whole number from 1 to 10,000, a pair of them, or 'auto'; got True
     """
     _validate(Parameters, {name: value for name, value in params.items() if not _is_instance(name, value)})
 
