@@ -1,6 +1,7 @@
 """Laws of stored baselines: the same scores to the last bit, or a refusal."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,13 @@ def test_every_baseline_of_any_columns_comes_back(mixed_table: Table) -> None:
     _is_the_same(mixed_table.schema, mixed_table.values[:150], mixed_table.values[150:])
 
 
+def test_reasons_come_back_in_the_order_of_the_report(mixed_table: Table) -> None:
+    """A document's keys are sorted; what people read is not."""
+    reasons = {"PPCA": "levels", "factor analysis": "levels", "Gaussian mixture": "levels"}
+    document = json.loads(json.dumps(to_stored({}, reasons)[1], sort_keys=True))
+    assert list(from_stored({}, document, mixed_table.schema)[1]) == list(reasons)
+
+
 def _is_the_same(schema: Schema, train: np.ndarray, held_out: np.ndarray) -> None:
     baselines, reasons = fit_baselines(train, held_out, schema)
     arrays, document = to_stored(baselines, reasons)
@@ -55,6 +63,13 @@ def _longest(arrays: dict[str, np.ndarray]) -> str:
     return max(arrays, key=lambda name: arrays[name].size)
 
 
+def _changed(arrays: dict[str, np.ndarray], ending: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Every array whose name ends so, changed; there is one at least."""
+    named = {name: change(array) for name, array in arrays.items() if name.endswith(ending)}
+    assert named
+    arrays.update(named)
+
+
 WRONG = {
     "a name": lambda arrays, document: document["baselines"][0].update(name="deep learning"),
     "a kind": lambda arrays, document: document["baselines"][0].update(kind="os.system"),
@@ -63,6 +78,17 @@ WRONG = {
     "a type": lambda arrays, document: arrays.update({_longest(arrays): np.zeros(3, np.float32)}),
     "a shape": lambda arrays, document: arrays.update({name: array[..., :-1] for name, array in arrays.items()}),
     "settings": lambda arrays, document: [one.pop("settings") for one in document["baselines"]],
+    "a nested setting": lambda arrays, document: document["baselines"][0].update(settings={"rows": [{}]}),
+    "an array of no baseline": lambda arrays, document: arrays.update({"9.mean": np.zeros(4)}),
+    "one of them twice": lambda arrays, document: document["baselines"].append(document["baselines"][0]),
+    "one of them left out": lambda arrays, document: document["baselines"].pop(),
+    "a reason for a stranger": lambda arrays, document: document["not_applicable"].update(deep="learning"),
+    "a reason that is no text": lambda arrays, document: document["not_applicable"].update(PPCA=[1]),
+    "more factors than columns": lambda arrays, document: _changed(arrays, ".loadings", lambda a: np.zeros((4, 300))),
+    "no factors": lambda arrays, document: _changed(arrays, ".loadings", lambda a: a[:, :0]),
+    "no classes": lambda arrays, document: _changed(arrays, "weights", lambda a: a[:0]),
+    "a scale of zero": lambda arrays, document: _changed(arrays, ".scale", np.zeros_like),
+    "noise below zero": lambda arrays, document: _changed(arrays, ".noise", np.negative),
 }
 
 

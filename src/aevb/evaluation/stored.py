@@ -52,13 +52,18 @@ def from_stored(
         They are not baselines of these columns.
     """
     baselines: dict[str, Baseline] = {}
+    unread = dict(arrays)
     for place, about in enumerate(document["baselines"]):
-        if about["name"] not in NAMES:
-            raise ValueError(f"no baseline is named {about['name']!r}")
-        own = _Arrays(arrays, f"{place}.")
+        own = _Arrays(unread, f"{place}.")
         baselines[about["name"]] = _KINDS[about["kind"]](own, about, schema)
-    reasons = {str(name): str(reason) for name, reason in document["not_applicable"].items()}
-    return baselines, reasons
+    if unread:
+        raise ValueError(f"{min(unread)} belongs to no baseline")
+    reasons = dict(document["not_applicable"])
+    if strange := (baselines.keys() | reasons.keys()) - set(NAMES):
+        raise ValueError(f"no baseline is named {min(strange)!r}")
+    if not all(isinstance(reason, str) for reason in reasons.values()):
+        raise TypeError("a reason must be text")
+    return baselines, {name: reasons[name] for name in NAMES if name in reasons}  # a document sorts its keys
 
 
 def _packed(baseline: Baseline) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -81,18 +86,27 @@ def _packed(baseline: Baseline) -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 class _Arrays:
-    """The arrays of one baseline, handed out where they have the shape asked for."""
+    """The arrays of one baseline, handed out once each, where they have the shape asked for."""
 
-    def __init__(self, arrays: Mapping[str, Any], prefix: str) -> None:
-        self.arrays, self.prefix = arrays, prefix
+    def __init__(self, unread: dict[str, Any], prefix: str) -> None:
+        self.unread, self.prefix = unread, prefix
 
     def get(self, name: str, *shape: int | None) -> Array:
-        """A copy; None in a shape stands for any size."""
-        array = np.asarray(self.arrays[self.prefix + name])
-        fits = array.ndim == len(shape) and all(w in (None, n) for n, w in zip(array.shape, shape, strict=True))
+        """A copy; None in a shape stands for any size but zero."""
+        array = np.asarray(self.unread.pop(self.prefix + name))
+        fits = array.ndim == len(shape) and all(
+            size > 0 if wanted is None else size == wanted for size, wanted in zip(array.shape, shape, strict=True)
+        )
         if array.dtype != np.float64 or not fits:
             raise ValueError(f"{self.prefix}{name} is {array.dtype} of shape {array.shape}, not float64 of {shape}")
         return np.array(array)
+
+    def positive(self, name: str, *shape: int | None) -> Array:
+        """The same, of scales and variances: none is zero or less."""
+        array = self.get(name, *shape)
+        if (array <= 0).any():
+            raise ValueError(f"{self.prefix}{name} must be positive")
+        return array
 
 
 def _classes(own: _Arrays, about: Mapping[str, Any], schema: Schema) -> Baseline:
@@ -100,31 +114,40 @@ def _classes(own: _Arrays, about: Mapping[str, Any], schema: Schema) -> Baseline
     parts, parameters = [], []
     for i, (role, columns) in enumerate(layout(schema)):
         kind = FAMILIES[role]
-        units = [own.get(f"{i}.{unit}", len(columns)) for unit in kind.units]
+        units = [(own.get if unit == "location" else own.positive)(f"{i}.{unit}", len(columns)) for unit in kind.units]
         family = kind.in_units([schema.columns[column] for column in columns], units)
         parts.append(Part(role, columns, family))
         widths = family.widths
         parameters.append(tuple(own.get(f"{i}.{j}", len(log_weights), width) for j, width in enumerate(widths)))
     model = LatentClasses(schema, tuple(parts), tuple(parameters), log_weights, int(about["rows"]))
-    return Classes(model, dict(about["settings"]))
+    return Classes(model, _settings(about))
 
 
 def _linear(own: _Arrays, about: Mapping[str, Any], schema: Schema) -> Baseline:
     width = len(schema)
-    model = LinearModel(own.get("mean", width), own.get("loadings", width, None), own.get("noise", width))
-    return _dequantised(Linear(model, own.get("ratio", width)), own, about, schema)
+    model = LinearModel(own.get("mean", width), own.get("loadings", width, None), own.positive("noise", width))
+    if (factors := model.loadings.shape[1]) > max(width - 1, 1):  # scoring a row takes factors^2 numbers a column
+        raise ValueError(f"{factors} factors of {width} columns")
+    return _dequantised(Linear(model, own.positive("ratio", width)), own, about, schema)
 
 
 def _mixture(own: _Arrays, about: Mapping[str, Any], schema: Schema) -> Baseline:
-    width, weights = len(schema), own.get("weights", None)
+    width, weights = len(schema), own.positive("weights", None)
     shape: Sequence[int] = (len(weights), width)
     roots = own.get("roots", *shape, *([width] if about["settings"]["covariance"] == "full" else []))
     return _dequantised(Mixture(weights, own.get("means", *shape), roots), own, about, schema)
 
 
 def _dequantised(density: Density, own: _Arrays, about: Mapping[str, Any], schema: Schema) -> Baseline:
-    units = StandardUnits(schema.columns, own.get("location", len(schema)), own.get("scale", len(schema)))
-    return Dequantised(density, dict(about["settings"]), units)
+    units = StandardUnits(schema.columns, own.get("location", len(schema)), own.positive("scale", len(schema)))
+    return Dequantised(density, _settings(about), units)
+
+
+def _settings(about: Mapping[str, Any]) -> dict[str, Any]:
+    settings = dict(about["settings"])
+    if not all(isinstance(value, str | int | float) for value in settings.values()):
+        raise TypeError("a setting must be a number or text")
+    return settings
 
 
 _KINDS = {"classes": _classes, "linear": _linear, "mixture": _mixture}
