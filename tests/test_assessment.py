@@ -104,7 +104,7 @@ def test_the_report_has_the_parts_the_design_names(vae: VAE) -> None:
     }
     assert report["diagnostics"].keys() == {
         *("kl_per_latent", "active_units", "active", "collapsed", "train_log_likelihood", "gap"),
-        *("gap_standard_error", "warnings"),
+        *("gap_standard_error", "warnings", "pareto_k_above", "pareto_k_limit"),
     }
     assert report["latent_dim"] == {"chosen": 2, "tried": []}
     assert report["fit"].keys() == {"epochs", "best_epoch", "steps", "skipped_steps", "stopped", "seconds"}

@@ -1,10 +1,12 @@
 """Laws of the scores: right against exact log p(x), an error that is the error, and the same bits in any company."""
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aevb.evaluation.bounds import each_row, elbo, importance_weighted, row_keys
+from aevb.evaluation.bounds import each_row, elbo, importance_weighted, pareto_k, row_keys
 from aevb.objectives import sgvb_a, sgvb_b
 from conftest import Table
 
@@ -117,3 +119,15 @@ def test_no_rows_and_odd_numbers_of_rows(linear_table: Table) -> None:
         got = each_row(width, linear_table.model, linear_table.units[:n], row_keys(linear_table.units[:n], 0))
         assert got.shape == (n, 2)
         np.testing.assert_array_equal(got, linear_table.units[:n, :2])
+
+
+def test_pareto_k_tells_a_q_that_is_too_narrow(linear_table: Table, loose_table: Table) -> None:
+    """At the posterior all weights are equal; of a q a fifth as wide they have no variance."""
+    model = linear_table.model
+    shrink = jnp.array([0.0, 0.0, 2 * np.log(0.2), 2 * np.log(0.2)])
+    narrow = eqx.tree_at(lambda m: m.posterior.encoder.network.layers[-1].bias, model, shrink)
+    rows = linear_table.units[1:4]
+    heavy, limit = pareto_k(narrow, rows, samples=500)
+    assert 0.6 < limit < 0.7
+    assert (heavy > limit).all()
+    assert (pareto_k(loose_table.model, rows, samples=500)[0] < limit).all()

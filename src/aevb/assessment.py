@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from aevb.errors import ConfigError
 from aevb.evaluation.annealed import annealed
-from aevb.evaluation.bounds import Progress, Scores, elbo, importance_weighted, row_hashes
+from aevb.evaluation.bounds import Progress, Scores, elbo, importance_weighted, pareto_k, row_hashes
 from aevb.evaluation.diagnostics import architecture, latent_diagnostics
 from aevb.evaluation.harmonic import harmonic
 from aevb.evaluation.results import compare, held_out, mean_and_error, verdict
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["METHODS", "Parts", "assess", "baselines_of", "evaluate", "held_out_rows", "held_out_scores"]
 
 Values = NDArray[np.float64]
+#: The tails of importance weights are looked at in so many rows at most, and said where more than this share is heavy.
+PARETO_ROWS, HEAVY = 500, 0.1
 #: The gap between training and held-out rows is measured on at most this many of the former.
 TRAIN_ROWS = 2_000
 #: How log p(x) is estimated, by name: the estimator, and its usual number of samples, of chains for "ais".
@@ -118,7 +120,10 @@ def _about(vae: "VAE", values: Values, numbers: Mapping[str, Any], samples: int)
     fitted, parts = vae._fitted, vae._parts
     train = _scores(vae, parts.train[:TRAIN_ROWS], samples).log_likelihood
     mean, error = mean_and_error(train)
-    diagnostics = latent_diagnostics(vae.model_, vae._preparation.units(values))
+    units = vae._preparation.units(values)
+    diagnostics = latent_diagnostics(vae.model_, units)
+    k, limit = pareto_k(vae.model_, units[:PARETO_ROWS], samples=max(samples, MIN_SAMPLES), seed=vae.seed_)
+    diagnostics |= {"pareto_k_above": float((k > limit).mean()), "pareto_k_limit": limit}
     return {
         "parts": {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)},
         "diagnostics": {
@@ -151,6 +156,12 @@ def _warnings(vae: "VAE", diagnostics: Mapping[str, Any], numbers: Mapping[str, 
         notes.append(
             f"Half of the rows have an effective sample size below {numbers['effective_sample_size']:.0f} of "
             f"{numbers['samples']}: log-likelihoods are lower bounds that more samples would raise."
+        )
+    if diagnostics["pareto_k_above"] > HEAVY:
+        notes.append(
+            f"{diagnostics['pareto_k_above']:.0%} of the rows have importance weights with a Pareto k above "
+            f"{diagnostics['pareto_k_limit']:.2f}: their log-likelihoods may be well below the truth; "
+            "evaluate(method='ais') does not rest on these weights."
         )
     if numbers["part"] != "test":
         notes.append(

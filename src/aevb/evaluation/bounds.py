@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from aevb.model import VAE
 from aevb.posteriors import for_missing
 
-__all__ = ["Scores", "each_row", "elbo", "importance_weighted", "log_weights", "row_hashes", "row_keys"]
+__all__ = ["Scores", "each_row", "elbo", "importance_weighted", "log_weights", "pareto_k", "row_hashes", "row_keys"]
 
 #: Rows of a block and samples of a chunk: they bound the memory, and are fixed so that one program serves all calls.
 BLOCK, CHUNK = 128, 250
 
 
+#: Log-weights of a row that differ by no more are the same to single precision.
+EQUAL = 1e-3
 #: Told how many rows are done.
 Progress = Callable[[int], None]
 
@@ -76,6 +78,32 @@ def importance_weighted(
         np.where(empty, 0.0, np.sqrt(relative_variance / total)),
         np.where(empty, float(total), np.clip(effective, 1.0, total)),
     )
+
+
+def pareto_k(
+    model: VAE, units: NDArray[np.float32], *, samples: int = 1000, seed: int = 0
+) -> tuple[NDArray[np.float64], float]:
+    """k of the generalised Pareto tail of each row's importance weights, and the k above which not to trust their mean.
+
+    Vehtari et al. (2024), by arviz-stats: weights have 1 / k finite moments, and S of them average out below
+    min(1 - 1 / log10 S, 0.7). Keeps all weights of all rows: meant for some hundreds of rows.
+
+    Returns
+    -------
+    tuple
+        k, shape (n,), -inf where all weights are the same, and the limit.
+    """
+    from arviz_stats.base.array import array_stats
+
+    row = partial(_each_log_weight, samples=samples)
+    log_w = np.asarray(each_row(row, model, units, row_keys(units, seed)), dtype=np.float64)
+    k = np.full(len(log_w), -np.inf)  # of weights that are all the same
+    spread = np.ptp(log_w, axis=1) > EQUAL
+    if spread.any():
+        with np.errstate(all="ignore"):  # of tails that single precision rounds to one number
+            # It takes the log-likelihoods of leaving one out, of which the log-weights are the negatives.
+            k[spread] = array_stats.psislw(-log_w[spread])[1]  # type: ignore[no-untyped-call]
+    return np.where(np.isnan(k), np.inf, k), min(1 - 1 / np.log10(samples), 0.7)
 
 
 def elbo(
@@ -175,6 +203,10 @@ def _weight_sums(model: VAE, x: Array, key: PRNGKeyArray, *, chunks: int, chunk:
 
     nothing = (jnp.array(-jnp.inf), jnp.array(-jnp.inf))
     return jax.lax.scan(add, nothing, jax.random.split(key, chunks))[0]
+
+
+def _each_log_weight(model: VAE, x: Array, key: PRNGKeyArray, *, samples: int) -> Array:
+    return log_weights(model, x, key, samples)[0]
 
 
 def _objective(model: VAE, x: Array, key: PRNGKeyArray, *, objective: Callable[..., Array], samples: int) -> Array:
