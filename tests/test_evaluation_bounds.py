@@ -84,9 +84,9 @@ def test_a_row_has_the_same_bits_in_any_company(name: str, request: pytest.Fixtu
 
 def test_more_samples_than_a_chunk(linear_table: Table, exact: object) -> None:
     rows, values = linear_table.units[1:4], linear_table.values[1:4]
-    result = importance_weighted(linear_table.model, rows, samples=600)
+    result = importance_weighted(linear_table.model, rows, samples=2_500)
     np.testing.assert_allclose(result.log_likelihood, exact.log_likelihood(values), atol=3e-4)  # type: ignore[attr-defined]
-    np.testing.assert_allclose(result.effective_sample_size, 750, rtol=1e-3)
+    np.testing.assert_allclose(result.effective_sample_size, 2_502, rtol=1e-3)
 
 
 def test_elbo_is_below_and_its_objective_can_be_said(loose_table: Table, exact: object) -> None:

@@ -97,6 +97,18 @@ def test_a_loaded_model_can_be_saved_again(loaded: VAE, vae: VAE, folder: Path, 
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
 
+def test_a_binarised_model_shows_the_same_greys_when_loaded(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 17, (40, 6)).astype(float)
+    columns = {f"x{i}": "pixel" for i in range(6)}
+    vae = VAE(2, hidden=(8,), epochs=2, random_state=0, binarize="static", columns=columns).fit(images)
+    vae.save(tmp_path / "run")
+    loaded = aevb.load(tmp_path / "run")
+    assert np.array_equal(loaded.reconstruct(images), vae.reconstruct(images))
+    assert np.array_equal(loaded.sample(5), vae.sample(5))
+    assert np.array_equal(loaded.inverse_transform(np.zeros((1, 2))), vae.inverse_transform(np.zeros((1, 2))))
+    assert 0 < vae.reconstruct(images).mean() < 16
+
+
 def test_a_run_is_not_written_over(vae: VAE, folder: Path) -> None:
     with pytest.raises(OutputError, match="already"):
         vae.save(folder)

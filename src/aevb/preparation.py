@@ -287,9 +287,9 @@ def _binarized(source: Schema, binarize: str, seed: int) -> Preparation:
                 f"binarize is for grey values; column {column.name!r} is {column.kind}: leave binarize out, "
                 "or say its kind is pixel"
             )
-    return Preparation(
-        source, _with_columns(source, source.names, kind="binary", categories=(0, 1), resolution=0.0), binarize, seed
-    )
+    # A source that comes from a file has the units of its grey values; 0 and 1 have none.
+    levels: dict[str, Any] = {"kind": "binary", "categories": (0, 1), "resolution": 0.0, "location": 0.0, "scale": 1.0}
+    return Preparation(source, _with_columns(source, source.names, **levels), binarize, seed)
 
 
 def _with_columns(schema: Schema, names: Collection[str], **changes: Any) -> Schema:

@@ -22,7 +22,7 @@ from aevb.posteriors import for_missing
 __all__ = ["Scores", "each_row", "elbo", "importance_weighted", "log_weights", "pareto_k", "row_hashes", "row_keys"]
 
 #: Rows of a block and samples of a chunk: they bound the memory, and are fixed so that one program serves all calls.
-BLOCK, CHUNK = 128, 250
+BLOCK, CHUNK = 128, 1_000
 
 
 #: Log-weights of a row that differ by no more are the same to single precision.
@@ -54,7 +54,7 @@ def importance_weighted(
     units
         Rows in model units, shape (n, D), NaN where missing.
     samples
-        S, rounded up to whole chunks of `CHUNK` above that size.
+        S, rounded up to equal chunks of at most `CHUNK`.
     seed
         Of the draws.
     progress
@@ -65,7 +65,8 @@ def importance_weighted(
     Scores
         Three arrays of shape (n,). A row without an observed cell has log-likelihood 0 exactly.
     """
-    chunks, chunk = -(-samples // CHUNK), min(samples, CHUNK)
+    chunks = -(-samples // CHUNK)
+    chunk = -(-samples // chunks)
     row = partial(_weight_sums, chunks=chunks, chunk=chunk)
     sums = each_row(row, model, units, row_keys(units, seed), progress=progress)
     log_sum, log_squares = (np.asarray(s, dtype=np.float64) for s in sums)
