@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from aevb.evaluation.bounds import each_row, elbo, importance_weighted, pareto_k, row_keys
+from aevb.initialisation import Architecture, initial_model
 from aevb.objectives import sgvb_a, sgvb_b
 from conftest import Table
 
@@ -131,3 +132,11 @@ def test_pareto_k_tells_a_q_that_is_too_narrow(linear_table: Table, loose_table:
     assert 0.6 < limit < 0.7
     assert (heavy > limit).all()
     assert (pareto_k(loose_table.model, rows, samples=500)[0] < limit).all()
+
+
+def test_pareto_k_of_levels_is_no_error(linear_table: Table) -> None:
+    """Four z there are make four different weights: their tail has no slope."""
+    shape = Architecture(2, hidden=(4,), missing=True, posterior="bernoulli")
+    model = initial_model(linear_table.schema, linear_table.units, shape, jax.random.key(0))
+    k, _ = pareto_k(model, linear_table.units[:20], samples=250)
+    assert (k < 0).all()

@@ -87,7 +87,7 @@ def pareto_k(
     """k of the generalised Pareto tail of each row's importance weights, and the k above which not to trust their mean.
 
     Vehtari et al. (2024), by arviz-stats: weights have 1 / k finite moments, and S of them average out below
-    min(1 - 1 / log10 S, 0.7). Keeps all weights of all rows: meant for some hundreds of rows.
+    min(1 - 1 / log10 S, 0.7). Keeps all weights of all rows: meant for some hundreds of rows, and 25 samples or more.
 
     Returns
     -------
@@ -98,12 +98,16 @@ def pareto_k(
 
     row = partial(_each_log_weight, samples=samples)
     log_w = np.asarray(each_row(row, model, units, row_keys(units, seed)), dtype=np.float64)
-    k = np.full(len(log_w), -np.inf)  # of weights that are all the same
-    spread = np.ptp(log_w, axis=1) > EQUAL
-    if spread.any():
-        with np.errstate(all="ignore"):  # of tails that single precision rounds to one number
+    most = int(min(samples / 5, 3 * np.sqrt(samples)))
+    ordered = np.sort(log_w, axis=1)
+    cut, quarter, top = ordered[:, -most - 1], ordered[:, -most + most // 4], ordered[:, -1]
+    # Levels make few different weights: a tail without a slope is not heavy, and no generalised Pareto fits it.
+    sloping = (quarter - cut > EQUAL) & (top - ordered[:, -most + 1] > EQUAL)
+    k = np.full(len(log_w), -np.inf)
+    if sloping.any():
+        with np.errstate(all="ignore"):  # of tails in which one weight is all there is
             # It takes the log-likelihoods of leaving one out, of which the log-weights are the negatives.
-            k[spread] = array_stats.psislw(-log_w[spread])[1]  # type: ignore[no-untyped-call]
+            k[sloping] = array_stats.psislw(-log_w[sloping])[1]  # type: ignore[no-untyped-call]
     return np.where(np.isnan(k), np.inf, k), min(1 - 1 / np.log10(samples), 0.7)
 
 
