@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from aevb.errors import ConfigError
-from aevb.evaluation.annealed import annealed, bracket
+from aevb.evaluation.annealed import annealed, bracket, reverse_annealed
 from aevb.evaluation.bounds import importance_weighted
 from aevb.initialisation import Architecture, initial_model
 from conftest import Table
@@ -36,14 +36,27 @@ def test_at_the_posterior_every_weight_is_the_evidence(linear_table: Table, exac
     np.testing.assert_allclose(found.effective_sample_size, 4.0, rtol=1e-3)
 
 
-def test_forward_and_reverse_bracket_the_evidence(loose_table: Table, exact: Any) -> None:
-    found = bracket(loose_table.model, 32, **SETTINGS, seed=3)
+@pytest.mark.parametrize(("start", "temperatures"), [("posterior", 60), ("prior", 160)])
+def test_forward_and_reverse_bracket_the_evidence(
+    start: Any, temperatures: int, loose_table: Table, exact: Any
+) -> None:
+    found = bracket(loose_table.model, 128, chains=8, temperatures=temperatures, start=start, seed=3)
     truth = exact.log_likelihood(_values(loose_table, found.units))
     below, above = truth - found.lower.log_likelihood, found.upper.log_likelihood - truth
     for gap in (below, above):
         assert gap.mean() > -4 * gap.std() / np.sqrt(len(gap)) - 1e-4
         assert abs(gap.mean()) < 0.05
     assert (found.upper.log_likelihood - found.lower.log_likelihood).mean() > -0.01
+
+
+def test_the_upper_bound_holds_where_cells_were_taken_from_simulated_rows(linear_table: Table, exact: Any) -> None:
+    """At the exact q of the cells that are left: the upper bound is the evidence of these cells, whatever z is."""
+    rng = np.random.default_rng(5)
+    z = rng.normal(size=(8, 2)).astype(np.float32)
+    units = np.stack([linear_table.model.likelihood(one).sample(jax.random.key(i)) for i, one in enumerate(z)])
+    units[:, 1] = np.nan
+    found = reverse_annealed(linear_table.model, units, z, chains=2, temperatures=10)
+    np.testing.assert_allclose(found.log_likelihood, exact.log_likelihood(_values(linear_table, units)), atol=1e-3)
 
 
 def _values(table: Table, units: np.ndarray) -> np.ndarray:
@@ -60,14 +73,14 @@ def test_more_temperatures_are_no_worse(loose_table: Table, exact: Any) -> None:
     assert errors[1] < errors[0]
 
 
-def test_a_row_has_its_own_draws(loose_table: Table) -> None:
+def test_a_row_has_the_same_bits_in_any_company(loose_table: Table) -> None:
     rows = np.array(loose_table.units[:6])
     rows[5] = np.nan
-    whole = annealed(loose_table.model, rows, chains=2, temperatures=4).log_likelihood
-    order = np.array([3, 5, 0, 4])
-    some = annealed(loose_table.model, rows[order], chains=2, temperatures=4).log_likelihood
-    assert np.array_equal(some, whole[order])
-    assert whole[5] == 0.0
+    whole = np.stack(annealed(loose_table.model, rows, chains=2, temperatures=4), axis=1)
+    for order in ([3, 5, 0, 4], [2], [4, 4, 1]):
+        some = np.stack(annealed(loose_table.model, rows[order], chains=2, temperatures=4), axis=1)
+        assert np.array_equal(some, whole[order])
+    assert whole[5, 0] == whole[5, 1] == 0.0
 
 
 def test_levels_are_refused(linear_table: Table) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,15 +16,22 @@ from aevb.evaluation.bounds import Progress, each_row, row_keys
 from aevb.model import VAE
 from aevb.posteriors import BernoulliPosterior, CategoricalPosterior
 
-__all__ = ["Annealed", "Bracket", "annealed", "bracket", "hmc_step", "refuse_levels"]
+__all__ = ["Annealed", "Bracket", "annealed", "bracket", "hmc_step", "refuse_levels", "reverse_annealed"]
 
 #: Of Hamiltonian Monte Carlo: leapfrog steps, the share of proposals to accept, and what a step size is changed by
-#: after each step; step sizes are in units of q's own deviations.
+#: after each step; step sizes are in units of the start's own deviations.
 LEAPFROG, ACCEPTANCE, CHANGE, FIRST_STEP = 10, 0.65, 1.02, 0.2
-
+#: Each step size is drawn within this share of its mean. With a fixed one there are lengths of path after which a
+#: Gaussian target brings z back to where it was: chains that met one stood still, and appendix D's error was up to five
+#: times what it is.
+JITTER = 0.3
+#: How steep the path from p(z) is in its middle: a tenth of the steps then go to the first 2% of it.
+STEEPNESS = 4.0
 
 #: Of the chains: where they are, the logarithms of their weights, and the step size they share.
 State = tuple[Array, Array, Array]
+#: Where chains start, or end in reverse: at q(z|x), or at p(z).
+Start = Literal["posterior", "prior"]
 
 
 class Annealed(NamedTuple):
@@ -50,13 +57,19 @@ def annealed(
     *,
     chains: int = 16,
     temperatures: int = 200,
+    start: Start = "posterior",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Annealed:
     """log (1/C) sum_c w_c, log w = sum_t (b_t - b_{t-1}) [log p(x, z_{t-1}) - log q(z_{t-1}|x)]: a lower bound in mean.
 
     z_0 ~ q(z|x), and z_t follows from z_{t-1} by a step of Hamiltonian Monte Carlo that leaves q^(1-b_t) p(x, .)^b_t as
-    it is. Temperatures b_t are even from 0 to 1: q is near its end, and so there is no stretch to spend more on.
+    it is. From q, temperatures b_t are even from 0 to 1: q is near its end, so there is no stretch to spend more on.
+    From p(z), which stands for q above where q is not to be relied on, they are those of a sigmoid (Wu et al. 2017),
+    close together at both ends: first the density of z changes by orders of magnitude, last it settles.
+
+    The step size follows the acceptance of the row's chains, so that a step depends a little on the chains' past; that
+    the mean weight is p(x) is then true as far as such slow changes do not matter, as in Wu et al. and Cremer et al.
 
     Parameters
     ----------
@@ -68,6 +81,8 @@ def annealed(
         C.
     temperatures
         T: the bound tightens, and takes longer, with each.
+    start
+        Where chains start: "posterior", at q(z|x), or "prior".
     seed
         Of the draws; a row's are its own, as in `bounds.importance_weighted`.
     progress
@@ -84,31 +99,69 @@ def annealed(
         Latents are levels.
     """
     refuse_levels(model)
-    row = partial(_forward, chains=chains, temperatures=temperatures)
+    row = partial(_forward, chains=chains, temperatures=temperatures, start=start)
     log_w, acceptance = each_row(row, model, units, row_keys(units, seed), progress=progress)
     return _summary(log_w, acceptance, empty=np.asarray(np.isnan(units).all(axis=1)))
 
 
-def bracket(model: VAE, rows: int, *, chains: int = 16, temperatures: int = 200, seed: int = 0) -> Bracket:
-    """Both sides of log p(x) on rows drawn from the model (Grosse, Ancha and Roy 2016): bidirectional Monte Carlo.
+def reverse_annealed(
+    model: VAE,
+    units: NDArray[np.float32],
+    z: NDArray[np.float32],
+    *,
+    chains: int = 16,
+    temperatures: int = 200,
+    start: Start = "posterior",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Annealed:
+    """-log (1/C) sum_c w_c of chains that go the path of `annealed` backwards, from z ~ p(z|x): an upper bound in mean.
 
-    Of a row that is drawn together with its z, that z is an exact draw of p(z|x): chains annealed from it back to q
-    have weights of mean 1 / p(x), and minus the log of their mean is an upper bound.
+    The weights then have the mean 1 / p(x) (Grosse, Ancha and Roy 2016). It needs an exact draw of the posterior, which
+    one has of rows simulated from the model alone, drawn together with their z; cells may be taken from them after.
 
     Parameters
     ----------
-    model, chains, temperatures, seed
+    model, units, chains, temperatures, start, seed, progress
+        As in `annealed`.
+    z
+        One exact draw of p(z|x) for each row, shape (n, latent_dim).
+    """
+    refuse_levels(model)
+    row = partial(_reverse, latents=z.shape[1], chains=chains, temperatures=temperatures, start=start)
+    both = np.concatenate([units, z], axis=1)
+    log_w, acceptance = each_row(row, model, both, row_keys(both, seed), progress=progress)
+    found = _summary(log_w, acceptance, empty=np.asarray(np.isnan(units).all(axis=1)))
+    return found._replace(log_likelihood=-found.log_likelihood)
+
+
+def bracket(
+    model: VAE,
+    rows: int,
+    *,
+    chains: int = 16,
+    temperatures: int = 200,
+    start: Start = "posterior",
+    seed: int = 0,
+) -> Bracket:
+    """Both sides of log p(x) on rows drawn from the model (Grosse, Ancha and Roy 2016): bidirectional Monte Carlo.
+
+    Of a row that is drawn together with its z, that z is an exact draw of p(z|x), from which `reverse_annealed` starts.
+    Where the two sides are near each other, `annealed` is to be trusted on data that are like the model's.
+
+    Parameters
+    ----------
+    model, chains, temperatures, start, seed
         As in `annealed`.
     rows
         How many to draw.
     """
-    refuse_levels(model)
     width = sum(len(part.columns) for part in model.likelihood.parts)
     keys = jax.random.split(jax.random.key(seed), rows)
-    row = partial(_both, chains=chains, temperatures=temperatures)
-    forward, reverse, units = each_row(row, model, np.zeros((rows, width), np.float32), keys)
-    lower, mirrored = (_summary(*found, empty=np.zeros(rows, bool)) for found in (forward, reverse))
-    return Bracket(lower, mirrored._replace(log_likelihood=-mirrored.log_likelihood), np.asarray(units))
+    z, units = each_row(_simulated, model, np.zeros((rows, width), np.float32), keys)
+    lower = annealed(model, units, chains=chains, temperatures=temperatures, start=start, seed=seed)
+    upper = reverse_annealed(model, units, z, chains=chains, temperatures=temperatures, start=start, seed=seed)
+    return Bracket(lower, upper, units)
 
 
 def refuse_levels(model: VAE) -> None:
@@ -117,27 +170,47 @@ def refuse_levels(model: VAE) -> None:
         raise ConfigError("latents that are levels have no slope to follow: take method 'iwae'")
 
 
-def _forward(model: VAE, x: Array, key: PRNGKeyArray, *, chains: int, temperatures: int) -> tuple[Array, Array]:
+def _forward(
+    model: VAE, x: Array, key: PRNGKeyArray, *, chains: int, temperatures: int, start: Start
+) -> tuple[Array, Array]:
     key_start, key_walk = jax.random.split(key)
-    q = model.posterior(x)
-    start = q.sample(key_start, (chains,))
-    return _walk(model, x, q, start, jnp.linspace(0.0, 1.0, temperatures + 1), key_walk)
+    q = _base(model, x, start)
+    return _walk(model, x, q, q.sample(key_start, (chains,)), _path(start, temperatures), key_walk)
 
 
-def _both(model: VAE, _: Array, key: PRNGKeyArray, *, chains: int, temperatures: int) -> tuple[Any, Any, Array]:
-    key_z, key_x, key_forward, key_reverse = jax.random.split(key, 4)
+def _reverse(
+    model: VAE, both: Array, key: PRNGKeyArray, *, latents: int, chains: int, temperatures: int, start: Start
+) -> tuple[Array, Array]:
+    x, z = both[:-latents], both[-latents:]
+    ends = jnp.broadcast_to(z, (chains, latents))
+    return _walk(model, x, _base(model, x, start), ends, _path(start, temperatures)[::-1], key)
+
+
+def _simulated(model: VAE, _: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
+    """(z, x) ~ p(x, z)."""
+    key_z, key_x = jax.random.split(key)
     z = model.p_z().sample(key_z)
-    x = model.likelihood(z).sample(key_x)
-    forward = _forward(model, x, key_forward, chains=chains, temperatures=temperatures)
-    start = jnp.broadcast_to(z, (chains, *z.shape))
-    down = jnp.linspace(1.0, 0.0, temperatures + 1)
-    return forward, _walk(model, x, model.posterior(x), start, down, key_reverse), x
+    return z, model.likelihood(z).sample(key_x)
+
+
+def _base(model: VAE, x: Array, start: Start) -> dist.Distribution:
+    return model.posterior(x) if start == "posterior" else model.p_z()
+
+
+def _path(start: Start, temperatures: int) -> Array:
+    """b_0 = 0 to b_T = 1, shape (T + 1,)."""
+    even = jnp.linspace(0.0, 1.0, temperatures + 1)
+    if start == "posterior":
+        return even
+    s = jax.nn.sigmoid(STEEPNESS * (2 * even - 1))
+    return (s - s[0]) / (s[-1] - s[0])
 
 
 def _walk(
     model: VAE, x: Array, q: dist.Distribution, start: Array, temperatures: Array, key: PRNGKeyArray
 ) -> tuple[Array, Array]:
     """Log-weights of the chains, shape (C,), and the mean acceptance."""
+    variance = q.variance
 
     def gap(z: Array) -> Array:
         return jax.vmap(partial(model.log_joint, x))(z) - q.log_prob(z)
@@ -150,13 +223,13 @@ def _walk(
         def target(z: Array) -> Array:
             return (1 - now) * q.log_prob(z) + now * model.log_joint(x, z)
 
-        z, accepted = hmc_step(target, z, size, q.variance, key)
+        z, accepted = hmc_step(target, z, size, variance, key)
         size = size * jnp.where(accepted > ACCEPTANCE, CHANGE, 1 / CHANGE)
         return (z, log_w, size), accepted
 
     keys = jax.random.split(key, len(temperatures) - 1)
-    state = (start, jnp.zeros(len(start)), jnp.array(FIRST_STEP))
-    (_, log_w, _), accepted = jax.lax.scan(step, state, (temperatures[:-1], temperatures[1:], keys))
+    first = (start, jnp.zeros(len(start)), jnp.array(FIRST_STEP))
+    (_, log_w, _), accepted = jax.lax.scan(step, first, (temperatures[:-1], temperatures[1:], keys))
     return log_w, accepted.mean()
 
 
@@ -172,14 +245,16 @@ def hmc_step(
     z
         Shape (C, k).
     size, variance
-        Of a leapfrog step, in units of deviations; of the latents, shape (k,).
+        Of a leapfrog step in the mean over `JITTER`, in units of deviations; of the latents, shape (k,).
     """
     from blackjax.mcmc import hmc
 
     kernel = hmc.build_kernel()
 
     def one(z: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
-        state, info = kernel(key, hmc.init(z, target), target, size, variance, LEAPFROG)
+        key_size, key_move = jax.random.split(key)
+        jittered = size * jax.random.uniform(key_size, minval=1 - JITTER, maxval=1 + JITTER)
+        state, info = kernel(key_move, hmc.init(z, target), target, jittered, variance, LEAPFROG)
         return state.position, info.acceptance_rate
 
     moved, accepted = jax.vmap(one)(z, jax.random.split(key, len(z)))
