@@ -13,7 +13,7 @@ from aevb.schema import KINDS
 
 GOOD = {
     "alpha": [0, 0.5, 0.99],
-    "latent_dim": [1, 20, "auto", np.int64(3), (100, 50)],
+    "latent_dim": [1, 20, "auto", np.int64(3), (100, 50), [100, 50]],
     "hidden": [(), (256, 256), [64], np.array([3, 4])],
     "likelihood": ["auto", "gaussian", {"age": "negative_binomial"}],
     "prior": ["auto", "standard_normal", "mixture", "vamp", "flow"],

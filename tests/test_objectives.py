@@ -1,5 +1,6 @@
 """Laws of every listed estimator of the bound, and of estimators A and B (eq. 6 and 7) and their KL (appendix B)."""
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -163,6 +164,17 @@ def test_its_slope_is_without_bias(objective: Any, samples: int, loose_table: Ta
     assert (np.abs(mean - expected) < 4 * error + 1e-4).all()
     without_baseline = samples == 1 and objective in (score, vimco)
     assert np.abs(expected).max() > 4 * error.min() or without_baseline  # there is something to agree on
+
+
+def test_dreg_is_without_bias_while_the_kl_warms_up(loose_table: Table) -> None:
+    """At a weight of the KL between 0 and 1 too: its slope is that of the importance weights'."""
+    model, rows = loose_table.model, jnp.asarray(loose_table.units[1:5])
+    half = [partial(objective, kl_weight=0.5) for objective in (dreg, iwae)]
+    keys = MANY, jax.random.split(KEYS[1], 4_000)
+    slopes = [np.asarray(drawn_slopes(o, model, rows, k, 5), np.float64) for o, k in zip(half, keys, strict=True)]
+    (mean, expected), errors = ([s.mean(0) for s in slopes], [s.std(0) / np.sqrt(len(s)) for s in slopes])
+    assert (np.abs(mean - expected) < 4 * np.hypot(*errors) + 1e-4).all()
+    assert np.abs(expected).max() > 4 * errors[0].min()
 
 
 def test_at_the_posterior_the_path_alone_has_no_variance(linear_table: Table) -> None:

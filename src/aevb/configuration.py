@@ -51,7 +51,7 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
-    latent_dim: Latents | tuple[Latents, Latents] | Auto = _setting(
+    latent_dim: Latents | Annotated[tuple[Latents, Latents], Strict(False)] | Auto = _setting(
         "a whole number from 1 to 10,000, a pair of them, or 'auto'"
     )
     hidden: Annotated[tuple[Width, ...], Strict(False), Field(max_length=64)] = _setting(

@@ -102,7 +102,7 @@ def architecture_of(
     """The shape of the model: linear networks and one scale a column where there is no hidden layer."""
     hidden = tuple(parameters["hidden"])
     prior = _prior(parameters["prior"], hidden)
-    lower, upper = latent_dim if isinstance(latent_dim, tuple) else (latent_dim, 0)
+    lower, upper = (latent_dim, 0) if isinstance(latent_dim, int | np.integer) else latent_dim
     return Architecture(
         latent_dim=lower,
         upper_dim=upper,

@@ -102,7 +102,7 @@ def load(path: Any) -> "VAE":
         if "baselines" in run.documents:
             vae._baselines = from_stored(run.arrays["baselines"], run.documents["baselines"], preparation.schema)
         vae.best_epoch_, vae.n_iter_ = int(fitted["best_epoch"]), int(fitted["n_iter"])
-    except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigError, MemoryError) as error:
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(f"{path} does not hold a model of this version: {error!r}") from error
@@ -233,11 +233,16 @@ def _architecture(document: Mapping[str, Any], columns: int, weights: Mapping[st
     architecture = Architecture(**{**document, "hidden": tuple(document["hidden"])})
     names = ("latent_dim", "hidden", "activation", "posterior")
     check_parameters({name: getattr(architecture, name) for name in names})
-    sizes = (columns, *architecture.hidden, architecture.latent_dim)
-    widths = {"mixture": architecture.latent_dim, "vamp": columns}
+    if architecture.upper_dim < 0 or architecture.prior_components < 1:
+        raise ModelFileError("configuration.json: a part of the model has fewer than no weights")
+    latent_dim, depth = architecture.latent_dim, len(architecture.hidden)
+    sizes = (columns, *architecture.hidden, latent_dim)
+    widths = {"mixture": latent_dim, "vamp": columns}
     prior = architecture.prior_components * widths.get(architecture.prior, 0)
-    upper = architecture.latent_dim * architecture.upper_dim
-    if sum(a * b for a, b in pairwise(sizes)) + prior + upper > sum(array.size for array in weights.values()):
+    upper = latent_dim * (architecture.upper_dim + latent_dim * max(depth - 1, 0)) if architecture.upper_dim else 0
+    covariance = latent_dim * (latent_dim - 1) // 2 * sizes[-2] if architecture.posterior == "full" else 0
+    least = sum(a * b for a, b in pairwise(sizes)) + prior + upper + covariance
+    if least > sum(array.size for array in weights.values()):
         raise ModelFileError("configuration.json: the model it describes has more weights than weights.safetensors")
     return architecture
 

@@ -43,7 +43,8 @@ def dreg(model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight
     """The bound of `iwae` with the doubly reparameterized slope of the encoder (Tucker et al. 2019, eq. 8).
 
     With v_l = w_l / sum w: phi has slope sum_l v_l^2 (d log w_l / d z_l) (d z_l / d phi), and theta, as in `iwae`,
-    sum_l v_l d log p(x, z_l) / d theta. Both are unbiased, and phi's signal grows with k.
+    sum_l v_l d log p(x, z_l) / d theta. Both are unbiased, and phi's signal grows with k. With a weight beta on the KL
+    phi's v_l^2 becomes beta v_l^2 + (1 - beta) v_l: only beta log q has a score function to do away with.
 
     Parameters
     ----------
@@ -61,7 +62,8 @@ def dreg(model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight
     log_w = log_likelihood - gap
     v = jax.lax.stop_gradient(jax.nn.softmax(log_w))
     log_likelihood, gap = log_weights(model, x, jax.lax.stop_gradient(z), held_fixed(q), kl_weight)
-    surrogate = jnp.sum(v**2 * log_w) + jnp.sum(v * (log_likelihood - gap))
+    turned = kl_weight * v**2 + (1 - kl_weight) * v
+    surrogate = jnp.sum(turned * log_w) + jnp.sum(v * (log_likelihood - gap))
     return differentiated_as(jax.nn.logsumexp(log_w) - jnp.log(samples), surrogate)
 
 

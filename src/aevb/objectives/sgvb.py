@@ -80,7 +80,8 @@ def sgvb_b(
         As in `sgvb_a`.
     free_bits
         Nats of KL a latent may use without cost: sum_j max(KL_j, free_bits) (Kingma et al. 2016), row by row; where
-        the KL does not split over the latents, they share as many nats as they would have each.
+        the KL does not split over the latents, they share as many nats as they would have each. A group of levels
+        counts as one latent.
 
     Returns
     -------
@@ -92,7 +93,8 @@ def sgvb_b(
     log_likelihood = jax.vmap(lambda z: model.likelihood(z).log_prob(x))(z).mean()
     latents = kl(q, model.p_z(), z)
     if free_bits:
-        latents = jnp.maximum(latents, free_bits * q.event_shape[0] / latents.size)
+        share = 1 if isinstance(q, StraightThroughCategorical) else q.event_shape[0] / latents.size
+        latents = jnp.maximum(latents, free_bits * share)
     return log_likelihood - kl_weight * latents.sum()
 
 
