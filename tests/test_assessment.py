@@ -1,7 +1,9 @@
 """The numbers a fit reports, and the sentence it makes of them."""
 
 import json
+from copy import copy
 
+import equinox as eqx
 import numpy as np
 import pytest
 
@@ -105,6 +107,8 @@ def test_the_report_has_the_parts_the_design_names(vae: VAE) -> None:
     assert report["diagnostics"].keys() == {
         *("kl_per_latent", "active_units", "active", "collapsed", "train_log_likelihood", "gap"),
         *("gap_standard_error", "warnings", "pareto_k_above", "pareto_k_limit"),
+        *("mutual_information", "aggregate_kl", "mean_kl"),
+        *("mutual_information_error", "aggregate_kl_error", "mean_kl_error"),
     }
     assert report["latent_dim"] == {"chosen": 2, "tried": []}
     assert report["fit"].keys() == {"epochs", "best_epoch", "steps", "skipped_steps", "stopped", "seconds"}
@@ -132,6 +136,28 @@ def test_other_methods_agree_and_say_who_they_are(method: str, vae: VAE) -> None
     assert other["held_out"]["log_likelihood"] == pytest.approx(usual["held_out"]["log_likelihood"], abs=0.05)
     assert 0.5 < other["held_out"]["acceptance"] <= 1.0
     assert other["baselines"].keys() == usual["baselines"].keys()
+
+
+def test_weights_that_are_not_to_be_trusted_are_said_of_any_rows(vae: VAE) -> None:
+    """Of a q a fifth as wide as it should be, on other rows than the report's; other methods do not rest on weights."""
+    assert vae.evaluate(X[:20])["diagnostics"]["warnings"] == []
+    narrow = copy(vae)
+    wide = vae.model_.posterior.encoder.network.layers[-1].bias
+    narrow.model_ = eqx.tree_at(
+        lambda m: m.posterior.encoder.network.layers[-1].bias,
+        vae.model_,
+        wide + np.log(0.04) * np.float32([0, 0, 1, 1]),
+    )
+    found = narrow.evaluate(X[:20])["diagnostics"]
+    assert found["pareto_k_above"] > 0.5
+    assert any("Pareto k above" in text and "method='ais'" in text for text in found["warnings"])
+    assert vae.evaluate(X[:2], samples=2, method="ais")["diagnostics"] == {"warnings": []}
+
+
+def test_what_the_latents_say_of_rows_adds_up(vae: VAE) -> None:
+    numbers = vae.report_["diagnostics"]
+    assert numbers["mutual_information"] + numbers["aggregate_kl"] == pytest.approx(numbers["mean_kl"])
+    assert numbers["mean_kl"] == pytest.approx(sum(numbers["kl_per_latent"]), abs=1.0)
 
 
 def test_a_method_that_is_none_is_named(vae: VAE) -> None:

@@ -1,6 +1,6 @@
 """How far a fitted `VAE` can be trusted: its numbers on held-out rows beside the baselines', and the verdict."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aevb.errors import ConfigError
+from aevb.evaluation.aggregate import aggregate_posterior
 from aevb.evaluation.annealed import annealed
 from aevb.evaluation.bounds import Progress, Scores, elbo, importance_weighted, pareto_k, row_hashes
 from aevb.evaluation.diagnostics import architecture, latent_diagnostics
@@ -23,6 +24,8 @@ __all__ = ["METHODS", "Parts", "assess", "baselines_of", "evaluate", "held_out_r
 Values = NDArray[np.float64]
 #: The tails of importance weights are looked at in so many rows at most, and said where more than this share is heavy.
 PARETO_ROWS, HEAVY = 500, 0.1
+#: The aggregate posterior is held against so many rows at most, each with each.
+AGGREGATE_ROWS = 1_000
 #: The gap between training and held-out rows is measured on at most this many of the former.
 TRAIN_ROWS = 2_000
 #: How log p(x) is estimated, by name: the estimator, and its usual number of samples, of chains for "ais".
@@ -66,14 +69,15 @@ def evaluate(
         raise ConfigError(f"method is one of {', '.join(METHODS)}, not {method!r}")
     estimator, usual = METHODS[method]
     samples = usual if samples is None else samples
-    scores = estimator(vae.model_, vae._preparation.units(values), samples, seed=vae.seed_, progress=progress)
+    units = vae._preparation.units(values)
+    scores = estimator(vae.model_, units, samples, seed=vae.seed_, progress=progress)
     numbers = held_out(
         scores,
         dimensions=values.shape[1],
         samples=samples,
         bound=float(_bound(vae, values).mean()),
         part=part,
-        identical=np.unique(row_hashes(vae._preparation.units(values)), return_inverse=True)[1],
+        identical=np.unique(row_hashes(units), return_inverse=True)[1],
     )
     fitted, not_applicable = baselines_of(vae)
     modelled = _modelled(vae, values)
@@ -93,6 +97,7 @@ def evaluate(
         "not_applicable": not_applicable,
         "verdict": verdict(baselines, part=part, rows=len(values)),
         "measure": vae._preparation.schema.measure,
+        "diagnostics": _weights(vae, units, numbers) if method == "iwae" else {"warnings": []},
     }
 
 
@@ -101,7 +106,7 @@ def assess(vae: "VAE", *, samples: int) -> dict[str, Any]:
     part, values = held_out_rows(vae)
     samples = int(np.clip(DRAWS // len(values), min(MIN_SAMPLES, samples), samples))
     numbers = evaluate(vae, values, samples=samples, part=part)
-    return {**numbers, **_about(vae, values, numbers["held_out"], samples)}
+    return {**numbers, **_about(vae, values, numbers, samples)}
 
 
 def held_out_rows(vae: "VAE") -> tuple[str, Values]:
@@ -116,22 +121,21 @@ def held_out_scores(vae: "VAE", *, samples: int) -> Values:
     return _scores(vae, held_out_rows(vae)[1], samples).log_likelihood
 
 
-def _about(vae: "VAE", values: Values, numbers: Mapping[str, Any], samples: int) -> dict[str, Any]:
-    fitted, parts = vae._fitted, vae._parts
+def _about(vae: "VAE", values: Values, evaluated: Mapping[str, Any], samples: int) -> dict[str, Any]:
+    fitted, parts, numbers = vae._fitted, vae._parts, evaluated["held_out"]
     train = _scores(vae, parts.train[:TRAIN_ROWS], samples).log_likelihood
     mean, error = mean_and_error(train)
     units = vae._preparation.units(values)
-    diagnostics = latent_diagnostics(vae.model_, units)
-    k, limit = pareto_k(vae.model_, units[:PARETO_ROWS], samples=max(samples, MIN_SAMPLES), seed=vae.seed_)
-    diagnostics |= {"pareto_k_above": float((k > limit).mean()), "pareto_k_limit": limit}
+    diagnostics = latent_diagnostics(vae.model_, units) | _aggregate(vae, units)
     return {
         "parts": {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)},
         "diagnostics": {
+            **evaluated["diagnostics"],
             **diagnostics,
             "train_log_likelihood": mean,
             "gap": mean - numbers["log_likelihood"],
             "gap_standard_error": float(np.hypot(error, numbers["standard_error"])),
-            "warnings": _warnings(vae, diagnostics, numbers),
+            "warnings": _warnings(vae, diagnostics, numbers, evaluated["diagnostics"]["warnings"]),
         },
         "latent_dim": {"chosen": vae.latent_dim_, "tried": fitted.tried},
         "architecture": architecture(vae.model_),
@@ -146,23 +150,38 @@ def _about(vae: "VAE", values: Values, numbers: Mapping[str, Any], samples: int)
     }
 
 
-def _warnings(vae: "VAE", diagnostics: Mapping[str, Any], numbers: Mapping[str, Any]) -> list[str]:
+def _aggregate(vae: "VAE", units: NDArray[np.float32]) -> dict[str, float]:
+    parts = aggregate_posterior(vae.model_, units[:AGGREGATE_ROWS], seed=vae.seed_)
+    errors = {f"{name}_error": error for name, (_, error) in parts._asdict().items()}
+    return {name: value for name, (value, _) in parts._asdict().items()} | errors
+
+
+def _weights(vae: "VAE", units: NDArray[np.float32], numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """How far importance weights are to be trusted: the share of rows with too heavy a tail, and what to do."""
+    k, limit = pareto_k(vae.model_, units[:PARETO_ROWS], samples=max(numbers["samples"], MIN_SAMPLES), seed=vae.seed_)
+    above, notes = float((k > limit).mean()), []
+    if numbers["effective_sample_size"] < 10 <= numbers["samples"]:
+        notes.append(
+            f"Half of the rows have an effective sample size below {numbers['effective_sample_size']:.0f} of "
+            f"{numbers['samples']}: log-likelihoods are lower bounds that more samples would raise."
+        )
+    if above > HEAVY:
+        notes.append(
+            f"{above:.0%} of the rows have importance weights with a Pareto k above {limit:.2f}: their log-likelihoods "
+            "may be well below the truth; evaluate(method='ais') does not rest on these weights."
+        )
+    return {"pareto_k_above": above, "pareto_k_limit": limit, "warnings": notes}
+
+
+def _warnings(
+    vae: "VAE", diagnostics: Mapping[str, Any], numbers: Mapping[str, Any], of_weights: Sequence[str]
+) -> list[str]:
     notes = list(vae._preparation.source.notes)
     if diagnostics["collapsed"]:
         notes.append(
             "Posterior collapse: the latents say next to nothing about the rows; try kl_warmup=0.5 or free_bits=0.5."
         )
-    if numbers["effective_sample_size"] < 10:
-        notes.append(
-            f"Half of the rows have an effective sample size below {numbers['effective_sample_size']:.0f} of "
-            f"{numbers['samples']}: log-likelihoods are lower bounds that more samples would raise."
-        )
-    if diagnostics["pareto_k_above"] > HEAVY:
-        notes.append(
-            f"{diagnostics['pareto_k_above']:.0%} of the rows have importance weights with a Pareto k above "
-            f"{diagnostics['pareto_k_limit']:.2f}: their log-likelihoods may be well below the truth; "
-            "evaluate(method='ais') does not rest on these weights."
-        )
+    notes += of_weights
     if numbers["part"] != "test":
         notes.append(
             f"No test rows were held out: the numbers are of the {numbers['part']} rows, also used in fitting."
