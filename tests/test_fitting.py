@@ -1,9 +1,11 @@
 """One fit: how long it takes, how large it is, and the choice of the number of latents."""
 
+import equinox as eqx
 import numpy as np
 import pytest
 
 from aevb.data import infer
+from aevb.errors import ConfigError
 from aevb.fitting import EPOCHS, STEPS, Rows, architecture_of, automatic_epochs, fit_model, schema_width
 
 PARAMETERS = {
@@ -28,10 +30,10 @@ PARAMETERS = {
 }
 
 
-def table(rows: int, columns: int, factors: int):
+def table(rows: int, columns: int, factors: int, scale: float = 1.0):
     rng = np.random.default_rng(0)
     values = rng.normal(size=(rows, factors)) @ rng.normal(size=(factors, columns))
-    values += 0.3 * rng.normal(size=values.shape)
+    values = scale * (values + 0.3 * rng.normal(size=values.shape))
     schema = infer(values).scaled(values)
     units = schema.to_model_units(values)
     return schema, Rows(units[: rows // 2], units[rows // 2 :])
@@ -103,3 +105,37 @@ def test_the_history_has_the_best_epoch() -> None:
     assert fitted.best_epoch == int(np.argmax(bounds))
     assert [line["epoch"] for line in fitted.history] == [0, 1, 2, 3, 4]
     assert fitted.tried == []
+
+
+def test_a_start_is_where_training_starts() -> None:
+    """Epoch 0 has the bound of the fit it starts from; with no epochs the model is that one."""
+    schema, rows = table(200, 5, 2)
+    parameters = {**PARAMETERS, "latent_dim": 2, "hidden": (8,)}
+    first = fit_model(schema, rows, parameters, 0)
+    other = {**parameters, "objective": "iwae", "samples": 3}
+    again = fit_model(schema, rows, other, 1, start=first.model)
+    assert again.history[0]["validation_bound"] == pytest.approx(
+        first.history[first.best_epoch]["validation_bound"], abs=0.3
+    )  # other draws
+    kept = fit_model(schema, rows, {**other, "epochs": 0, "latent_dim": "auto"}, 1, start=first.model)
+    assert kept.architecture == first.architecture
+    assert eqx.tree_equal(kept.model, first.model)
+
+
+def test_a_start_keeps_the_units_of_the_rows() -> None:
+    """What is learned comes from the other fit; log(scale), which makes densities of the data's units, does not."""
+    schema, rows = table(200, 5, 2)
+    parameters = {**PARAMETERS, "latent_dim": 2, "epochs": 0}
+    first = fit_model(schema, rows, parameters, 0)
+    again = fit_model(*table(200, 5, 2, scale=10.0), parameters, 0, start=first.model)
+    gain = again.history[0]["validation_bound"] - first.history[0]["validation_bound"]
+    assert gain == pytest.approx(-5 * np.log(10), abs=1e-3)
+
+
+@pytest.mark.parametrize("change", [{"latent_dim": 3}, {"hidden": (4,)}, {"prior": "mixture"}, {"posterior": "full"}])
+def test_a_start_of_another_shape_is_refused(change: dict[str, object]) -> None:
+    schema, rows = table(200, 5, 2)
+    parameters = {**PARAMETERS, "latent_dim": 2, "epochs": 0}
+    first = fit_model(schema, rows, parameters, 0)
+    with pytest.raises(ConfigError, match="start is a model of other"):
+        fit_model(schema, rows, {**parameters, **change}, 0, start=first.model)

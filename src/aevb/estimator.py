@@ -15,7 +15,7 @@ from aevb.data import decode, encode, fingerprint, split
 from aevb.evaluation import predictive
 from aevb.evaluation.bounds import Scores, elbo, importance_weighted
 from aevb.evaluation.diagnostics import codes
-from aevb.fitting import Rows, fit_model, objective_of
+from aevb.fitting import Rows, fit_model, objective_of, reported
 from aevb.preparation import (
     are_repetitions,
     canonical_order,
@@ -191,6 +191,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         ordered: bool = False,
         progress: Callable[[dict[str, Any]], None] | None = None,
         checkpoint: Any = None,
+        start: Any = None,
     ) -> Self:
         """Fit to an array or a data frame; NaN, None and NA are missing cells.
 
@@ -210,6 +211,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             Called with each epoch's line of the history, and `epochs`, their total.
         checkpoint
             A `aevb.checkpoints.Checkpoint`, to go on from and to write to.
+        start
+            A `model_` of the same columns and sizes to start from, by another objective say, not from a linear model.
 
         Raises
         ------
@@ -244,8 +247,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             self.get_params(deep=False),
             seed,
             resample=preparation.resample,
-            progress=self._reporting(progress),
+            progress=reported(progress, self.verbose),
             checkpoint=checkpoint,
+            start=start,
         )
         self._data, self._parts, self._preparation, self._labels = data, parts, preparation, labels
         self.schema_, self.model_, self.seed_ = preparation.source, fitted.model, seed
@@ -384,17 +388,3 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _decoded(self, units: NDArray[Any], like: Any = None) -> Any:
         return decode(self._preparation.values_of(units), self.schema_, like=like)
-
-    def _reporting(self, progress: Callable[[dict[str, Any]], None] | None) -> Callable[[dict[str, Any]], None]:
-        every = max(1, int(self.verbose))
-
-        def report(line: dict[str, Any]) -> None:
-            if progress is not None:
-                progress(line)
-            if self.verbose and line["epoch"] % (10 * every) == 0:
-                print(
-                    f"epoch {line['epoch']}: train {line['train_bound']:.3f}, "
-                    f"validation {line['validation_bound']:.3f} nats a row, {line['seconds']:.0f} s"
-                )
-
-        return report

@@ -7,6 +7,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
@@ -17,11 +18,13 @@ from aevb.errors import ConfigError
 from aevb.evaluation.bounds import importance_weighted
 from aevb.initialisation import Architecture, initial_model
 from aevb.model import VAE
+from aevb.networks import trainable
 from aevb.posteriors.discrete import LEVELS
+from aevb.priors import TwoLayerPrior
 from aevb.schema import Schema
 from aevb.training import Checkpoint, Settings, train
 
-__all__ = ["Fitted", "Rows", "architecture_of", "automatic_epochs", "fit_model", "objective_of"]
+__all__ = ["Fitted", "Rows", "architecture_of", "automatic_epochs", "fit_model", "objective_of", "reported", "sizes_of"]
 
 Units = NDArray[np.float32]
 #: The numbers of latents that ``latent_dim="auto"`` may take; it starts in the middle and goes up or down from there.
@@ -71,21 +74,26 @@ def fit_model(
     resample: Callable[[Array, PRNGKeyArray], Array] | None = None,
     progress: Callable[[dict[str, float]], None] | None = None,
     checkpoint: Checkpoint | None = None,
+    start: VAE | None = None,
 ) -> Fitted:
-    """Fit the model these parameters (those of `aevb.VAE`) describe.
+    """Fit the model these parameters (those of `aevb.VAE`) describe, from `start` where one is given.
 
     Raises
     ------
     NumericalError
         If training stays non-finite.
+    ConfigError
+        If `start` is of other columns or sizes.
     """
     _make_room()
     tried: list[dict[str, float]] = []
     latent_dim = parameters["latent_dim"]
-    if latent_dim == "auto":
+    if latent_dim == "auto" and start is not None:
+        latent_dim = sizes_of(start)
+    elif latent_dim == "auto":
         latent_dim, tried = _choose_size(schema, rows, parameters, seed, resample)
     architecture = architecture_of(schema, rows, parameters, latent_dim)
-    fitted = _fit(schema, rows, parameters, architecture, seed, resample, progress, checkpoint)
+    fitted = _fit(schema, rows, parameters, architecture, seed, resample, progress, checkpoint, start)
     return replace(fitted, tried=tried)
 
 
@@ -143,6 +151,21 @@ def automatic_epochs(rows: int, batch_size: int) -> int:
     return int(max(1, min(passes, EPOCHS[1], -(-STEPS[1] // steps))))
 
 
+def reported(progress: Callable[[dict[str, Any]], None] | None, verbose: int) -> Callable[[dict[str, Any]], None]:
+    """What is called with each epoch's line of the history: `progress`, and now and then a printed line."""
+
+    def report(line: dict[str, Any]) -> None:
+        if progress is not None:
+            progress(line)
+        if verbose and line["epoch"] % (10 * int(verbose)) == 0:
+            print(
+                f"epoch {line['epoch']}: train {line['train_bound']:.3f}, "
+                f"validation {line['validation_bound']:.3f} nats a row, {line['seconds']:.0f} s"
+            )
+
+    return report
+
+
 def _make_room() -> None:
     """Forget compiled programs before Linux refuses them more memory maps, as after some hundred fits of other shapes.
 
@@ -163,6 +186,7 @@ def _fit(
     resample: Callable[..., Any] | None,
     progress: Callable[[dict[str, float]], None] | None = None,
     checkpoint: Checkpoint | None = None,
+    given: VAE | None = None,
 ) -> Fitted:
     key_model, key_train = jax.random.split(jax.random.key(seed))
     epochs = parameters["epochs"]
@@ -175,6 +199,7 @@ def _fit(
         patience=parameters["patience"],
     )
     start = initial_model(schema, rows.train, architecture, key_model)
+    start = start if given is None else _with_numbers_of(given, start)
     result = train(
         start,
         objective_of(parameters["objective"], parameters["alpha"]),
@@ -188,6 +213,27 @@ def _fit(
         checkpoint=checkpoint,
     )
     return Fitted(result.model, architecture, result.history, result.best_epoch, result.stopped, [])
+
+
+def sizes_of(model: VAE) -> int | tuple[int, int]:
+    """The ``latent_dim`` a model was made with."""
+    if isinstance(model.prior, TwoLayerPrior):
+        return model.prior.lower_dim, model.prior.upper_dim
+    return model.posterior.latent_dim
+
+
+def _with_numbers_of(other: VAE, model: VAE) -> VAE:
+    """The model with the learned numbers of another; what is fixed, as the units, belongs to the rows and stays."""
+    learned, fixed = eqx.partition(model, trainable(model))
+    found = eqx.filter(other, trainable(other))
+    if _shape(found) != _shape(learned):
+        raise ConfigError("start is a model of other columns, networks or latents than these rows and settings make")
+    return eqx.combine(found, fixed)
+
+
+def _shape(tree: Any) -> Any:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [leaf.shape for leaf in leaves]
 
 
 def _held_out(model: VAE, rows: Units, seed: int) -> float:
