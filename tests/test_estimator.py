@@ -297,3 +297,11 @@ def test_draws_of_an_array_are_stacked(vae: VAE) -> None:
     assert draws.shape == (3, 60, 4)
     assert np.array_equal(draws[0][~np.isnan(X)], X[~np.isnan(X)])
     assert np.array_equal(vae.impute(X[4:9]), X[4:9])
+
+
+def test_a_fit_goes_on_from_another() -> None:
+    """With no epochs of its own it is the other."""
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    first = VAE(latent_dim=2, hidden=(4,), epochs=3, random_state=0).fit(X)
+    other = VAE(hidden=(4,), objective="iwae", samples=2, epochs=0, random_state=0).fit(X, start=first.model_)
+    np.testing.assert_array_equal(other.transform(X), first.transform(X))

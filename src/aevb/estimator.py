@@ -222,7 +222,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             Passed on; the estimator is then fitted as far as the last finished epoch.
         """
         check_parameters(self.get_params(deep=False))
-        start, seed = time.perf_counter(), seed_of(self.random_state)
+        began, seed = time.perf_counter(), seed_of(self.random_state)
         X = checked(self, X, reset=True)
         data = fingerprint(X)
         X, y, weights, groups = weighted_rows(X, y, sample_weight, groups)
@@ -258,7 +258,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self._architecture = fitted.architecture
         self.latent_dim_ = self._n_features_out = fitted.architecture.latents
         self._held_out_rows = order[next(part for part in reversed(cut) if len(part))]
-        self._fitted, self._seconds = fitted, time.perf_counter() - start
+        self._fitted, self._seconds = fitted, time.perf_counter() - began
         self._report: dict[str, Any] | None = None
         self._baselines: Any = None
         if fitted.stopped == "interrupt":
