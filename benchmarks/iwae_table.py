@@ -58,9 +58,9 @@ SAMPLES, TRAIN = 5_000, 60_000
 
 def parameters_of(row: str, epochs: int | None) -> dict[str, Any]:
     settings = ROWS[row]
-    latents: Any = (100, 50) if row.startswith("two-layers") else 50
+    sizes = {"latent_dim": (100, 50), "prior": "auto"} if row.startswith("two-layers") else {"latent_dim": 50}
     chosen = {name: settings[name] for name in ("objective", "samples", "epochs")}
-    return {**SETTINGS, "latent_dim": latents, **chosen, **({} if epochs is None else {"epochs": epochs})}
+    return {**SETTINGS, **sizes, **chosen, **({} if epochs is None else {"epochs": epochs})}
 
 
 def active_units(vae: VAE, images: np.ndarray, lower: int) -> str:
