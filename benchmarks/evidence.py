@@ -26,7 +26,7 @@ from aevb.evaluation.bounds import elbo, importance_weighted
 from aevb.objectives import sgvb_b
 
 RESULTS = Path(__file__).parents[1] / "docs" / "evidence.json"
-CHAINS, FEW, MANY = 16, 100, 1_000
+CHAINS, FEW, MANY = 16, 100, 400
 #: Widths of the decoder; rows and turns of its products that the time of a score is held against.
 WIDTHS, TIMED, TURNS, BLOCK = (50, 200, 200, 784), 256, 5, 1_000
 
@@ -112,7 +112,7 @@ def _mean(nats: np.ndarray) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rows", type=int, default=128, help="of test images, and of simulated ones")
+    parser.add_argument("--rows", type=int, default=64, help="of test images, and of simulated ones")
     parser.add_argument("--folder", type=Path, default=Path("runs") / "iwae", help="of the checkpoints")
     options = parser.parse_args()
     images = np.asarray(read("mnist").data, np.float64)

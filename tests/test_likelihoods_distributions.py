@@ -13,6 +13,7 @@ from scipy import special, stats
 from aevb.likelihoods import distributions
 from aevb.likelihoods.distributions import (
     Atoms,
+    Bernoulli,
     ContinuousBernoulli,
     CumulativeLogistic,
     DiscretizedLogistic,
@@ -51,6 +52,7 @@ def examples() -> dict[str, tuple[dist.Distribution, np.ndarray, np.ndarray]]:
         "CumulativeLogistic": (CumulativeLogistic(jnp.array([0.4, -2.0]), jnp.array([1.5, 0.2]), cuts), levels, None),
         "ContinuousBernoulli": (ContinuousBernoulli(jnp.array([2.0, -9.0])), FINE, np.full(20_000, 1 / 20_000)),
         "ContinuousBernoulli near 0": (ContinuousBernoulli(jnp.array([0.0, 9e-3])), FINE, np.full(20_000, 1 / 20_000)),
+        "Bernoulli": (Bernoulli(jnp.array([0.3, -9.0])), np.arange(2.0), np.ones(2)),
         "Poisson": (Poisson(jnp.array([3.0, 60.0])), np.arange(200.0), np.ones(200)),
         "Atoms": (Atoms(normal, atoms, logits), both, measure),
         "Atoms on a grid": (Atoms(whole, atoms, logits, on_grid=True), integers, np.ones(301)),
@@ -186,3 +188,11 @@ def test_atoms_on_a_grid_add_the_mass_of_the_rest_there() -> None:
     np.testing.assert_allclose(mass[at_2, 0], weights[1] + weights[0] * rest[at_2], rtol=1e-4)
     density: Any = examples()["Atoms"][0]
     np.testing.assert_allclose(density.log_prob(jnp.array([2.0, 7.0]))[0], np.log(weights[1]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize("logit", [-1e30, -200.0, -9.0, 0.0, 1e-4, 9.0, 200.0, 1e30])
+def test_a_bernoulli_is_numpyros_and_its_slope_the_residual(logit: float, value: float) -> None:
+    nats, slope = jax.value_and_grad(lambda t: Bernoulli(t).log_prob(value))(logit)
+    np.testing.assert_allclose(nats, dist.Bernoulli(logits=logit).log_prob(value), rtol=1e-6)
+    np.testing.assert_allclose(slope, value - special.expit(logit), atol=1e-6)

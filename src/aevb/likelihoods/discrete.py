@@ -28,7 +28,7 @@ class Bernoulli(Likelihood):
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """The Bernoulli of each column."""
-        return dist.Bernoulli(logits=raw[..., 0])
+        return distributions.Bernoulli(raw[..., 0])
 
     def start(self, units: np.ndarray) -> np.ndarray:
         """The log-odds of the column, with half an observation of either level."""
