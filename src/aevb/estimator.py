@@ -300,7 +300,11 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return float(self.score_samples(X).mean())
 
     def bound(self, X: Any, *, samples: int = 16) -> NDArray[np.float64]:
-        """The evidence lower bound of each row in nats, by the fit's own estimator; shape (n,)."""
+        """The bound that the fit climbed, of each row in nats, by the fit's own estimator; shape (n,).
+
+        Of the objectives "iwae", "dreg", "vimco" and "renyi" it is a tighter one, of so many samples; else the evidence
+        lower bound, which `report_` has of all.
+        """
         check_is_fitted(self)
         objective = objective_of(self.objective, self.alpha)
         return elbo(self.model_, objective, self._units(X), samples=samples, seed=self.seed_)
