@@ -23,6 +23,7 @@ from conftest import Table
 TIGHTENING = (iwae, dreg, vimco, renyi)
 LISTED = [getattr(objectives, name) for name in objectives.__all__]
 KEYS = jax.random.split(jax.random.key(0), 400)
+SAME = dist.Normal(jnp.full(2, 3.0), 0.1).to_event(1)
 MANY = jax.random.split(jax.random.key(1), 1_000)
 
 
@@ -305,16 +306,47 @@ def _moments(q: Any) -> tuple[Any, Any, Any]:
     return q.mean, q.variance, 2 * jnp.sum(jnp.log(roots))
 
 
-def test_free_bits_cost_as_much_as_is_free(loose_table: Table) -> None:
-    """Far above every KL: a constant a latent in B, one in all in A; else never more than the bound."""
+@pytest.mark.parametrize("objective", [sgvb_a, sgvb_b, stl])
+def test_free_bits_cost_as_much_as_is_free(objective: Any, loose_table: Table) -> None:
+    """Far above every KL: a constant a latent; else never more than the bound."""
     rows, model = loose_table.units[1:9], loose_table.model
-    zero = jnp.asarray(0.0)
-    for objective, times in ((sgvb_a, 1), (sgvb_b, 2)):
-        log_likelihood = over(objective, model, rows, KEYS, kl_weight=zero)
+    log_likelihood = over(objective, model, rows, KEYS, kl_weight=jnp.asarray(0.0))
+    free = over(objective, model, rows, KEYS, free_bits=50.0)
+    np.testing.assert_allclose(log_likelihood - free, 50.0 * 2, atol=1e-3)
+    plain, some = (np.asarray(over(objective, model, rows, KEYS, free_bits=nats)) for nats in (0.0, 0.5))
+    assert (some <= plain + 1e-5).all()
+
+
+def test_free_bits_mean_as_many_nats_in_a_as_in_b(mixed_table: Table) -> None:
+    """Where the KL to the prior has no closed form the two are the same number, whether it is above or below."""
+    model, rows = mixed_table.model, mixed_table.units[:8]
+    plain, log_likelihood = (over(sgvb_a, model, rows, KEYS, samples=3, kl_weight=jnp.asarray(w)) for w in (1.0, 0.0))
+    nats = float(np.median(log_likelihood - plain)) / 2  # a latent's, of two
+    a, b, path = (over(o, model, rows, KEYS, samples=3, free_bits=nats) for o in (sgvb_a, sgvb_b, stl))
+    assert 0.4 < np.mean(np.asarray(a) < np.asarray(plain) - 1e-3) < 0.6
+    for other in (b, path):
+        np.testing.assert_allclose(a, other, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("free_bits", [2.0, 20.0])
+def test_latents_of_equal_kl_cost_the_same_in_a_and_in_b(free_bits: float, linear_table: Table) -> None:
+    """Of q(z|x) = N(3, 0.1^2) each: 6.3 nats a latent, give or take a draw's half."""
+    model = eqx.tree_at(lambda m: m.posterior, linear_table.model, lambda x: SAME)
+    rows = linear_table.units[1:9]
+    values = (over(objective, model, rows, KEYS, free_bits=free_bits) for objective in (sgvb_a, sgvb_b))
+    (mean_a, error_a), (mean_b, error_b) = (mean_and_error(v) for v in values)
+    assert (np.abs(mean_a - mean_b) < 4 * np.hypot(error_a, error_b) + 1e-3).all()
+
+
+@pytest.mark.parametrize(("posterior", "groups"), [("bernoulli", 20), ("categorical", 2)])
+def test_a_group_of_levels_is_one_latent(posterior: Any, groups: int, linear_table: Table) -> None:
+    shape = Architecture(20, hidden=(4,), missing=True, posterior=posterior)
+    model = initial_model(linear_table.schema, linear_table.units, shape, jax.random.key(0))
+    rows = linear_table.units[1:9]
+    for objective in (sgvb_a, sgvb_b):
+        log_likelihood = over(objective, model, rows, KEYS, kl_weight=jnp.asarray(0.0))
         free = over(objective, model, rows, KEYS, free_bits=50.0)
-        np.testing.assert_allclose(log_likelihood - free, 50.0 * times, atol=1e-3)
-    plain = over(sgvb_b, model, rows, KEYS)
-    assert (np.asarray(over(sgvb_b, model, rows, KEYS, free_bits=0.5)) <= np.asarray(plain) + 1e-5).all()
+        np.testing.assert_allclose(log_likelihood - free, 50.0 * groups, rtol=1e-5)
 
 
 NO_DRAWS = jnp.zeros((0, 2))

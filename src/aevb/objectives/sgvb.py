@@ -30,7 +30,8 @@ def sgvb_a(
     kl_weight
         Weight on log p(z) - log q(z|x), for warm-up; 1 is the bound.
     free_bits
-        Nats of sampled KL, in all latents together, below which it is not reduced; 0 is the bound.
+        Nats of KL a latent may use without cost. The sampled KL does not split over the latents: in all it counts no
+        less than as many times the nats as there are latents, a group of levels being one. 0 is the bound.
 
     Returns
     -------
@@ -64,9 +65,16 @@ def stl(
 
 
 def _generic(model: VAE, x: Array, z: Array, q: dist.Distribution, kl_weight: float | Array, free_bits: float) -> Array:
-    """The mean of log w over the draws; the sampled KL counts no less than `free_bits`."""
+    """The mean of log w over the draws; the sampled KL counts no less than `free_bits` a latent."""
     log_likelihood, gap = log_weights(model, x, z, q, kl_weight)
-    return jnp.mean(log_likelihood - (jnp.maximum(gap, kl_weight * free_bits) if free_bits else gap))
+    if not free_bits:
+        return jnp.mean(log_likelihood - gap)
+    return log_likelihood.mean() - jnp.maximum(gap.mean(), kl_weight * free_bits * _latents(q))
+
+
+def _latents(q: dist.Distribution) -> int:
+    """How many latents there are; a group of levels counts as one."""
+    return len(q.logits) if isinstance(q, StraightThroughCategorical) else q.event_shape[0]
 
 
 def sgvb_b(
@@ -80,8 +88,7 @@ def sgvb_b(
         As in `sgvb_a`.
     free_bits
         Nats of KL a latent may use without cost: sum_j max(KL_j, free_bits) (Kingma et al. 2016), row by row; where
-        the KL does not split over the latents, they share as many nats as they would have each. A group of levels
-        counts as one latent.
+        the KL does not split over the latents, they share as many nats as they would have each, as in `sgvb_a`.
 
     Returns
     -------
@@ -93,8 +100,7 @@ def sgvb_b(
     log_likelihood = jax.vmap(lambda z: model.likelihood(z).log_prob(x))(z).mean()
     latents = kl(q, model.p_z(), z)
     if free_bits:
-        share = 1 if isinstance(q, StraightThroughCategorical) else q.event_shape[0] / latents.size
-        latents = jnp.maximum(latents, free_bits * share)
+        latents = jnp.maximum(latents, free_bits * _latents(q) / latents.size)
     return log_likelihood - kl_weight * latents.sum()
 
 
