@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from aevb.data import infer
-from aevb.errors import ConfigError
+from aevb.errors import AevbWarning, ConfigError
 from aevb.fitting import EPOCHS, STEPS, Rows, architecture_of, automatic_epochs, fit_model, schema_width
 
 PARAMETERS = {
@@ -105,6 +105,23 @@ def test_the_history_has_the_best_epoch() -> None:
     assert fitted.best_epoch == int(np.argmax(bounds))
     assert [line["epoch"] for line in fitted.history] == [0, 1, 2, 3, 4]
     assert fitted.tried == []
+
+
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [
+        *((name, "ordinary bound, that of 'sgvb_b': set samples=5") for name in ("iwae", "dreg", "renyi")),
+        *((name, "has no baseline, .*: set samples=5") for name in ("score", "vimco")),
+    ],
+)
+def test_one_draw_is_warned_of_where_an_objective_is_made_for_several(objective: str, words: str) -> None:
+    """Once a fit, however many short runs choose its size; not of two draws."""
+    schema, rows = table(40, 3, 1)
+    parameters = {**PARAMETERS, "objective": objective, "epochs": 0}
+    with pytest.warns(AevbWarning, match=f"objective '{objective}' with samples=1 .*{words}") as caught:
+        fit_model(schema, rows, parameters, 0)
+    assert len(caught) == 1
+    fit_model(schema, rows, {**parameters, "latent_dim": 1, "samples": 2}, 0)
 
 
 def test_a_start_is_where_training_starts() -> None:

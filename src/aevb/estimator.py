@@ -60,7 +60,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     alpha : float, default=0.5
         Order of the objective "renyi".
     samples : int, default=1
-        L, draws of z for each row of a minibatch.
+        L, draws of z for each row of a minibatch; five or more for "iwae", "dreg", "score", "vimco" and "renyi".
     epochs : int or "auto", default="auto"
         Passes over the training rows.
     batch_size : int, default=100

@@ -1,6 +1,7 @@
 """One fit of one table: sizes, start, training, and the choice of the number of latents on held-out rows."""
 
 import gc
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -14,7 +15,7 @@ from jaxtyping import Array, PRNGKeyArray
 from numpy.typing import NDArray
 
 from aevb import objectives
-from aevb.errors import ConfigError
+from aevb.errors import AevbWarning, ConfigError
 from aevb.evaluation.bounds import importance_weighted
 from aevb.initialisation import Architecture, initial_model
 from aevb.model import VAE
@@ -42,6 +43,13 @@ MOST_MAPS = 30_000
 STEPS, EPOCHS = (6_000, 40_000), (60, 500)
 #: The held-out bound is estimated on at most this many rows, with up to this many samples of each and this many in all.
 VALIDATION_ROWS, VALIDATION_SAMPLES, VALIDATION_DRAWS = 2_000, 32, 20_000
+
+
+#: What becomes, of one draw a row, of the objectives that are made for several.
+SEVERAL_DRAWS = {
+    **dict.fromkeys(("iwae", "dreg", "renyi"), "is the ordinary bound, that of 'sgvb_b'"),
+    **dict.fromkeys(("score", "vimco"), "has no baseline, and its slope is too noisy to learn much from"),
+}
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,13 @@ def fit_model(
         If training stays non-finite.
     ConfigError
         If `start` is of other columns or sizes.
+
+    Warns
+    -----
+    AevbWarning
+        Of one draw a row where the objective is made for several.
     """
+    _warn_of_one_draw(parameters["objective"], parameters["samples"])
     _make_room()
     tried: list[dict[str, float]] = []
     latent_dim = parameters["latent_dim"]
@@ -95,6 +109,16 @@ def fit_model(
     architecture = architecture_of(schema, rows, parameters, latent_dim)
     fitted = _fit(schema, rows, parameters, architecture, seed, resample, progress, checkpoint, start)
     return replace(fitted, tried=tried)
+
+
+def _warn_of_one_draw(objective: str, samples: int) -> None:
+    if samples > 1 or objective not in SEVERAL_DRAWS:
+        return
+    warnings.warn(
+        f"objective {objective!r} with samples=1 {SEVERAL_DRAWS[objective]}: set samples=5 or more",
+        AevbWarning,
+        stacklevel=4,  # whoever called `VAE.fit`
+    )
 
 
 @cache
