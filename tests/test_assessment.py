@@ -7,9 +7,9 @@ import equinox as eqx
 import numpy as np
 import pytest
 
-from aevb import VAE
+from aevb import VAE, assessment
 from aevb.errors import ConfigError
-from aevb.evaluation.bounds import Scores
+from aevb.evaluation.bounds import CHUNK, Scores, pareto_k
 from aevb.evaluation.results import compare, held_out, mean_and_error, verdict
 
 RNG = np.random.default_rng(0)
@@ -184,6 +184,21 @@ def test_weights_that_are_not_to_be_trusted_are_said_of_any_rows(vae: VAE) -> No
     assert found["pareto_k_above"] > 0.5
     assert any("Pareto k above" in text and "method='ais'" in text for text in found["warnings"])
     assert vae.evaluate(X[:2], samples=2, method="ais")["diagnostics"] == {"warnings": []}
+
+
+def test_tails_are_looked_at_in_no_more_weights_than_fit_in_memory(
+    vae: VAE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[int] = []
+
+    def told(*given, samples: int, seed: int):
+        looked_at.append(samples)
+        return pareto_k(*given, samples=samples, seed=seed)
+
+    monkeypatch.setattr(assessment, "pareto_k", told)
+    for samples in (2, 400, 3 * CHUNK):
+        vae.evaluate(X[:2], samples=samples)
+    assert looked_at == [250, 400, CHUNK]
 
 
 def test_what_the_latents_say_of_rows_adds_up(vae: VAE) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from aevb.errors import ConfigError
 from aevb.evaluation.aggregate import aggregate_posterior
 from aevb.evaluation.annealed import annealed
-from aevb.evaluation.bounds import Progress, Scores, elbo, importance_weighted, pareto_k, row_hashes
+from aevb.evaluation.bounds import CHUNK, Progress, Scores, elbo, importance_weighted, pareto_k, row_hashes
 from aevb.evaluation.diagnostics import architecture, latent_diagnostics
 from aevb.evaluation.harmonic import harmonic
 from aevb.evaluation.results import compare, held_out, mean_and_error, verdict
@@ -158,7 +158,9 @@ def _aggregate(vae: "VAE", units: NDArray[np.float32]) -> dict[str, float]:
 
 def _weights(vae: "VAE", units: NDArray[np.float32], numbers: Mapping[str, Any]) -> dict[str, Any]:
     """How far importance weights are to be trusted: the share of rows with too heavy a tail, and what to do."""
-    k, limit = pareto_k(vae.model_, units[:PARETO_ROWS], samples=max(numbers["samples"], MIN_SAMPLES), seed=vae.seed_)
+    # More would not sharpen k by much, and all of a row's weights are held at once.
+    samples = int(np.clip(numbers["samples"], MIN_SAMPLES, CHUNK))
+    k, limit = pareto_k(vae.model_, units[:PARETO_ROWS], samples=samples, seed=vae.seed_)
     above, notes = float((k > limit).mean()), []
     if numbers["effective_sample_size"] < 10 <= numbers["samples"]:
         notes.append(
