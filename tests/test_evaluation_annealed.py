@@ -74,10 +74,11 @@ def test_more_temperatures_are_no_worse(loose_table: Table, exact: Any) -> None:
 
 
 def test_a_row_has_the_same_bits_in_any_company(loose_table: Table) -> None:
-    rows = np.array(loose_table.units[:6])
+    """Among two hundred, and alone."""
+    rows = np.array(loose_table.units[:200])
     rows[5] = np.nan
     whole = np.stack(annealed(loose_table.model, rows, chains=2, temperatures=4), axis=1)
-    for order in ([3, 5, 0, 4], [2], [4, 4, 1]):
+    for order in ([3, 5, 0, 4], [2], [150], [4, 4, 1]):
         some = np.stack(annealed(loose_table.model, rows[order], chains=2, temperatures=4), axis=1)
         assert np.array_equal(some, whole[order])
     assert whole[5, 0] == whole[5, 1] == 0.0

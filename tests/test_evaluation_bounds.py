@@ -1,5 +1,7 @@
 """Laws of the scores: right against exact log p(x), an error that is the error, and the same bits in any company."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -120,6 +122,39 @@ def test_no_rows_and_odd_numbers_of_rows(linear_table: Table) -> None:
         got = each_row(width, linear_table.model, linear_table.units[:n], row_keys(linear_table.units[:n], 0))
         assert got.shape == (n, 2)
         np.testing.assert_array_equal(got, linear_table.units[:n, :2])
+
+
+def test_one_program_serves_any_number_of_rows(linear_table: Table) -> None:
+    """And a second those with missing cells, where a model was fitted without any; where there are no others, alone."""
+    traced = []
+
+    def first(model: Any, x: jax.Array, key: jax.Array) -> jax.Array:
+        traced.append(type(model.posterior))
+        return jnp.where(jnp.isnan(x[0]), -1.0, x[0])
+
+    shape = Architecture(2, hidden=(), missing=False)
+    units = linear_table.units
+    complete, holed = (units[np.isnan(units).any(1) == missing] for missing in (False, True))
+    model = initial_model(linear_table.schema, complete, shape, jax.random.key(0))
+    for rows, programs in ((holed[:3], 1), (holed, 1), (units, 2), (units[:1], 2), (complete[:9], 2), (complete, 2)):
+        got = each_row(first, model, rows, row_keys(rows, 0))
+        assert len(traced) == programs
+        np.testing.assert_array_equal(got, np.nan_to_num(rows[:, 0], nan=-1.0))
+
+
+def test_few_rows_take_time_for_few(linear_table: Table) -> None:
+    """The loop stops where rows do: counted by a call back from within it."""
+    seen = []
+
+    def told(model: object, x: jax.Array, key: jax.Array) -> jax.Array:
+        jax.debug.callback(lambda: seen.append(1))
+        return x[1]
+
+    for n in (1, 130):
+        seen.clear()
+        each_row(told, linear_table.model, linear_table.units[:n], row_keys(linear_table.units[:n], 0))
+        jax.effects_barrier()
+        assert len(seen) == n
 
 
 def test_pareto_k_tells_a_q_that_is_too_narrow(linear_table: Table, loose_table: Table) -> None:

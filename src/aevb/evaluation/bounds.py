@@ -134,6 +134,8 @@ def each_row(
 ) -> Any:
     """Function (model, x, key) of every row, in blocks of fixed shape, one row at a time within a block.
 
+    One program serves any number of rows, and takes time for those that are there alone.
+
     Returns
     -------
     Any
@@ -143,6 +145,8 @@ def each_row(
     if not holed.any() or (posterior := for_missing(model.posterior)) is model.posterior:
         return _in_blocks(function, model, units, keys, progress)
     filling = eqx.tree_at(lambda m: m.posterior, model, posterior)
+    if holed.all():
+        return _in_blocks(function, filling, units, keys, progress)
     whole = _in_blocks(function, model, units[~holed], keys[~holed], progress)
     rest = None if progress is None else lambda done: progress(done + int((~holed).sum()))
     parts = (whole, _in_blocks(function, filling, units[holed], keys[holed], rest))
@@ -163,7 +167,8 @@ def _in_blocks(
     keys = jnp.concatenate([keys, jnp.broadcast_to(jax.random.key(0), (padded - n,))])
     blocks = []
     for i in range(0, padded, BLOCK):
-        block = _block(_Named(function), model, jnp.asarray(rows[i : i + BLOCK]), keys[i : i + BLOCK])
+        there = jnp.array(min(n - i, BLOCK))
+        block = _block(_Named(function), model, jnp.asarray(rows[i : i + BLOCK]), keys[i : i + BLOCK], there)
         blocks.append(jax.tree.map(np.asarray, block))
         if progress is not None:
             progress(min(i + BLOCK, n))
@@ -187,8 +192,15 @@ class _Named:
 
 
 @eqx.filter_jit
-def _block(function: _Named, model: VAE, rows: Array, keys: PRNGKeyArray) -> Any:
-    return jax.lax.map(lambda row: function.function(model, *row), (rows, keys))
+def _block(function: _Named, model: VAE, rows: Array, keys: PRNGKeyArray, there: Array) -> Any:
+    """Of the first rows, as many as are there, one after the other: a number of the program's, not of its shape."""
+    of_row = jax.jit(lambda i: function.function(model, rows[i], keys[i]))  # traced once, for shapes and for the loop
+
+    def put(i: Array, values: Any) -> Any:
+        return jax.tree.map(lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, i, 0), values, of_row(i))
+
+    none = jax.tree.map(lambda one: jnp.zeros((BLOCK, *one.shape), one.dtype), jax.eval_shape(of_row, there))
+    return jax.lax.fori_loop(0, there, put, none)
 
 
 def log_weights(model: VAE, x: Array, key: PRNGKeyArray, samples: int) -> tuple[Array, Array]:
