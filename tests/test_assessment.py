@@ -2,15 +2,19 @@
 
 import json
 from copy import copy
+from io import StringIO
 
 import equinox as eqx
 import numpy as np
 import pytest
+from rich.console import Console
 
 from aevb import VAE, assessment
+from aevb.cli.results import show_results
 from aevb.errors import ConfigError
 from aevb.evaluation.bounds import CHUNK, Scores, pareto_k
 from aevb.evaluation.results import compare, held_out, mean_and_error, verdict
+from aevb.storage import to_json
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 2)) @ RNG.normal(size=(2, 4)) + 0.5 * RNG.normal(size=(120, 4))
@@ -210,6 +214,36 @@ def test_what_the_latents_say_of_rows_adds_up(vae: VAE) -> None:
 def test_a_method_that_is_none_is_named(vae: VAE) -> None:
     with pytest.raises(ConfigError, match="iwae, ais, harmonic, not 'exact'"):
         vae.evaluate(X[:2], method="exact")
+
+
+@pytest.mark.parametrize("method", ["iwae", "ais", "harmonic"])
+@pytest.mark.parametrize("samples", [0, -1])
+def test_no_samples_are_refused(method: str, samples: int, vae: VAE) -> None:
+    said = f"samples must be a whole number of at least 1; got {samples}"
+    with pytest.raises(ConfigError, match=said):
+        vae.evaluate(X[:2], samples=samples, method=method)
+    holed = np.where(np.eye(4, dtype=bool), np.nan, X[:4])
+    for verb in (vae.score_samples, vae.score_details, vae.bound, vae.impute):
+        with pytest.raises(ConfigError, match=said):
+            verb(holed, samples=samples)
+    with pytest.raises(ConfigError, match=said.replace("samples", "draws")):
+        vae.impute(holed, draws=samples)
+
+
+@pytest.mark.parametrize("method", ["iwae", "ais"])
+def test_an_error_that_cannot_be_told_is_null_in_a_file_and_not_printed(method: str, vae: VAE) -> None:
+    """Of one row there is none over rows, of one sample none of sampling."""
+    results = vae.evaluate(X[:1], samples=1, method=method)
+    assert np.isnan(results["held_out"]["monte_carlo_error"])
+    stored = json.loads(to_json(results))
+    assert stored["held_out"]["monte_carlo_error"] is None
+    printed = [Console(file=StringIO(), width=160) for _ in range(2)]
+    for console, numbers in zip(printed, (results, stored), strict=True):
+        show_results(console, numbers)
+    in_memory, from_file = (console.file.getvalue() for console in printed)
+    assert in_memory == from_file
+    assert "nan" not in in_memory
+    assert f"{results['held_out']['log_likelihood']:.3f}" in in_memory
 
 
 def test_every_baseline_is_scored_or_said_not_to_apply(vae: VAE) -> None:

@@ -84,6 +84,23 @@ def test_a_row_has_the_same_bits_in_any_company(loose_table: Table) -> None:
     assert whole[5, 0] == whole[5, 1] == 0.0
 
 
+def test_one_chain_cannot_tell_its_error(loose_table: Table) -> None:
+    found = annealed(loose_table.model, loose_table.units[:3], chains=1, temperatures=4)
+    assert np.isfinite(found.log_likelihood).all()
+    assert found.monte_carlo_error[0] == 0.0  # the empty row's number is exact
+    assert np.isnan(found.monte_carlo_error[1:]).all()
+    assert (found.effective_sample_size == 1.0).all()
+
+
+@pytest.mark.parametrize("name", ["chains", "temperatures"])
+def test_none_are_refused(name: str, linear_table: Table) -> None:
+    rows, z = linear_table.units[:2], np.zeros((2, 2), np.float32)
+    with pytest.raises(ConfigError, match=f"{name} must be a whole number of at least 1; got 0"):
+        annealed(linear_table.model, rows, **{name: 0})
+    with pytest.raises(ConfigError, match=f"{name} must be a whole number of at least 1; got -1"):
+        reverse_annealed(linear_table.model, rows, z, **{name: -1})
+
+
 def test_levels_are_refused(linear_table: Table) -> None:
     shape = Architecture(2, hidden=(4,), missing=True, posterior="bernoulli")
     model = initial_model(linear_table.schema, linear_table.units, shape, jax.random.key(0))

@@ -1,5 +1,6 @@
 """Laws of the scores: right against exact log p(x), an error that is the error, and the same bits in any company."""
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aevb.errors import ConfigError
 from aevb.evaluation.bounds import each_row, elbo, importance_weighted, pareto_k, row_keys
 from aevb.initialisation import Architecture, initial_model
 from aevb.objectives import sgvb_a, sgvb_b
@@ -83,6 +85,21 @@ def test_a_row_has_the_same_bits_in_any_company(name: str, request: pytest.Fixtu
     assert np.array_equal(numbers(np.repeat(units[7:8], 3, 0)), np.repeat(whole[7:8], 3, 0))
     negative_zero = np.where(units == 0, np.float32(-0.0), units)
     assert np.array_equal(numbers(negative_zero), whole)
+
+
+def test_one_sample_cannot_tell_its_error(loose_table: Table) -> None:
+    found = importance_weighted(loose_table.model, loose_table.units, samples=1)
+    assert np.isfinite(found.log_likelihood).all()
+    assert found.monte_carlo_error[0] == 0.0  # the empty row's number is exact
+    assert np.isnan(found.monte_carlo_error[1:]).all()
+    assert (found.effective_sample_size == 1.0).all()
+
+
+@pytest.mark.parametrize("samples", [0, -3, 2.0, True, None])
+def test_fewer_samples_than_one_are_refused(samples: Any, loose_table: Table) -> None:
+    for scored in (importance_weighted, partial(elbo, objective=sgvb_a)):
+        with pytest.raises(ConfigError, match=f"samples must be a whole number of at least 1; got {samples}"):
+            scored(loose_table.model, units=loose_table.units[:2], samples=samples)
 
 
 def test_more_samples_than_a_chunk(linear_table: Table, exact: object) -> None:

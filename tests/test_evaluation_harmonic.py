@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from aevb.errors import AevbWarning
+from aevb.errors import AevbWarning, ConfigError
 from aevb.evaluation.harmonic import harmonic
 from aevb.initialisation import Architecture, initial_model
 from aevb.linear import fit
@@ -50,6 +50,11 @@ def test_a_row_has_the_same_bits_in_any_company(loose_table: Table) -> None:
     for order in ([3, 5, 0, 4], [2], [150], [4, 4, 1]):
         assert np.array_equal(np.stack(harmonic(loose_table.model, rows[order], samples=20), axis=1), whole[order])
     assert whole[5, 0] == whole[5, 1] == 0.0
+
+
+def test_no_samples_are_refused(loose_table: Table) -> None:
+    with pytest.raises(ConfigError, match="samples must be a whole number of at least 1; got 0"):
+        harmonic(loose_table.model, loose_table.units[:2], samples=0)
 
 
 def test_many_latents_are_warned_of(linear_table: Table) -> None:

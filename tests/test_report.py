@@ -277,10 +277,12 @@ def degenerate() -> dict[str, Contents]:
     one = results(latents=1)
     table = replace(table, results=results(latents=2, architecture=[]))
     no_test = results(held_out={**results()["held_out"], "part": "validation"}, baselines={})
+    untold = results(held_out={**results()["held_out"], "monte_carlo_error": np.nan, "standard_error": np.nan})
     nothing = np.full_like(table.originals, np.nan)
     return {
         "no results at all": replace(table, results=bare, history=[]),
         "no baselines, no test part": replace(table, results=no_test),
+        "errors that cannot be told": replace(table, results=untold),
         "one epoch": replace(table, history=history(1)),
         "a bound not finite": replace(table, history=[{"epoch": 1, "train_bound": None, "validation_bound": np.nan}]),
         "one latent": replace(table, results=one, codes=table.codes[:, :1]),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from aevb.errors import ConfigError
 from aevb.evaluation.aggregate import aggregate_posterior
 from aevb.evaluation.annealed import annealed
-from aevb.evaluation.bounds import CHUNK, Progress, Scores, elbo, importance_weighted, pareto_k, row_hashes
+from aevb.evaluation.bounds import CHUNK, Progress, Scores, at_least_one, elbo, importance_weighted, pareto_k, row_hashes
 from aevb.evaluation.diagnostics import architecture, latent_diagnostics
 from aevb.evaluation.harmonic import harmonic
 from aevb.evaluation.results import compare, held_out, mean_and_error, verdict
@@ -63,12 +63,13 @@ def evaluate(
     Raises
     ------
     ConfigError
-        No such method, or one that the model's latents do not allow.
+        No such method, or one that the model's latents do not allow; fewer samples than one.
     """
     if method not in METHODS:
         raise ConfigError(f"method is one of {', '.join(METHODS)}, not {method!r}")
     estimator, usual = METHODS[method]
     samples = usual if samples is None else samples
+    at_least_one("samples", samples)
     units = vae._preparation.units(values)
     scores = estimator(vae.model_, units, samples, seed=vae.seed_, progress=progress)
     numbers = held_out(

@@ -13,7 +13,7 @@ from aevb.assessment import Parts, assess, evaluate
 from aevb.configuration import check_parameters
 from aevb.data import decode, encode, fingerprint, split
 from aevb.evaluation import predictive
-from aevb.evaluation.bounds import Scores, elbo, importance_weighted
+from aevb.evaluation.bounds import Scores, at_least_one, elbo, importance_weighted
 from aevb.evaluation.diagnostics import codes
 from aevb.fitting import Rows, fit_model, objective_of, reported
 from aevb.preparation import (
@@ -329,6 +329,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             Importance samples of z for each row.
         """
         check_is_fitted(self)
+        at_least_one("samples", samples)
+        at_least_one("draws", 1 if draws is None else draws)
         values = self._values(X)
         missing = np.isnan(values)
         holed = missing.any(axis=1)

@@ -1,5 +1,6 @@
 """The results of a fit or an evaluation, for people."""
 
+import math
 from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,8 @@ def _with_error(entry: Mapping[str, Any], value: str, error: str, signed: bool =
     if not isinstance(entry.get(value), (int, float)):
         return "-"
     number = f"{entry[value]:+.3f}" if signed else f"{entry[value]:.3f}"
-    return f"{number} ± {entry[error]:.3f}" if isinstance(entry.get(error), (int, float)) else number
+    known = isinstance(entry.get(error), (int, float)) and math.isfinite(entry[error])
+    return f"{number} ± {entry[error]:.3f}" if known else number
 
 
 def _number(value: Any) -> float:

@@ -12,7 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 from numpy.typing import NDArray
 
 from aevb.errors import ConfigError
-from aevb.evaluation.bounds import Progress, each_row, row_keys
+from aevb.evaluation.bounds import Progress, at_least_one, each_row, row_keys
 from aevb.model import VAE
 from aevb.posteriors import BernoulliPosterior, CategoricalPosterior
 
@@ -91,14 +91,15 @@ def annealed(
     Returns
     -------
     Annealed
-        Arrays of shape (n,), in nats. A row without an observed cell has log-likelihood 0 exactly.
+        Arrays of shape (n,), in nats. A row without an observed cell has log-likelihood 0 exactly; the error is NaN
+        where there is but one chain.
 
     Raises
     ------
     ConfigError
-        Latents are levels.
+        Latents are levels, or there are fewer chains or temperatures than one.
     """
-    refuse_levels(model)
+    _check(model, chains, temperatures)
     row = partial(_forward, chains=chains, temperatures=temperatures, start=start)
     log_w, acceptance = each_row(row, model, units, row_keys(units, seed), progress=progress)
     return _summary(log_w, acceptance, empty=np.asarray(np.isnan(units).all(axis=1)))
@@ -127,7 +128,7 @@ def reverse_annealed(
     z
         One exact draw of p(z|x) for each row, shape (n, latent_dim).
     """
-    refuse_levels(model)
+    _check(model, chains, temperatures)
     row = partial(_reverse, latents=z.shape[1], chains=chains, temperatures=temperatures, start=start)
     both = np.concatenate([units, z], axis=1)
     log_w, acceptance = each_row(row, model, both, row_keys(both, seed), progress=progress)
@@ -168,6 +169,12 @@ def refuse_levels(model: VAE) -> None:
     """`ConfigError` where z is no vector of numbers: Hamiltonian Monte Carlo follows slopes."""
     if isinstance(model.posterior, BernoulliPosterior | CategoricalPosterior):
         raise ConfigError("latents that are levels have no slope to follow: take method 'iwae'")
+
+
+def _check(model: VAE, chains: int, temperatures: int) -> None:
+    refuse_levels(model)
+    at_least_one("chains", chains)
+    at_least_one("temperatures", temperatures)
 
 
 def _forward(
@@ -268,7 +275,7 @@ def _summary(log_weights: Array, acceptance: Array, *, empty: NDArray[np.bool_])
     w = np.exp(log_w - most)
     mean, chains = w.mean(axis=1), log_w.shape[1]
     effective = w.sum(axis=1) ** 2 / (w**2).sum(axis=1)
-    error = np.sqrt(w.var(axis=1, ddof=min(1, chains - 1)) / chains) / mean
+    error = np.sqrt(w.var(axis=1, ddof=1) / chains) / mean if chains > 1 else np.full(len(w), np.nan)
     return Annealed(
         np.where(empty, 0.0, np.log(mean) + most[:, 0]),
         np.where(empty, 0.0, error),

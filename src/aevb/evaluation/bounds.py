@@ -16,10 +16,21 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 from numpy.typing import NDArray
 
+from aevb.errors import ConfigError
 from aevb.model import VAE
 from aevb.posteriors import for_missing
 
-__all__ = ["Scores", "each_row", "elbo", "importance_weighted", "log_weights", "pareto_k", "row_hashes", "row_keys"]
+__all__ = [
+    "Scores",
+    "at_least_one",
+    "each_row",
+    "elbo",
+    "importance_weighted",
+    "log_weights",
+    "pareto_k",
+    "row_hashes",
+    "row_keys",
+]
 
 #: Rows of a block and samples of a chunk: they bound the memory, and are fixed so that one program serves all calls.
 BLOCK, CHUNK = 128, 1_000
@@ -32,7 +43,10 @@ Progress = Callable[[int], None]
 
 
 class Scores(NamedTuple):
-    """Of each row: an estimate of log p(x) in nats, its Monte Carlo standard error, and the effective sample size."""
+    """Of each row: an estimate of log p(x) in nats, its Monte Carlo standard error, and the effective sample size.
+
+    One sample cannot tell its error, which is then NaN.
+    """
 
     log_likelihood: NDArray[np.float64]
     monte_carlo_error: NDArray[np.float64]
@@ -64,7 +78,13 @@ def importance_weighted(
     -------
     Scores
         Three arrays of shape (n,). A row without an observed cell has log-likelihood 0 exactly.
+
+    Raises
+    ------
+    ConfigError
+        Fewer samples than one.
     """
+    at_least_one("samples", samples)
     chunks = -(-samples // CHUNK)
     chunk = -(-samples // chunks)
     row = partial(_weight_sums, chunks=chunks, chunk=chunk)
@@ -73,10 +93,11 @@ def importance_weighted(
     total = chunks * chunk
     effective = np.exp(2 * log_sum - log_squares)
     relative_variance = np.maximum(total / np.maximum(effective, 1e-12) - 1, 0.0)
+    error = np.sqrt(relative_variance / total) if total > 1 else np.nan
     empty = ~np.isfinite(units).any(axis=1)
     return Scores(
         np.where(empty, 0.0, log_sum - np.log(total)),
-        np.where(empty, 0.0, np.sqrt(relative_variance / total)),
+        np.where(empty, 0.0, error),
         np.where(empty, float(total), np.clip(effective, 1.0, total)),
     )
 
@@ -114,9 +135,22 @@ def pareto_k(
 def elbo(
     model: VAE, objective: Callable[..., Array], units: NDArray[np.float32], *, samples: int = 16, seed: int = 0
 ) -> NDArray[np.float64]:
-    """The objective's value for each row, at weight 1 on the KL, in nats; shape (n,); 0 for a row without a cell."""
+    """The objective's value for each row, at weight 1 on the KL, in nats; shape (n,); 0 for a row without a cell.
+
+    Raises
+    ------
+    ConfigError
+        Fewer samples than one.
+    """
+    at_least_one("samples", samples)
     values = each_row(partial(_objective, objective=objective, samples=samples), model, units, row_keys(units, seed))
     return np.where(np.isfinite(units).any(axis=1), np.asarray(values, dtype=np.float64), 0.0)
+
+
+def at_least_one(name: str, number: int) -> None:
+    """`ConfigError` where so many draws, chains or steps, by the name they were asked for, are not a whole number."""
+    if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < 1:
+        raise ConfigError(f"{name} must be a whole number of at least 1; got {number!r}")
 
 
 def row_keys(units: NDArray[np.float32], seed: int) -> PRNGKeyArray:

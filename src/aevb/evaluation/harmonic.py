@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aevb.errors import AevbWarning
 from aevb.evaluation.annealed import CHANGE, FIRST_STEP, Annealed, hmc_step, refuse_levels
-from aevb.evaluation.bounds import Progress, each_row, row_keys
+from aevb.evaluation.bounds import Progress, at_least_one, each_row, row_keys
 from aevb.model import VAE
 
 __all__ = ["harmonic"]
@@ -56,7 +56,7 @@ def harmonic(
     Raises
     ------
     ConfigError
-        Latents are levels.
+        Latents are levels, or fewer samples than one.
 
     Warns
     -----
@@ -64,6 +64,7 @@ def harmonic(
         Of more than four latents.
     """
     refuse_levels(model)
+    at_least_one("samples", samples)
     if model.posterior.latent_dim > MOST_LATENTS:
         warnings.warn(
             f"appendix D is for fewer than five latents, and there are {model.posterior.latent_dim}: take 'ais'",

@@ -12,7 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 from numpy.typing import NDArray
 
 from aevb.evaluation.annealed import refuse_levels
-from aevb.evaluation.bounds import Progress, each_row, row_keys
+from aevb.evaluation.bounds import Progress, at_least_one, each_row, row_keys
 from aevb.model import VAE
 
 __all__ = ["InferenceGap", "inference_gap"]
@@ -83,9 +83,10 @@ def inference_gap(
     Raises
     ------
     ConfigError
-        Latents are levels.
+        Latents are levels, or fewer steps than one.
     """
     refuse_levels(model)
+    at_least_one("steps", steps)
     parts = each_row(partial(_log_weights, steps=steps), model, units, row_keys(units, seed), progress=progress)
     log_w, best = (np.asarray(part, dtype=np.float64) for part in parts)
     most = best.max(axis=1, keepdims=True)

@@ -32,8 +32,8 @@ def held_out(
 
     ``standard_error`` is that of sampling rows, ``monte_carlo_error`` that of sampling z: draws of different rows are
     independent, those of identical ones (of the same number in `identical`) the same, so it is
-    sqrt(sum over distinct rows of (their errors' sum)^2) / rows. ``bits_per_dim`` is minus the mean over columns, in
-    bits.
+    sqrt(sum over distinct rows of (their errors' sum)^2) / rows; NaN of one sample a row. ``bits_per_dim`` is minus the
+    mean over columns, in bits.
     """
     mean, error = mean_and_error(scores.log_likelihood)
     rows = len(scores.log_likelihood)
