@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from aevb.errors import ConfigError
 from aevb.evaluation.aggregate import aggregate_posterior
 from aevb.evaluation.annealed import annealed
-from aevb.evaluation.bounds import CHUNK, Progress, Scores, at_least_one, elbo, importance_weighted, pareto_k, row_hashes
+from aevb.evaluation.bounds import (
+    CHUNK,
+    Progress,
+    Scores,
+    at_least_one,
+    elbo,
+    importance_weighted,
+    pareto_k,
+    row_hashes,
+)
 from aevb.evaluation.diagnostics import architecture, latent_diagnostics
 from aevb.evaluation.harmonic import harmonic
 from aevb.evaluation.results import compare, held_out, mean_and_error, verdict
