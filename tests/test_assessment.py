@@ -190,9 +190,7 @@ def test_weights_that_are_not_to_be_trusted_are_said_of_any_rows(vae: VAE) -> No
     assert vae.evaluate(X[:2], samples=2, method="ais")["diagnostics"] == {"warnings": []}
 
 
-def test_tails_are_looked_at_in_no_more_weights_than_fit_in_memory(
-    vae: VAE, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tails_are_looked_at_in_no_more_weights_than_fit_in_memory(vae: VAE, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[int] = []
 
     def told(*given, samples: int, seed: int):
