@@ -50,6 +50,7 @@ def test_a_row_has_the_same_bits_in_any_company(loose_table: Table) -> None:
     for order in ([3, 5, 0, 4], [2], [150], [4, 4, 1]):
         assert np.array_equal(np.stack(harmonic(loose_table.model, rows[order], samples=20), axis=1), whole[order])
     assert whole[5, 0] == whole[5, 1] == 0.0
+    assert whole[5, 2] == 20.0  # of a number that is exact, all samples
 
 
 def test_no_samples_are_refused(loose_table: Table) -> None:

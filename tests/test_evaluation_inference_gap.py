@@ -64,7 +64,11 @@ def test_a_flow_is_moved_and_stretched_as_any_q(linear_table: Table) -> None:
 
 def test_a_row_has_the_same_bits_in_any_company(loose_table: Table) -> None:
     """Among two hundred, and alone."""
-    whole = np.stack(inference_gap(loose_table.model, loose_table.units[:200], steps=10), axis=1)
+    assert np.isnan(loose_table.units[0]).all()
+    found = inference_gap(loose_table.model, loose_table.units[:200], steps=10)
+    assert found.amortisation[0] == found.approximation[0] == 0.0
+    whole = np.stack(found, axis=1)
+    assert (whole[0] == 0.0).all()  # the empty row
     for order in ([3, 5, 0, 4], [2], [150], [4, 4, 1]):
         some = np.stack(inference_gap(loose_table.model, loose_table.units[order], steps=10), axis=1)
         assert np.array_equal(some, whole[order])

@@ -51,7 +51,7 @@ def harmonic(
     -------
     Annealed
         Arrays of shape (n,), in nats; the standard error is that of the mean over chains, by the delta method. A row
-        without an observed cell has log-likelihood 0 exactly.
+        without an observed cell has log-likelihood 0 exactly, and all samples are effective.
 
     Raises
     ------
@@ -78,11 +78,11 @@ def harmonic(
     most = log_r.max(axis=(1, 2), keepdims=True)
     by_chain = np.exp(log_r - most).mean(axis=1)
     mean = by_chain.mean(axis=1)
-    error = by_chain.std(axis=1, ddof=1) / np.sqrt(CHAINS) / mean
     empty = np.isnan(units).all(axis=1)
+    error = np.where(empty, 0.0, by_chain.std(axis=1, ddof=1) / np.sqrt(CHAINS) / mean)
     return Annealed(
         np.where(empty, 0.0, -(np.log(mean) + most[:, 0, 0])),
-        np.where(empty, 0.0, error),
+        error,
         1 / np.maximum(error**2, 1 / (draws * CHAINS)),
         np.asarray(acceptance, dtype=np.float64),
     )

@@ -78,7 +78,7 @@ def inference_gap(
     -------
     InferenceGap
         Where the approximation gap is more than some nats, importance weights from q* see too little of it: replace
-        `log_likelihood` by that of `annealed`.
+        `log_likelihood` by that of `annealed`. Of a row without an observed cell all are 0 exactly.
 
     Raises
     ------
@@ -93,9 +93,10 @@ def inference_gap(
     weights = np.exp(best - most)
     weights /= weights.mean(axis=1, keepdims=True)
     log_likelihood = most[:, 0] + np.log(np.exp(best - most).mean(axis=1))
-    return InferenceGap(
-        log_w.mean(axis=1), best.mean(axis=1), log_likelihood, _error(best - log_w), _error(weights - best)
-    )
+    found = (log_w.mean(axis=1), best.mean(axis=1), log_likelihood, _error(best - log_w), _error(weights - best))
+    # log p(x) is 0 of no cells at all, and nothing was asked of q: its KL there is no fault of the encoder's.
+    empty = np.isnan(units).all(axis=1)
+    return InferenceGap(*(np.where(empty, 0.0, part) for part in found))
 
 
 def _error(values: NDArray[np.float64]) -> NDArray[np.float64]:
