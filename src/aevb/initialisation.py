@@ -5,7 +5,7 @@ posterior, and the residual networks at zero: estimator A then equals the factor
 complete rows of Gaussian columns, and training that keeps the best held-out state can only improve on it there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,22 +16,9 @@ from jaxtyping import Array, PRNGKeyArray
 
 from aevb import priors
 from aevb.flows import CouplingFlow
-from aevb.likelihoods import (
-    AtomsAndRest,
-    Bernoulli,
-    Categorical,
-    Decoder,
-    DiscretizedLogisticColumns,
-    Gaussian,
-    Likelihood,
-    Located,
-    LogNormal,
-    NegativeBinomial,
-    Ordinal,
-    Poisson,
-    Proportion,
-)
-from aevb.likelihoods.base import SCALE_FLOOR, deviations, means, raw_scale
+from aevb.likelihoods import Decoder, Likelihood, Located
+from aevb.likelihoods.base import deviations
+from aevb.likelihoods.columns import grid_deviation, likelihoods_of
 from aevb.likelihoods.product import flat, raw_size
 from aevb.linear import LinearModel, fit
 from aevb.model import VAE
@@ -133,7 +120,7 @@ def initial_model(
         matrix = _feature_matrix(features, units[::some])
         linear = fit_linear(matrix, architecture.latent_dim, noise_floor=_noise_floor(schema, features))
         deviation[located] = np.sqrt(linear.noise[[features.numeric.index(i) for i in located]])
-    parts = tuple(_parts(schema, units, deviation, architecture))
+    parts = likelihoods_of(schema, units, deviation, count=architecture.count, scale_given=architecture.scale_given)
     return VAE(
         posterior=_posterior(features, linear, architecture, key_encoder),
         likelihood=_decoder(parts, units, features, linear, architecture, key_decoder),
@@ -188,7 +175,7 @@ def _feature_matrix(features: Features, units: np.ndarray) -> np.ndarray:
 def _noise_floor(schema: Schema, features: Features) -> np.ndarray:
     """The least variance of each feature: the likelihood's own floor for numbers, a tenth of theirs for levels."""
     numbers = [
-        _grid_deviation(column) ** 2 if _starts_linear(column) else 1e-1
+        grid_deviation(column) ** 2 if _starts_linear(column) else 1e-1
         for column in (schema.columns[i] for i in features.numeric)
     ]
     return np.array(numbers + [1e-2] * (features.size - len(numbers)))
@@ -281,110 +268,6 @@ def _pseudo_rows(units: np.ndarray, count: int, key: PRNGKeyArray) -> Array:
     observed = np.where(np.isfinite(units).any(0), units, 0.0)
     middle = np.nanquantile(observed, 0.5, axis=0, method="closest_observation")
     return _single(np.where(np.isfinite(rows), rows, middle))
-
-
-def _parts(schema: Schema, units: np.ndarray, deviation: np.ndarray, architecture: Architecture) -> list[Likelihood]:
-    """One likelihood for all the columns that share a kind."""
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for i, column in enumerate(schema.columns):
-        groups.setdefault(_group(column), []).append(i)
-    return [_part(key[0], tuple(places), schema, units, deviation, architecture) for key, places in groups.items()]
-
-
-def _group(column: Column) -> tuple[Any, ...]:
-    """Columns with the same key share one likelihood; levels are grouped by size, so that padding stays small."""
-    if column.kind in ("categorical", "ordinal"):
-        kind = column.kind if len(column.categories) > 1 else "categorical"  # one level has no cut point
-        return (kind, int(np.ceil(np.log2(len(column.categories)))))
-    if column.kind == "continuous":
-        return (column.kind, column.resolution > 0, bool(column.atoms))
-    return (column.kind,)
-
-
-def _part(
-    kind: str,
-    places: tuple[int, ...],
-    schema: Schema,
-    units: np.ndarray,
-    deviation: np.ndarray,
-    architecture: Architecture,
-) -> Likelihood:
-    columns = [schema.columns[i] for i in places]
-    mass = Fixed(jnp.zeros(len(places)))
-    levels = tuple(len(column.categories) for column in columns)
-    match kind:
-        case "binary":
-            return Bernoulli(places, mass)
-        case "categorical":
-            return Categorical(places, mass, levels)
-        case "ordinal":
-            return Ordinal.fitted(places, levels, units[:, places])
-        case "count":
-            return (Poisson if architecture.count == "poisson" else NegativeBinomial)(places, mass)
-        case "proportion":
-            return Proportion(places, mass)
-    if not columns[0].atoms:
-        return _located(places, columns, units[:, places], deviation[list(places)], architecture)
-    atoms = np.full((len(places), max(len(column.atoms) for column in columns)), np.nan)
-    for row, column in zip(atoms, columns, strict=True):
-        row[: len(column.atoms)] = [_in_units(column, atom) for atom in column.atoms]
-    elsewhere = np.where((units[:, places, None] == atoms.astype(np.float32)).any(-1), np.nan, units[:, places])
-    rest = _located(places, columns, elsewhere, deviations(elsewhere), architecture)
-    return AtomsAndRest(
-        columns=places,
-        log_units=rest.log_units,
-        rest=rest,
-        atoms=Fixed(_single(atoms)),
-        on_grid=columns[0].resolution > 0,
-    )
-
-
-def _located(
-    places: tuple[int, ...],
-    columns: Sequence[Column],
-    units: np.ndarray,
-    deviation: np.ndarray,
-    architecture: Architecture,
-) -> Any:
-    """The log-normal for positive numbers, the discretised logistic for a grid, the Gaussian for the others."""
-    floor = np.maximum(SCALE_FLOOR * deviation, [_grid_deviation(column) for column in columns])
-    common: dict[str, Any] = {
-        "columns": places,
-        "floor": Fixed(_single(floor)),
-        "raw_scale": raw_scale(deviation, floor),
-        "scale_given": architecture.scale_given,
-    }
-    log_units = Fixed(_of(columns, lambda column: float(np.log(column.scale))))
-    if columns[0].kind == "positive":
-        logs = np.log(np.maximum(units, 1e-30))
-        center, spread = means(logs, 0.0), np.maximum(deviations(logs), 1e-6)
-        return LogNormal(**common, log_units=log_units, center=Fixed(_single(center)), spread=Fixed(_single(spread)))
-    if columns[0].resolution == 0:
-        return Gaussian(**common, log_units=log_units)
-    return DiscretizedLogisticColumns(
-        **common,
-        log_units=Fixed(jnp.zeros(len(places))),
-        resolution=Fixed(_of(columns, lambda column: column.resolution / column.scale)),
-        low=Fixed(_of(columns, lambda column: _in_units(column, column.lower, -np.inf))),
-        high=Fixed(_of(columns, lambda column: _in_units(column, column.upper, np.inf))),
-        anchor=Fixed(_of(columns, lambda column: _in_units(column, column.lower or 0.0))),
-    )
-
-
-def _in_units(column: Column, value: float | None, otherwise: float = 0.0) -> float:
-    return otherwise if value is None else (value / 2 - column.location / 2) / (column.scale / 2)
-
-
-def _grid_deviation(column: Column) -> float:
-    """The deviation, in model units, of rounding to the grid the data were recorded on; at least a hundredth.
-
-    Below that float32 could not tell the columns of nearly singular data apart.
-    """
-    return float(np.clip(max(column.grid, column.resolution) / column.scale / np.sqrt(12), 1e-2, 1.0))
-
-
-def _of(columns: Sequence[Column], read: Callable[[Column], float]) -> Array:
-    return _single([read(column) for column in columns])
 
 
 def _single(values: Any) -> Array:
