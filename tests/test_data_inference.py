@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aevb.data import infer
-from aevb.data.inference import MOST_ATOMS, find_atoms
+from aevb.data.inference import find_atoms
 from aevb.errors import AevbWarning, ConfigError, DataError
+from aevb.schema import MOST_ATOMS
 
 GENERATOR = np.random.default_rng(0)
 GAUSSIAN = GENERATOR.standard_normal(400)

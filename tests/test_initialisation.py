@@ -1,5 +1,7 @@
 """Laws of the start: factor analysis for numbers, marginals for everything else, and finite whatever the columns."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import FactorAnalysis
 
+from aevb import flows
 from aevb.evaluation.bounds import elbo
 from aevb.evaluation.diagnostics import codes
 from aevb.evaluation.predictive import sampled
@@ -61,15 +64,39 @@ def test_everything_else_starts_at_its_marginal(mixed_table: Table) -> None:
     assert len(alone) < len(x)
 
 
-@pytest.mark.parametrize("posterior", ["diagonal", "full"])
-@pytest.mark.parametrize("prior", ["standard_normal", "mixture"])
-def test_a_skeleton_has_the_shape_of_the_model(mixed_table: Table, posterior: str, prior: str) -> None:
-    architecture = Architecture(2, hidden=(8,), posterior=posterior, prior=prior, missing=True)  # type: ignore[arg-type]
+SHAPES = [
+    *({"posterior": posterior, "prior": prior} for posterior in ("diagonal", "full") for prior in ("mixture", "vamp")),
+    {"posterior": "flow", "prior": "flow"},
+    {"posterior": "bernoulli"},
+    {"posterior": "categorical", "latent_dim": 20},
+    {"upper_dim": 1},
+    {"hidden": (), "scale_given": False},
+    {"linear_start": False},
+    {"missing": False},
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_skeleton_has_the_shape_of_the_model_and_no_numbers(mixed_table: Table, shape: dict[str, Any]) -> None:
+    architecture = Architecture(**{"latent_dim": 2, "hidden": (8,), "missing": True, **shape})
     model = initial_model(mixed_table.schema, mixed_table.units, architecture, KEY)
     empty = skeleton(mixed_table.schema, architecture)
     assert jax.tree.structure(empty) == jax.tree.structure(model)
     shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)] for tree in (empty, model)]
     assert shapes[0] == shapes[1]
+    assert {type(leaf) for leaf in jax.tree.leaves(empty)} == {jax.ShapeDtypeStruct}
+
+
+def test_a_filled_skeleton_is_the_model(mixed_table: Table) -> None:
+    """Of flows too, which share what JAX must not have traced."""
+    architecture = Architecture(2, hidden=(8,), missing=True, posterior="flow", prior="flow")
+    flows._without_weights.cache_clear()
+    empty = skeleton(mixed_table.schema, architecture)
+    model = initial_model(mixed_table.schema, mixed_table.units, architecture, KEY)
+    filled = jax.tree.unflatten(jax.tree.structure(empty), jax.tree.leaves(model))
+    x, z = jnp.asarray(mixed_table.units[3]), jnp.array([0.5, -1.0])
+    assert filled.log_joint(x, z) == model.log_joint(x, z)
+    assert filled.posterior(x).log_prob(z) == model.posterior(x).log_prob(z)
 
 
 def test_the_key_alone_gives_the_start(mixed_table: Table) -> None:

@@ -1,5 +1,6 @@
 """Laws of multilayer perceptrons, and of what training may change."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,6 +37,16 @@ def test_the_key_alone_gives_the_weights() -> None:
         np.testing.assert_allclose(layer.weight.std(), layer.weight.shape[1] ** -0.5, rtol=0.05)
         assert (np.asarray(layer.bias) == 0).all()
     assert not np.array_equal(mlp.layers[0].weight[:, :40], mlp.layers[1].weight[:, :40])
+
+
+def test_shapes_are_had_without_numbers_and_traced_weights_follow_the_same_law() -> None:
+    def made(key: jax.Array) -> MLP:
+        return MLP((40, 60, 60), "tanh", key)
+
+    vast = eqx.filter_eval_shape(MLP, (10**6, 10**6), "tanh", KEY)
+    assert vast.layers[0].weight.shape == (10**6, 10**6)
+    for layer in eqx.filter_jit(made)(KEY).layers:
+        np.testing.assert_allclose(layer.weight.std(), layer.weight.shape[1] ** -0.5, rtol=0.05)
 
 
 def test_starting_at_makes_it_constant() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,50 @@ WRONG_CONFIGURATIONS = {
 def test_a_configuration_that_describes_no_model_is_refused(folder: Path, tmp_path: Path, wrong: str) -> None:
     with pytest.raises(ModelFileError):
         aevb.load(rewritten(folder, tmp_path / "run", lambda _, documents: WRONG_CONFIGURATIONS[wrong](documents)))
+
+
+#: What the architecture names, and how many levels the categorical column: each would take gigabytes or days to make.
+BEYOND_MEMORY = {
+    "a full covariance": ({"posterior": "full", "latent_dim": 10_000, "hidden": []}, 3),
+    "a full covariance of many features": ({"posterior": "full", "latent_dim": 10_000, "hidden": []}, 200_000),
+    "features times hidden units": ({"hidden": [65_536]}, 200_000),
+    "features times latents": ({"latent_dim": 10_000, "hidden": [1]}, 200_000),
+    "latents squared, of the linear model": ({"latent_dim": 10_000, "hidden": [1]}, 3),
+    "no missing cells": ({"missing": False, "hidden": [65_536]}, 200_000),
+    "a mixture": ({"prior_components": 10**30}, 3),
+    "pseudo-rows": ({"prior": "vamp", "prior_components": 10**9}, 3),
+    "more pseudo-rows than JAX can count": ({"prior": "vamp", "prior_components": 10**30}, 3),
+    "a layer above": ({"upper_dim": 10**12}, 3),
+    "a flow beyond the weights": ({"posterior": "flow", "prior": "flow", "latent_dim": 100}, 3),
+}
+
+
+@pytest.mark.parametrize("beyond", BEYOND_MEMORY)
+def test_sizes_are_held_against_the_file_before_anything_is_made(folder: Path, tmp_path: Path, beyond: str) -> None:
+    def named(arrays, documents) -> None:
+        sizes, levels = BEYOND_MEMORY[beyond]
+        documents["configuration"]["fitted"]["architecture"].update(sizes)
+        if levels > 3:
+            documents["schema"]["columns"][2]["categories"] = list(range(levels))
+
+    place = rewritten(folder, tmp_path / "run", named)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelFileError, match=r"weights\.safetensors: expected|Overflow"):
+            aevb.load(place)
+        assert tracemalloc.get_traced_memory()[1] < 2**28
+    finally:
+        tracemalloc.stop()
+
+
+def test_whether_rows_have_missing_cells_is_held_against_the_weights(folder: Path, tmp_path: Path) -> None:
+    """The encoder sees twice as many numbers where they may."""
+
+    def complete(arrays, documents) -> None:
+        documents["configuration"]["fitted"]["architecture"]["missing"] = False
+
+    with pytest.raises(ModelFileError, match=r"layers\[0\]\.weight as float32 of shape \(8, 5\), found .* \(8, 10\)"):
+        aevb.load(rewritten(folder, tmp_path / "run", complete))
 
 
 def test_an_optimiser_of_ones_own_is_not_written(tmp_path: Path) -> None:

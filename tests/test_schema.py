@@ -142,6 +142,7 @@ def changed(path, value):
         changed(["columns", 0, "location"], float("inf")),
         changed(["columns", 0, "unknown"], 1),
         changed(["columns", 0, "atoms"], ["x"]),
+        changed(["columns", 0, "atoms"], list(range(17))),
         changed(["image_shape"], ["x"]),
         changed(["image_shape"], 5),
     ],

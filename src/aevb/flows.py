@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-__all__ = ["CouplingFlow"]
+__all__ = ["CouplingFlow", "prepare"]
 
 #: An even number, so that the halves end where they began.
 LAYERS, WIDTH = 6, 64
@@ -41,7 +41,7 @@ class CouplingFlow(eqx.Module):
     condition: int = eqx.field(static=True)
 
     def __init__(self, latent_dim: int, key: PRNGKeyArray, condition: int = 0) -> None:
-        _without_weights(latent_dim, condition)
+        prepare(latent_dim, condition)
         self.weights = jax.tree.leaves(eqx.filter(_layers(latent_dim, condition, key), eqx.is_inexact_array))
         self.latent_dim, self.condition = latent_dim, condition
 
@@ -52,6 +52,11 @@ class CouplingFlow(eqx.Module):
         """The FlowJAX bijection of these weights: `transform_and_log_det`, `inverse_and_log_det`."""
         structure, rest = _without_weights(self.latent_dim, self.condition)
         return eqx.combine(jax.tree.unflatten(structure, self.weights), rest)
+
+
+def prepare(latent_dim: int, condition: int = 0) -> None:
+    """Keep ready what flows of these sizes share, so that one can be made inside a function that JAX traces."""
+    _without_weights(latent_dim, condition)
 
 
 def _layers(latent_dim: int, condition: int, key: PRNGKeyArray) -> Any:

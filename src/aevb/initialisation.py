@@ -5,17 +5,17 @@ posterior, and the residual networks at zero: estimator A then equals the factor
 complete rows of Gaussian columns, and training that keeps the best held-out state can only improve on it there.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from aevb import priors
-from aevb.flows import CouplingFlow
+from aevb.flows import CouplingFlow, prepare
 from aevb.likelihoods import Decoder, Likelihood, Located
 from aevb.likelihoods.base import deviations
 from aevb.likelihoods.columns import grid_deviation, likelihoods_of
@@ -86,14 +86,19 @@ class Architecture:
         return self.posterior in DISCRETE
 
 
-def initial_model(
-    schema: Schema,
-    units: np.ndarray,
-    architecture: Architecture,
-    key: PRNGKeyArray,
-    *,
-    fit_linear: Callable[..., LinearModel] = fit,
-) -> VAE:
+class _Start(NamedTuple):
+    """What the training rows say of a model; of a skeleton, zeros of the same shapes."""
+
+    #: p(z|x) of the linear model, where there is one.
+    linear: LinearPosterior | None
+    #: The decoder's raw numbers at z = 0, shape (R,), and their slope in z, (R, k), where there is a linear model.
+    raw: Array
+    slope: Array | None
+    #: Pseudo-rows of a VampPrior, shape (C, D).
+    rows: Array | None
+
+
+def initial_model(schema: Schema, units: np.ndarray, architecture: Architecture, key: PRNGKeyArray) -> VAE:
     """The VAE before training.
 
     Parameters
@@ -105,27 +110,76 @@ def initial_model(
     architecture
         Sizes and kinds of the parts.
     key
-        Source of the networks' weights.
-    fit_linear
-        Fits the linear model the decoder and the encoder start at.
+        Source of the networks' weights, and of the choice of pseudo-rows.
     """
-    key_encoder, key_decoder, key_prior = jax.random.split(key, 3)
-    located = [i for i, column in enumerate(schema.columns) if _starts_linear(column)]
+    keys = jax.random.split(key, 3)
     features = features_of(schema, units)
-    linear = None
+    model = None
     deviation = deviations(units)
     deviation[schema.where("positive")] = 1.0  # of the standardised logarithm
-    if located and architecture.linear_start and not architecture.discrete:
+    if located := _linear_columns(schema, architecture):
         some = -(-len(units) * features.size // LINEAR_CELLS)  # every so many rows
         matrix = _feature_matrix(features, units[::some])
-        linear = fit_linear(matrix, architecture.latent_dim, noise_floor=_noise_floor(schema, features))
-        deviation[located] = np.sqrt(linear.noise[[features.numeric.index(i) for i in located]])
-    parts = likelihoods_of(schema, units, deviation, count=architecture.count, scale_given=architecture.scale_given)
-    return VAE(
-        posterior=_posterior(features, linear, architecture, key_encoder),
-        likelihood=_decoder(parts, units, features, linear, architecture, key_decoder),
-        prior=_prior(architecture, units, key_prior),
+        model = fit(matrix, architecture.latent_dim, noise_floor=_noise_floor(schema, features))
+        deviation[located] = np.sqrt(model.noise[[features.numeric.index(i) for i in located]])
+    parts = _likelihoods(schema, units, deviation, architecture)
+    start = _Start(
+        None if model is None else _exact_posterior(model, complete=not architecture.missing),
+        *_raw_start(parts, units, features, model),
+        _pseudo_rows(units, architecture.prior_components, keys[2]) if architecture.prior == "vamp" else None,
     )
+    return _model(features, parts, start, architecture, keys)
+
+
+def skeleton(schema: Schema, architecture: Architecture) -> VAE:
+    """A model of shapes alone, a `jax.ShapeDtypeStruct` for every array, to be filled from a file.
+
+    Nothing of its size is allocated or computed, whatever sizes the architecture names.
+    """
+    units = np.zeros((2, len(schema)), dtype=np.float32)
+    features = features_of(schema, units)
+    parts = _likelihoods(schema, units, np.ones(len(schema)), architecture)
+    width, raw, latent_dim = features.size, raw_size(parts), architecture.latent_dim
+    for kind, condition in ((architecture.posterior, FlowPosterior.CONDITION), (architecture.prior, 0)):
+        if kind == "flow":
+            prepare(latent_dim, condition)
+
+    def shapes(key: PRNGKeyArray) -> VAE:
+        linear = slope = None
+        if _linear_columns(schema, architecture):
+            each, loadings = Fixed(jnp.zeros(width)), jnp.zeros((width, latent_dim))
+            linear = LinearPosterior(each, Fixed(loadings), each, loadings.T, complete=not architecture.missing)
+            slope = jnp.zeros((raw, latent_dim))
+        rows = jnp.zeros((architecture.prior_components, len(schema))) if architecture.prior == "vamp" else None
+        start = _Start(linear, jnp.zeros(raw), slope, rows)
+        return _model(features, parts, start, architecture, jax.random.split(key, 3))
+
+    model: VAE = eqx.filter_eval_shape(shapes, jax.random.key(0))
+    return model
+
+
+def _model(
+    features: Features, parts: tuple[Likelihood, ...], start: _Start, architecture: Architecture, keys: PRNGKeyArray
+) -> VAE:
+    """The three parts. Shapes of the arguments are all it looks at, so that it can be asked for shapes alone."""
+    return VAE(
+        posterior=_posterior(features, start.linear, architecture, keys[0]),
+        likelihood=_decoder(parts, start, architecture, keys[1]),
+        prior=_prior(architecture, start.rows, keys[2]),
+    )
+
+
+def _likelihoods(
+    schema: Schema, units: np.ndarray, deviation: np.ndarray, architecture: Architecture
+) -> tuple[Likelihood, ...]:
+    return likelihoods_of(schema, units, deviation, count=architecture.count, scale_given=architecture.scale_given)
+
+
+def _linear_columns(schema: Schema, architecture: Architecture) -> list[int]:
+    """Places of the columns that a linear model starts; none where there is no such model."""
+    if not architecture.linear_start or architecture.discrete:
+        return []
+    return [i for i, column in enumerate(schema.columns) if _starts_linear(column)]
 
 
 def _starts_linear(column: Column) -> bool:
@@ -155,17 +209,6 @@ def features_of(schema: Schema, units: np.ndarray) -> Features:
     )
 
 
-def skeleton(schema: Schema, architecture: Architecture) -> VAE:
-    """A model of the right shape with meaningless numbers, to be filled from a file."""
-
-    def nothing(matrix: np.ndarray, latent_dim: int, **settings: Any) -> LinearModel:
-        width = matrix.shape[1]
-        return LinearModel(np.zeros(width), np.zeros((width, latent_dim)), np.ones(width))
-
-    units = np.zeros((2, len(schema)), dtype=np.float32)
-    return initial_model(schema, units, architecture, jax.random.key(0), fit_linear=nothing)
-
-
 def _feature_matrix(features: Features, units: np.ndarray) -> np.ndarray:
     """What the encoder sees of each row, shape (rows, F), float64, NaN where missing."""
     values, observed = jax.vmap(features)(jnp.asarray(units))
@@ -181,25 +224,30 @@ def _noise_floor(schema: Schema, features: Features) -> np.ndarray:
     return np.array(numbers + [1e-2] * (features.size - len(numbers)))
 
 
-def _posterior(features: Features, linear: LinearModel | None, architecture: Architecture, key: PRNGKeyArray) -> Any:
+def _exact_posterior(model: LinearModel, *, complete: bool) -> LinearPosterior:
+    """The posterior of the linear model, with its gain (I + W' Psi^-1 W)^-1 W' Psi^-1."""
+    weighted = model.loadings / model.noise[:, None]
+    precision = np.eye(model.loadings.shape[1]) + model.loadings.T @ weighted
+    return LinearPosterior(
+        mean=Fixed(_single(model.mean)),
+        loadings=Fixed(_single(model.loadings)),
+        noise=Fixed(_single(model.noise)),
+        gain=_single(np.linalg.solve(precision, weighted.T)),
+        complete=complete,
+    )
+
+
+def _posterior(
+    features: Features, linear: LinearPosterior | None, architecture: Architecture, key: PRNGKeyArray
+) -> Any:
     latent_dim = architecture.latent_dim
     kind: Any = TwoLayerPosterior if architecture.upper_dim else POSTERIORS[architecture.posterior]
     inputs = features.size * (2 if architecture.missing else 1)
     sizes = (inputs, *architecture.hidden, kind.outputs(latent_dim))
     network = MLP(sizes, architecture.activation, key, smooth=linear is not None)
-    start = None
     if linear is not None:
         network = network.starting_at(jnp.zeros(kind.outputs(latent_dim)), weights=0.0)
-        weighted = linear.loadings / linear.noise[:, None]
-        precision = np.eye(latent_dim) + linear.loadings.T @ weighted
-        start = LinearPosterior(
-            mean=Fixed(_single(linear.mean)),
-            loadings=Fixed(_single(linear.loadings)),
-            noise=Fixed(_single(linear.noise)),
-            gain=_single(np.linalg.solve(precision, weighted.T)),
-            complete=not architecture.missing,
-        )
-    encoder = Encoder(features, network, start, sees_missing=architecture.missing)
+    encoder = Encoder(features, network, linear, sees_missing=architecture.missing)
     key_rest = jax.random.fold_in(key, 1)
     if architecture.upper_dim:
         upper = _between(architecture, latent_dim, architecture.upper_dim, key_rest)
@@ -215,34 +263,33 @@ def _between(architecture: Architecture, inputs: int, outputs: int, key: PRNGKey
     return ConditionalGaussian(MLP((inputs, *hidden, 2 * outputs), architecture.activation, key))
 
 
-def _decoder(
-    parts: tuple[Likelihood, ...],
-    units: np.ndarray,
-    features: Features,
-    linear: LinearModel | None,
-    architecture: Architecture,
-    key: PRNGKeyArray,
-) -> Decoder:
-    sizes = (architecture.latent_dim, *reversed(architecture.hidden), raw_size(parts))
-    network = MLP(sizes, architecture.activation, key, smooth=linear is not None)
-    reads = architecture.latent_dim if architecture.upper_dim else None
-    if linear is None:
-        start = [part.start(units[:, part.columns]) for part in parts]
-        return Decoder(network.starting_at(flat(start)), None, parts, reads)
-    start, weights = [], []
+def _raw_start(
+    parts: tuple[Likelihood, ...], units: np.ndarray, features: Features, model: LinearModel | None
+) -> tuple[Array, Array | None]:
+    """Raw numbers that give each column its marginal or the linear model's mean, and their slope in z."""
+    start, slopes = [], []
     for part in parts:
         raw = part.start(units[:, part.columns])
-        slope = np.zeros((*raw.shape, architecture.latent_dim))
+        start.append(raw)
+        if model is None:
+            continue
+        slope = np.zeros((*raw.shape, model.loadings.shape[1]))
         if isinstance(part, Located):
             rows = [features.numeric.index(column) for column in part.columns]
-            raw[:, 0] = linear.mean[rows]
-            slope[:, 0] = linear.loadings[rows]
-        start.append(raw)
-        weights.append(slope.reshape(-1, architecture.latent_dim))
-    return Decoder(network.starting_at(flat(start), weights=0.0), _single(np.concatenate(weights)), parts, reads)
+            raw[:, 0] = model.mean[rows]
+            slope[:, 0] = model.loadings[rows]
+        slopes.append(slope.reshape(-1, slope.shape[-1]))
+    return flat(start), _single(np.concatenate(slopes)) if slopes else None
 
 
-def _prior(architecture: Architecture, units: np.ndarray, key: PRNGKeyArray) -> priors.Prior:
+def _decoder(parts: tuple[Likelihood, ...], start: _Start, architecture: Architecture, key: PRNGKeyArray) -> Decoder:
+    sizes = (architecture.latent_dim, *reversed(architecture.hidden), raw_size(parts))
+    network = MLP(sizes, architecture.activation, key, smooth=start.slope is not None)
+    network = network.starting_at(start.raw, weights=1.0 if start.slope is None else 0.0)
+    return Decoder(network, start.slope, parts, architecture.latent_dim if architecture.upper_dim else None)
+
+
+def _prior(architecture: Architecture, rows: Array | None, key: PRNGKeyArray) -> priors.Prior:
     latent_dim, components = architecture.latent_dim, architecture.prior_components
     if architecture.upper_dim:
         lower = _between(architecture, architecture.upper_dim, latent_dim, key)
@@ -255,7 +302,8 @@ def _prior(architecture: Architecture, units: np.ndarray, key: PRNGKeyArray) -> 
         case _, "mixture":
             return priors.GaussianMixture(latent_dim, components, key)
         case _, "vamp":
-            return priors.VampPrior(_pseudo_rows(units, components, key))
+            assert rows is not None
+            return priors.VampPrior(rows)
         case _, "flow":
             return priors.FlowPrior(latent_dim, CouplingFlow(latent_dim, key))
     return priors.StandardNormal(latent_dim)

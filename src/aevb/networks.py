@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -90,8 +91,11 @@ def _affine(layer: eqx.nn.Linear, x: Array) -> Array:
 def _dense(inputs: int, outputs: int, key: PRNGKeyArray, smooth: bool) -> eqx.nn.Linear:
     """One affine layer with normal weights, shape (outputs, inputs), and zero bias."""
     deviation = (2 / (inputs + outputs) if smooth else 1 / max(inputs, 1)) ** 0.5
-    # Drawn by NumPy from the key's bits: JAX would compile a program for each layer's shape.
-    weight = np.random.default_rng(np.asarray(jax.random.key_data(key))).normal(0, deviation, (outputs, inputs))
+    weight: Any
+    if isinstance(key, jax.core.Tracer):  # a traced key has no bits yet: JAX draws, or only says the shape
+        weight = deviation * jax.random.normal(key, (outputs, inputs))
+    else:  # drawn by NumPy from the key's bits: JAX would compile a program for each layer's shape
+        weight = np.random.default_rng(np.asarray(jax.random.key_data(key))).normal(0, deviation, (outputs, inputs))
     layer = eqx.filter_eval_shape(eqx.nn.Linear, inputs, outputs, key=key)
     arrays = (jnp.asarray(weight, jnp.float32), jnp.zeros(outputs))
     return eqx.tree_at(lambda linear: (linear.weight, linear.bias), layer, arrays)

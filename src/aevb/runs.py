@@ -4,7 +4,6 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,11 +89,11 @@ def load(path: Any) -> "VAE":
         vae._data = run.manifest.get("data", {})
         vae.history_ = [_numbers(json.loads(line)) for line in run.texts["metrics.jsonl"].splitlines()]
         fitted = document["fitted"]
-        architecture = _architecture(fitted["architecture"], len(schema), run.arrays["weights"])
+        architecture = _architecture(fitted["architecture"])
         vae.seed_ = int(fitted["seed"])
         preparation = restored(schema, vae.binarize, vae.seed_)
-        model = skeleton(preparation.schema, architecture)
-        vae.model_ = _with_weights(model, run.arrays["weights"])
+        shapes = skeleton(preparation.schema, architecture)
+        vae.model_ = _with_weights(shapes, run.arrays["weights"])
         vae.n_features_in_ = int(fitted["n_features_in"])
         if fitted["feature_names_in"] is not None:
             vae.feature_names_in_ = np.array(fitted["feature_names_in"], dtype=object)
@@ -102,7 +101,7 @@ def load(path: Any) -> "VAE":
         if "baselines" in run.documents:
             vae._baselines = from_stored(run.arrays["baselines"], run.documents["baselines"], preparation.schema)
         vae.best_epoch_, vae.n_iter_ = int(fitted["best_epoch"]), int(fitted["n_iter"])
-    except (KeyError, TypeError, ValueError, AttributeError, ConfigError, MemoryError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigError, OverflowError, MemoryError) as error:
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(f"{path} does not hold a model of this version: {error!r}") from error
@@ -228,37 +227,28 @@ def _weights(model: core.VAE) -> dict[str, NDArray[Any]]:
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
-def _architecture(document: Mapping[str, Any], columns: int, weights: Mapping[str, NDArray[Any]]) -> Architecture:
-    """The architecture a run names, where its weights are as many as that takes: nothing is allocated on its word."""
+def _architecture(document: Mapping[str, Any]) -> Architecture:
+    """The architecture a run names; its sizes are held against the weights by their shapes."""
     architecture = Architecture(**{**document, "hidden": tuple(document["hidden"])})
     names = ("latent_dim", "hidden", "activation", "posterior")
     check_parameters({name: getattr(architecture, name) for name in names})
     if architecture.upper_dim < 0 or architecture.prior_components < 1:
         raise ModelFileError("configuration.json: a part of the model has fewer than no weights")
-    latent_dim, depth = architecture.latent_dim, len(architecture.hidden)
-    sizes = (columns, *architecture.hidden, latent_dim)
-    widths = {"mixture": latent_dim, "vamp": columns}
-    prior = architecture.prior_components * widths.get(architecture.prior, 0)
-    upper = latent_dim * (architecture.upper_dim + latent_dim * max(depth - 1, 0)) if architecture.upper_dim else 0
-    covariance = latent_dim * (latent_dim - 1) // 2 * sizes[-2] if architecture.posterior == "full" else 0
-    least = sum(a * b for a, b in pairwise(sizes)) + prior + upper + covariance
-    if least > sum(array.size for array in weights.values()):
-        raise ModelFileError("configuration.json: the model it describes has more weights than weights.safetensors")
     return architecture
 
 
-def _with_weights(model: core.VAE, arrays: Mapping[str, NDArray[Any]]) -> core.VAE:
+def _with_weights(shapes: core.VAE, arrays: Mapping[str, NDArray[Any]]) -> core.VAE:
     """The skeleton with the file's numbers; names, shapes and types must be the skeleton's own."""
-    expected = _weights(model)
-    for name, array in expected.items():
+    dynamic, static = eqx.partition(shapes, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
+    expected = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(dynamic)}
+    for name, leaf in expected.items():
         found = arrays.get(name)
-        if found is None or found.shape != array.shape or found.dtype != array.dtype:
+        if found is None or found.shape != leaf.shape or found.dtype != leaf.dtype:
             given = "nothing" if found is None else f"{found.dtype} of shape {found.shape}"
             raise ModelFileError(
-                f"weights.safetensors: expected {name} as {array.dtype} of shape {array.shape}, found {given}"
+                f"weights.safetensors: expected {name} as {leaf.dtype} of shape {leaf.shape}, found {given}"
             )
     if extra := set(arrays) - set(expected):
         raise ModelFileError(f"weights.safetensors: {sorted(extra)[0]} belongs to no part of the model")
-    dynamic, static = eqx.partition(model, eqx.is_array)
     filled = jax.tree_util.tree_map_with_path(lambda path, _: jnp.asarray(arrays[jax.tree_util.keystr(path)]), dynamic)
     return eqx.combine(filled, static)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aevb.errors import ModelFileError
 
-__all__ = ["KINDS", "Column", "Schema"]
+__all__ = ["KINDS", "MOST_ATOMS", "Column", "Schema"]
 
 Kind = Literal["continuous", "positive", "proportion", "count", "ordinal", "categorical", "binary", "pixel"]
 KINDS: tuple[Kind, ...] = (
@@ -31,6 +31,9 @@ KINDS: tuple[Kind, ...] = (
 LEVELED = ("ordinal", "categorical", "binary")
 #: Kinds a location and a scale describe: those that start at the linear optimum.
 LOCATED = ("continuous", "pixel")
+
+#: Of one column: a likelihood pads its columns to as many as any of them has.
+MOST_ATOMS = 16
 
 Array = NDArray[np.float64]
 
@@ -204,4 +207,6 @@ def _column_from_json(content: Mapping[str, Any]) -> Column:
     column = Column(**{**content, **lists})
     if not (np.isfinite(column.scale) and column.scale > 0 and np.isfinite(column.location)):
         raise ValueError(f"column {column.name!r} has no usable scale")
+    if len(column.atoms) > MOST_ATOMS:
+        raise ValueError(f"column {column.name!r} has {len(column.atoms)} atoms, more than {MOST_ATOMS}")
     return column

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from aevb.data.support import check_finite, check_support, on_grid
 from aevb.data.tables import Cells, Table, table_of
 from aevb.errors import AevbWarning, ConfigError, DataError
-from aevb.schema import KINDS, LEVELED, Column, Kind, Schema
+from aevb.schema import KINDS, LEVELED, MOST_ATOMS, Column, Kind, Schema
 
 __all__ = ["infer"]
 
@@ -34,7 +34,6 @@ MOST_TEXT_LEVELS = 1_000
 MOST_LEVELS = 10_000
 #: This many columns of grey values, or of 0 and 1, are an image.
 FEWEST_PIXELS = 16
-MOST_ATOMS = 16
 #: Scales of grey values: the upper end and the step; the lower end is 0. The last is what a said pixel must hold.
 GREY_SCALES: tuple[Grey, ...] = ((1.0, 1.0), (15.0, 1.0), (16.0, 1.0), (255.0, 1.0), (1.0, 1 / 255), (65_535.0, 1.0))
 BLACK_AND_WHITE = GREY_SCALES[0]
