@@ -1,6 +1,7 @@
 """Laws of stored baselines: the same scores to the last bit, or a refusal."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -70,6 +71,21 @@ def _changed(arrays: dict[str, np.ndarray], ending: str, change: Callable[[np.nd
     arrays.update(named)
 
 
+def _at_first(array: np.ndarray, value: float) -> np.ndarray:
+    """The same with its first number another: of roots, the first of a diagonal."""
+    changed = array.copy()
+    changed.flat[0] = value
+    return changed
+
+
+def _diagonal(arrays: dict[str, np.ndarray], document: dict[str, Any], value: float) -> None:
+    """A mixture of diagonal covariances, one of whose roots is this."""
+    _changed(arrays, ".roots", lambda a: _at_first(np.ones(a.shape[:2]), value))
+    for about in document["baselines"]:
+        if about["kind"] == "mixture":
+            about["settings"]["covariance"] = "diag"
+
+
 WRONG = {
     "a name": lambda arrays, document: document["baselines"][0].update(name="deep learning"),
     "a kind": lambda arrays, document: document["baselines"][0].update(kind="os.system"),
@@ -88,6 +104,9 @@ WRONG = {
     "no factors": lambda arrays, document: _changed(arrays, ".loadings", lambda a: a[:, :0]),
     "no classes": lambda arrays, document: _changed(arrays, "weights", lambda a: a[:0]),
     "a scale of zero": lambda arrays, document: _changed(arrays, ".scale", np.zeros_like),
+    "a root of zero": lambda arrays, document: _changed(arrays, ".roots", lambda a: _at_first(a, 0.0)),
+    "a root below zero": lambda arrays, document: _changed(arrays, ".roots", lambda a: _at_first(a, -1.0)),
+    "diagonal roots below zero": lambda arrays, document: _diagonal(arrays, document, -1.0),
     "noise below zero": lambda arrays, document: _changed(arrays, ".noise", np.negative),
 }
 
@@ -100,3 +119,24 @@ def test_what_is_no_baseline_of_these_columns_is_refused(
     WRONG[wrong](arrays, document)
     with pytest.raises((ValueError, KeyError, TypeError)):
         from_stored(arrays, document, numbers[0])
+
+
+def test_roots_of_diagonal_covariances_are_read(stored: Stored, numbers: tuple[Schema, np.ndarray]) -> None:
+    arrays, document = dict(stored[0]), json.loads(json.dumps(stored[1]))
+    _diagonal(arrays, document, 1.0)
+    assert "Gaussian mixture" in from_stored(arrays, document, numbers[0])[0]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_none_is_refused_wherever_it_stands(
+    value: float, stored: Stored, mixed_table: Table, numbers: tuple[Schema, np.ndarray]
+) -> None:
+    """In the families of every kind of column too."""
+    rows = mixed_table.values
+    of_any = to_stored(*fit_baselines(rows[:150], rows[150:], mixed_table.schema)), mixed_table.schema
+    for (arrays, document), schema in ((stored, numbers[0]), of_any):
+        for name, array in arrays.items():
+            if not array.size:
+                continue
+            with pytest.raises(ValueError, match=rf"{re.escape(name)} must be finite"):
+                from_stored({**arrays, name: _at_first(array, value)}, document, schema)

@@ -4,7 +4,7 @@ What a family is called comes from the schema, and what its arrays look like fro
 neither code nor sizes of its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -92,13 +92,15 @@ class _Arrays:
         self.unread, self.prefix = unread, prefix
 
     def get(self, name: str, *shape: int | None) -> Array:
-        """A copy; None in a shape stands for any size but zero."""
+        """A copy, of finite numbers; None in a shape stands for any size but zero."""
         array = np.asarray(self.unread.pop(self.prefix + name))
         fits = array.ndim == len(shape) and all(
             size > 0 if wanted is None else size == wanted for size, wanted in zip(array.shape, shape, strict=True)
         )
         if array.dtype != np.float64 or not fits:
             raise ValueError(f"{self.prefix}{name} is {array.dtype} of shape {array.shape}, not float64 of {shape}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{self.prefix}{name} must be finite")
         return np.array(array)
 
     def positive(self, name: str, *shape: int | None) -> Array:
@@ -107,6 +109,15 @@ class _Arrays:
         if (array <= 0).any():
             raise ValueError(f"{self.prefix}{name} must be positive")
         return array
+
+    def roots(self, count: int, width: int, *, full: bool) -> Array:
+        """Cholesky roots, matrices or diagonals: a density takes the logarithm of every diagonal number."""
+        if not full:
+            return self.positive("roots", count, width)
+        roots = self.get("roots", count, width, width)
+        if (np.diagonal(roots, axis1=1, axis2=2) <= 0).any():
+            raise ValueError(f"{self.prefix}roots must have positive diagonals")
+        return roots
 
 
 def _classes(own: _Arrays, about: Mapping[str, Any], schema: Schema) -> Baseline:
@@ -133,9 +144,8 @@ def _linear(own: _Arrays, about: Mapping[str, Any], schema: Schema) -> Baseline:
 
 def _mixture(own: _Arrays, about: Mapping[str, Any], schema: Schema) -> Baseline:
     width, weights = len(schema), own.positive("weights", None)
-    shape: Sequence[int] = (len(weights), width)
-    roots = own.get("roots", *shape, *([width] if about["settings"]["covariance"] == "full" else []))
-    return _dequantised(Mixture(weights, own.get("means", *shape), roots), own, about, schema)
+    roots = own.roots(len(weights), width, full=about["settings"]["covariance"] == "full")
+    return _dequantised(Mixture(weights, own.get("means", len(weights), width), roots), own, about, schema)
 
 
 def _dequantised(density: Density, own: _Arrays, about: Mapping[str, Any], schema: Schema) -> Baseline:
