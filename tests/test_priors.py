@@ -12,6 +12,7 @@ from scipy import stats
 
 from aevb import priors
 from aevb.flows import CouplingFlow
+from aevb.initialisation import Architecture, initial_model
 from aevb.networks import MLP, parameter_count
 from aevb.posteriors import ConditionalGaussian
 from aevb.priors import (
@@ -42,7 +43,7 @@ EXAMPLES: dict[str, Any] = {
     "CategoricalPrior": lambda: eqx.tree_at(lambda p: p.logits, CategoricalPrior(1, 3), jnp.array([[0.3, -1.0, 0.0]])),
     "FlowPrior": lambda: FlowPrior(2, far_flow()),
     "TwoLayerPrior": lambda: TwoLayerPrior(ConditionalGaussian(MLP((1, 4, 2), "tanh", jax.random.key(2))), 1, 1),
-    "VampPrior": lambda: VampPrior(jax.random.normal(jax.random.key(3), (4, 3))),
+    "VampPrior": lambda: VampPrior(jax.random.normal(jax.random.key(3), (4, 3)), jnp.full(3, -3.0), jnp.full(3, 3.0)),
     "StandardNormal": lambda: StandardNormal(2),
     "GaussianMixture": lambda: GaussianMixture(2, 3, jax.random.key(0)),
 }
@@ -107,7 +108,7 @@ def test_a_vamp_prior_is_the_mixture_of_the_posteriors_of_its_rows(mixed_table: 
     """And moves with them: its slope goes through q."""
     q = mixed_table.model.posterior
     rows = np.nan_to_num(mixed_table.units[:3])
-    vamp = VampPrior(jnp.asarray(rows))
+    vamp = VampPrior(*map(jnp.asarray, (rows, rows.min(0), rows.max(0))))
     z = jnp.array([0.3, -0.2])
     each = [dist.Normal(q(row).mean, jnp.sqrt(q(row).variance)).to_event(1).log_prob(z) for row in rows]
     standard = dist.Normal(jnp.zeros(2), 1.0).to_event(1).log_prob(z)
@@ -115,6 +116,27 @@ def test_a_vamp_prior_is_the_mixture_of_the_posteriors_of_its_rows(mixed_table: 
     np.testing.assert_allclose(vamp(q).log_prob(z), expected, rtol=1e-4)
     slope = eqx.filter_grad(lambda q: vamp(q).log_prob(z))(q)
     assert any(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(slope.encoder.network))
+
+
+def test_pseudo_rows_stay_within_the_range_of_the_training_rows(mixed_table: Table) -> None:
+    """However far they are learned to be: no count below zero, no level that is none. The range is not learned."""
+    architecture = Architecture(2, hidden=(8,), missing=True, prior="vamp", prior_components=5)
+    model = initial_model(mixed_table.schema, mixed_table.units, architecture, jax.random.key(0))
+    vamp: Any = model.prior
+    assert parameter_count(vamp) == 6 + vamp.rows.size
+    low, high = np.nanmin(mixed_table.units, 0), np.nanmax(mixed_table.units, 0)
+    np.testing.assert_array_equal(vamp.low.value, low)
+    np.testing.assert_array_equal(vamp.high.value, high)
+    assert np.array_equal(np.clip(vamp.rows, low, high), vamp.rows)
+    z = jnp.array([0.3, -0.2])
+    ends = {-1e6: low, 1e6: high}
+    for moved, end in ends.items():
+        far = eqx.tree_at(lambda prior: prior.rows, vamp, vamp.rows + moved)
+        there = eqx.tree_at(lambda prior: prior.rows, vamp, jnp.broadcast_to(end, vamp.rows.shape))
+        assert far(model.posterior).log_prob(z) == there(model.posterior).log_prob(z)
+    binary = mixed_table.schema.where("binary")
+    assert ((low[binary] == 0) & (high[binary] == 1)).all()
+    assert (low[mixed_table.schema.where("count")] >= 0).all()
 
 
 def test_two_layers_draw_the_upper_one_first() -> None:

@@ -222,6 +222,15 @@ def test_whether_rows_have_missing_cells_is_held_against_the_weights(folder: Pat
         aevb.load(rewritten(folder, tmp_path / "run", complete))
 
 
+def test_pseudo_rows_and_their_range_come_back(tmp_path: Path) -> None:
+    vae = VAE(**{**SMALL, "prior": "vamp", "epochs": 1}).fit(TABLE)
+    vae.save(tmp_path / "run")
+    loaded = aevb.load(tmp_path / "run")
+    assert np.array_equal(loaded.model_.prior.low.value, vae.model_.prior.low.value)
+    assert np.array_equal(loaded.score_samples(TABLE, samples=20), vae.score_samples(TABLE, samples=20))
+    pd.testing.assert_frame_equal(loaded.sample(20), vae.sample(20))
+
+
 def test_an_optimiser_of_ones_own_is_not_written(tmp_path: Path) -> None:
     import optax
 

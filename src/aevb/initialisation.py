@@ -94,8 +94,8 @@ class _Start(NamedTuple):
     #: The decoder's raw numbers at z = 0, shape (R,), and their slope in z, (R, k), where there is a linear model.
     raw: Array
     slope: Array | None
-    #: Pseudo-rows of a VampPrior, shape (C, D).
-    rows: Array | None
+    #: Pseudo-rows of a VampPrior, shape (C, D), and the ends of each column, (D,).
+    pseudo: tuple[Array, Array, Array] | None
 
 
 def initial_model(schema: Schema, units: np.ndarray, architecture: Architecture, key: PRNGKeyArray) -> VAE:
@@ -150,8 +150,11 @@ def skeleton(schema: Schema, architecture: Architecture) -> VAE:
             each, loadings = Fixed(jnp.zeros(width)), jnp.zeros((width, latent_dim))
             linear = LinearPosterior(each, Fixed(loadings), each, loadings.T, complete=not architecture.missing)
             slope = jnp.zeros((raw, latent_dim))
-        rows = jnp.zeros((architecture.prior_components, len(schema))) if architecture.prior == "vamp" else None
-        start = _Start(linear, jnp.zeros(raw), slope, rows)
+        pseudo = None
+        if architecture.prior == "vamp":
+            end = jnp.zeros(len(schema))
+            pseudo = jnp.zeros((architecture.prior_components, len(schema))), end, end
+        start = _Start(linear, jnp.zeros(raw), slope, pseudo)
         return _model(features, parts, start, architecture, jax.random.split(key, 3))
 
     model: VAE = eqx.filter_eval_shape(shapes, jax.random.key(0))
@@ -165,7 +168,7 @@ def _model(
     return VAE(
         posterior=_posterior(features, start.linear, architecture, keys[0]),
         likelihood=_decoder(parts, start, architecture, keys[1]),
-        prior=_prior(architecture, start.rows, keys[2]),
+        prior=_prior(architecture, start.pseudo, keys[2]),
     )
 
 
@@ -289,7 +292,7 @@ def _decoder(parts: tuple[Likelihood, ...], start: _Start, architecture: Archite
     return Decoder(network, start.slope, parts, architecture.latent_dim if architecture.upper_dim else None)
 
 
-def _prior(architecture: Architecture, rows: Array | None, key: PRNGKeyArray) -> priors.Prior:
+def _prior(architecture: Architecture, pseudo: tuple[Array, Array, Array] | None, key: PRNGKeyArray) -> priors.Prior:
     latent_dim, components = architecture.latent_dim, architecture.prior_components
     if architecture.upper_dim:
         lower = _between(architecture, architecture.upper_dim, latent_dim, key)
@@ -302,20 +305,21 @@ def _prior(architecture: Architecture, rows: Array | None, key: PRNGKeyArray) ->
         case _, "mixture":
             return priors.GaussianMixture(latent_dim, components, key)
         case _, "vamp":
-            assert rows is not None
-            return priors.VampPrior(rows)
+            assert pseudo is not None
+            return priors.VampPrior(*pseudo)
         case _, "flow":
             return priors.FlowPrior(latent_dim, CouplingFlow(latent_dim, key))
     return priors.StandardNormal(latent_dim)
 
 
-def _pseudo_rows(units: np.ndarray, count: int, key: PRNGKeyArray) -> Array:
-    """Training rows, missing cells filled with their column's middle value, shape (count, D)."""
+def _pseudo_rows(units: np.ndarray, count: int, key: PRNGKeyArray) -> tuple[Array, Array, Array]:
+    """Training rows, missing cells filled with their column's middle value, (count, D), and the range of all, (D,)."""
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     rows = units[rng.choice(len(units), count, replace=count > len(units))]
     observed = np.where(np.isfinite(units).any(0), units, 0.0)
     middle = np.nanquantile(observed, 0.5, axis=0, method="closest_observation")
-    return _single(np.where(np.isfinite(rows), rows, middle))
+    rows = np.where(np.isfinite(rows), rows, middle)
+    return _single(rows), _single(np.nanmin(observed, 0)), _single(np.nanmax(observed, 0))
 
 
 def _single(values: Any) -> Array:

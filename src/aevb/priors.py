@@ -10,6 +10,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from aevb.flows import CouplingFlow
 from aevb.latent_distributions import Chain, Flow, StraightThroughBernoulli, StraightThroughCategorical
+from aevb.networks import Fixed
 from aevb.posteriors import ConditionalGaussian, Posterior
 
 __all__ = [
@@ -94,14 +95,20 @@ class VampPrior(Prior):
     rows
         Where the pseudo-rows start, in model units, no cell missing, shape (C, D). Numbers are learned; levels of
         categorical columns stay as they are.
+    low, high
+        Ends of each column, shape (D,), those of the training rows. q sees pseudo-rows clipped to them, as the paper's
+        are to [0, 1]: else a count could be learned below zero, or a 0 / 1 above one, where no row is and q means
+        nothing. A cell that was learned past an end has no slope, and stays at that end.
     """
 
     logits: Array
     rows: Array
+    low: Fixed
+    high: Fixed
 
-    def __init__(self, rows: Array) -> None:
+    def __init__(self, rows: Array, low: Array, high: Array) -> None:
         self.logits = jnp.zeros(1 + len(rows)).at[0].set(jnp.log(9 * len(rows)))
-        self.rows = jnp.asarray(rows)
+        self.rows, self.low, self.high = jnp.asarray(rows), Fixed(low), Fixed(high)
 
     def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
         """The mixture under this posterior."""
@@ -111,7 +118,7 @@ class VampPrior(Prior):
             q = posterior(row)
             return q.mean, jnp.sqrt(q.variance)
 
-        mean, deviation = jax.vmap(moments)(self.rows)
+        mean, deviation = jax.vmap(moments)(jnp.clip(self.rows, self.low.value, self.high.value))
         mean = jnp.concatenate([jnp.zeros((1, mean.shape[1])), mean])
         deviation = jnp.concatenate([jnp.ones((1, mean.shape[1])), deviation])
         components = dist.Normal(mean, deviation).to_event(1)
