@@ -1,5 +1,6 @@
 """Laws of Algorithm 1: the bound rises, one key gives the same bits, and a step that is not finite is not taken."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import optax
 import pytest
 
+from aevb import training
 from aevb.checkpoints import Checkpoint
 from aevb.errors import ConfigError, NumericalError
 from aevb.networks import MLP, trainable
@@ -287,6 +289,27 @@ def test_a_step_that_overflows_is_not_taken() -> None:
     assert all(np.isfinite(leaf).all() for state in saved for leaf in jax.tree.leaves(state))
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad", "rmsprop"])
+def test_a_slope_too_large_for_the_optimiser_is_as_if_its_step_had_not_been(
+    optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Finite, but not its square: the moments of Adam would be infinite ever after, and each epoch run twice."""
+
+    def objective(first: float, model: Toy, x: Any, key: Any, *, kl_weight: Any, **settings: Any) -> Any:
+        slope = jnp.where(kl_weight < 0.05, first, 0.0)  # in the first of 30 steps
+        return toy_bound(model, x, key, samples=1, kl_weight=1.0) + slope * model.mean.sum()
+
+    epochs = []
+    monkeypatch.setattr(training, "_epoch", lambda *args: epochs.append(1) or EPOCH(*args))
+    huge, none = (run(partial(objective, first), kl_warmup=1.0, optimizer=optimizer) for first in (1e25, np.nan))
+    assert same_bits(huge, none)
+    assert [line["skipped_steps"] for line in huge.history] == [0] + [1] * 6
+    assert len(epochs) == 2 * (6 + 1)
+
+
+EPOCH = training._epoch
+
+
 class _Product:
     def __init__(self, z: Any) -> None:
         self.z = z
@@ -319,6 +342,17 @@ def test_a_second_run_of_bad_steps_ends_training_and_names_the_cell() -> None:
     with pytest.raises(NumericalError, match=r"epoch 2 .*row 31, column 1.*learning_rate"):
         run(objective, rows=rows, model=VAE_LIKE, batch_size=55, progress=seen.append)
     assert [line["epoch"] for line in seen] == [0, 1]
+
+
+def test_the_message_is_about_any_model_and_any_rows(mixed_table: Table) -> None:
+    """Missing cells are no fault; weights that are not finite are one, of the first cell that is observed."""
+    start, static = eqx.partition(mixed_table.model, trainable(mixed_table.model))
+    how = Settings(epochs=1, batch_size=7)
+    whole = _Run(mixed_table.model, sgvb_b, how, jnp.asarray(mixed_table.units), jnp.ones(200), KEY, None)
+    assert "in the gradient or the step" in whole.diagnose(mixed_table.model, 1)
+    broken = eqx.combine(jax.tree.map(lambda leaf: leaf + jnp.nan, start), static)
+    row, column = np.argwhere(np.isfinite(mixed_table.units))[0]
+    assert f"row {row}, column {column}" in whole.diagnose(broken, 1)
 
 
 def test_one_bad_stretch_restores_the_best_state_at_half_the_step_size() -> None:

@@ -269,10 +269,8 @@ class _Run:
 
     def diagnose(self, model: VAE, epoch: int) -> str:
         """Which part of which row is not finite, for the error message."""
-        z = jax.vmap(model.encode)(self.rows)
-        cells = jax.vmap(lambda z, x: model.likelihood(z).cells(x))(z, self.rows)
-        bad = np.argwhere(~np.isfinite(np.asarray(cells)))
-        where = f"first at row {bad[0][0]}, column {bad[0][1]}" if len(bad) else "in the gradient"
+        bad = np.argwhere(~np.isfinite(np.asarray(_cells(model, self.rows, self.batch))))
+        where = f"first at row {bad[0][0]}, column {bad[0][1]}" if len(bad) else "in the gradient or the step along it"
         return (
             f"training stayed non-finite in epoch {epoch} after a restart at half the step size, {where}; "
             "try a smaller learning_rate, or look at that column's values"
@@ -315,24 +313,29 @@ def _epoch(how: _How, state: State, static: PyTree, rows: Array, per_step: tuple
             x = how.resample(x, key_data)
         (_, bound), gradient = jax.value_and_grad(negative, has_aux=True)(state.parameters, x, weights, keys, kl_weight)
 
-        def update() -> tuple[PyTree, PyTree]:
-            direction, optimizer = how.optimizer.update(gradient, state.optimizer, state.parameters)
-            shrunk = _decayed(state.parameters, rate * how.weight_decay) if how.weight_decay else state.parameters
-            return jax.tree.map(lambda s, d: s + rate * d, shrunk, direction), optimizer
-
+        direction, optimizer = how.optimizer.update(gradient, state.optimizer, state.parameters)
+        shrunk = _decayed(state.parameters, rate * how.weight_decay) if how.weight_decay else state.parameters
+        updated = State(
+            jax.tree.map(lambda s, d: s + rate * d, shrunk, direction), optimizer, state.skipped, jnp.zeros((), int)
+        )
         if not how.careful:
-            return State(*update(), state.skipped, jnp.zeros((), int)), bound
-        finite = jnp.isfinite(bound) & _all_finite(gradient)
-        parameters, optimizer = jax.lax.cond(finite, update, lambda: (state.parameters, state.optimizer))
-        bad = 1 - finite.astype(int)
-        following = State(parameters, optimizer, state.skipped + bad, (state.run + bad) * bad)
-        return following, jnp.where(finite, bound, jnp.nan)
+            return updated, bound
+        # What comes of finite slopes is looked at too: one of 1e20 has a square, in Adam's moments, that overflows.
+        finite = jnp.isfinite(bound) & _all_finite((gradient, updated))
+        left_out = state._replace(skipped=state.skipped + 1, run=state.run + 1)
+        return jax.lax.cond(finite, lambda: updated, lambda: left_out), jnp.where(finite, bound, jnp.nan)
 
     state, bounds = jax.lax.scan(step, state, per_step)
-    if not how.careful:  # what is not finite once stays so, in the weights or in what the optimiser keeps of the slopes
-        return state, jnp.where(_all_finite((state.parameters, state.optimizer)), jnp.mean(bounds), jnp.nan)
-    # A step may overflow from finite slopes: the epoch then has no bound, and is not kept.
-    return state, jnp.where(_all_finite(state.parameters), jnp.nanmean(bounds), jnp.nan)
+    if how.careful:
+        return state, jnp.nanmean(bounds)
+    # What is not finite once stays so, in the weights or in what the optimiser keeps of the slopes.
+    return state, jnp.where(_all_finite((state.parameters, state.optimizer)), jnp.mean(bounds), jnp.nan)
+
+
+@eqx.filter_jit  # NumPyro refuses a NaN among a distribution's parameters, but not within a compiled function
+def _cells(model: VAE, rows: Array, batch: int) -> Array:
+    """log p(x_d|z) at the codes z of the rows, a minibatch at a time, so that a large table fits into memory."""
+    return jax.lax.map(lambda x: model.likelihood(model.encode(x)).cells(x), rows, batch_size=batch)
 
 
 def _all_finite(tree: PyTree) -> Array:
