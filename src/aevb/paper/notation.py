@@ -1,0 +1,36 @@
+"""Formulas are written once, in TeX; a terminal shows them as plain text."""
+
+import re
+
+__all__ = ["plain_formula", "plain_text"]
+
+_SYMBOLS = {
+    r"\log": "log ", r"\mathrm{KL}": "KL", r"\mathbb{E}": "E", r"\mathcal{L}": "L", r"\mathcal{N}": "N",
+    r"\|": " || ", r"\mid": "|", r"\theta": "θ", r"\phi": "φ", r"\mu": "μ", r"\sigma": "σ", r"\varepsilon": "ε",
+    r"\Sigma": "Σ", r"\odot": " ⊙ ", r"\sim": " ~ ", r"\le": " ≤ ", r"\ge": " ≥ ", r"\sum": "sum", r"\int": "∫ ",
+    r"\partial": "∂", r"\nabla": "∇", r"\arg\min": "argmin", r"\operatorname{Var}": "Var", r"\tanh": "tanh",
+    r"\to": " → ", r"\pm": "±", r"\ldots": "...", r"\rho": "ρ", r"\infty": "∞", r"\mathrm{diag}": "diag", r"\,": " ",
+    r"\quad": "  ", r"\bigl": "", r"\bigr": "", r"\star": "*", "^*": "*", r"\mathrm{VAE}": "VAE",
+}  # fmt: skip
+
+
+def plain_formula(tex: str) -> str:
+    r"""A formula in TeX as one line of text.
+
+    >>> plain_formula(r"\log p(x) \ge \mathbb{E}_{q}[\log p(x|z)] - \mathrm{KL}(q(z|x)\,\|\,p(z))")
+    'log p(x) ≥ E_q[log p(x|z)] - KL(q(z|x) || p(z))'
+    >>> plain_formula(r"\tfrac12\sum_j 1 + \frac{a}{b^2}")
+    '1/2 sum_j 1 + a / b²'
+    """
+    text = tex.replace(r"\tfrac12", "1/2 ").replace("^2", "²").replace("^{-1}", "⁻¹")
+    text = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"\1 / \2", text)
+    for symbol in sorted(_SYMBOLS, key=len, reverse=True):
+        text = re.sub(re.escape(symbol) + (r"(?![a-zA-Z])" if symbol[-1].isalpha() else ""), _SYMBOLS[symbol], text)
+    text = re.sub(r"\{([^{}]*)\}", r"\1", text)
+    return re.sub(r"\s+", " ", text).replace("( ", "(").replace("[ ", "[").strip()
+
+
+def plain_text(markdown: str) -> str:
+    """The same of a text with formulas between dollars."""
+    text = re.sub(r"\$([^$]+)\$", lambda formula: plain_formula(formula[1]), markdown)
+    return text.replace("**", "").replace("`", "")
