@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from aevb.cli import apply, fit, look
+from aevb.cli import apply, fit, look, paper
 from aevb.cli.application import Application
 
 __all__ = ["app", "main"]
@@ -30,6 +30,7 @@ for command in (
     look.data,
 ):
     app.command()(command)
+app.add_typer(paper.app, name="paper")
 
 
 def _print_version(asked: bool) -> None:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Polygon
 
-from aevb.figures.style import ALERT, DATA, MODEL, MUTED, WIDTH, plain, styled
+from aevb.figures.style import ALERT, DATA, INK, MODEL, MUTED, WIDTH, plain, styled
 
 __all__ = ["architecture"]
 
@@ -31,14 +31,17 @@ class Row:
     size_out: int
     shape: str = ""
     note: str = ""
+    parameters: int = 0
     variable: bool = False
     color: str = MODEL
-    joint: str = "↓"  # how it follows the row above: fed by it, "+" added to it, or "" beside it
+    joint: str = "↓"  # how it follows the row above: fed by it, "~" drawn from it, "+" added to it, or "" beside it
 
 
 @styled
 def architecture(layers: Sequence[Mapping[str, Any]]) -> Figure:
     """Layers of a model, from x at the top to p(x|z) at the bottom; a box is the wider the larger its tensor.
+
+    What leads to q(z|x) and what leads to p(x|z) differ in colour; ``~`` is a draw.
 
     Parameters
     ----------
@@ -69,21 +72,22 @@ def _rows(layers: Sequence[Mapping[str, Any]]) -> list[Row]:
     generation = [layer for layer in layers if layer not in inference and layer not in latents]
     shape = inference[0]["shape_in"] if inference else generation[-1]["shape_out"] if generation else 1
     latent = (latents or generation or [{"shape_in": 1}])[0]["shape_in"]
+    own = sum(int(layer.get("parameters") or 0) for layer in latents)
     data = _size(shape)
     beside = ", ".join(str(layer["name"]) for layer in latents).split(", ")
     return [
         Row(f"x ({_shape(shape)})", data, data, variable=True, color=DATA),
-        *_layers(inference),
+        *_layers(inference, ALERT),
         Row(
-            f"z ({_shape(latent)})", _size(latent), _size(latent), beside[0] if beside[1:] else "", beside[-1],
-            variable=True, color=ALERT,
+            f"z ({_shape(latent)})", _size(latent), _size(latent), beside[0] if beside[1:] else "", beside[-1], own,
+            variable=True, color=INK, joint="~" if inference else "↓",
         ),
-        *_layers(generation),
-        Row(f"x ({_shape(shape)})", data, data, variable=True, color=DATA),
+        *_layers(generation, MODEL),
+        Row(f"x ({_shape(shape)})", data, data, variable=True, color=DATA, joint="~" if generation else "↓"),
     ]  # fmt: skip
 
 
-def _layers(layers: Sequence[Mapping[str, Any]]) -> list[Row]:
+def _layers(layers: Sequence[Mapping[str, Any]], color: str = MODEL) -> list[Row]:
     rows: list[Row] = []
     above: Mapping[str, Any] = {}
     for part, group in groupby(layers, key=lambda layer: str(layer["part"])):
@@ -95,7 +99,8 @@ def _layers(layers: Sequence[Mapping[str, Any]]) -> list[Row]:
                     _size(layer["shape_in"]),
                     _size(layer["shape_out"]),
                     f"{_shape(layer['shape_in'])} → {_shape(layer['shape_out'])}",
-                    f"{count:,} parameter{'s' * (count != 1)}" if count else "",
+                    parameters=count or 0,
+                    color=color,
                     joint=_joint(above, layer),
                 )
             )
@@ -147,15 +152,23 @@ def _draw(axes: Axes, row: Row, middle: float, largest: int) -> None:
     else:
         axes.add_patch(Polygon([(-enter, top), (enter, top), (leave, bottom), (-leave, bottom)], **look))
     axes.text(0, middle, row.text, ha="center", va="center", fontstyle="italic" if row.variable else "normal")
-    for side, text, align in ((-1, row.shape, "left"), (1, row.note, "right")):
-        place = side * (WIDTH / 2 - 0.02)
-        axes.text(place, middle, plain(text, 34), ha=align, va="center", fontsize=7, color=MUTED)
+    counted = f"{row.parameters:,} parameter{'s' * (row.parameters != 1)}" if row.parameters else ""
+    said = [text for text in (row.note, counted) if text]
+    for line, text in enumerate(said):
+        _aside(axes, WIDTH / 2 - 0.02, middle + 0.13 * (line - (len(said) - 1) / 2), text, "right")
+    _aside(axes, -WIDTH / 2 + 0.02, middle, row.shape, "left")
+
+
+def _aside(axes: Axes, place: float, middle: float, text: str, align: str) -> None:
+    axes.text(place, middle, plain(text, 34), ha=align, va="center", fontsize=7, color=MUTED)
 
 
 def _join(axes: Axes, joint: str, middle: float) -> None:
     reach = (_ROW - _HEIGHT) / 2 - 0.005
-    if joint == "↓":
+    if joint in ("↓", "~"):
         look = {"arrowstyle": "-|>", "color": MUTED, "shrinkA": 0, "shrinkB": 0, "linewidth": 0.9, "mutation_scale": 7}
         axes.annotate("", (0, middle + reach), (0, middle - reach), arrowprops=look)
-    elif joint:
+    if joint == "~":
+        axes.text(0.08, middle, joint, va="center", color=MUTED, fontsize=10)
+    elif joint == "+":
         axes.text(0, middle, joint, ha="center", va="center", color=MUTED, fontsize=10)

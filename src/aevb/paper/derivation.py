@@ -282,7 +282,7 @@ CHECKS = (
         unit="nats",
     ),
     Check(
-        "the same, for all x, w, b, v, m, s",
+        f"-log p(x) + {_KL} = -E_q[log p(x|z)] + KL(q(z|x) || p(z)), for all x, w, b, v, m, s",
         partial(_symbolically, "loss", "loss_by_posterior"),
         (loss, loss_by_posterior),
         0,
@@ -290,7 +290,14 @@ CHECKS = (
         "sympy",
     ),
     Check("at theta*, phi* the loss is the least mean of -log p(x)", _loss_at_optimum, (mean_loss,), unit="nats"),
-    Check("there its slope is 0, in all of theta and phi", _slope_at_optimum, (mean_loss,), unit="nats"),
-    Check("downhill from anywhere leads there", _descent, (mean_loss,), unit="nats"),
+    Check(
+        "at theta*, phi* the slope of the loss is 0, in all of theta and phi",
+        _slope_at_optimum,
+        (mean_loss,),
+        unit="nats",
+    ),
+    Check(
+        "downhill from a random start the loss comes to its value at theta*, phi*", _descent, (mean_loss,), unit="nats"
+    ),
     Check("the arrows of the graphical model are the slopes of a live one", _arrows_of_a_model, (arrows,), 0, "arrows"),
 )

@@ -221,13 +221,22 @@ CHECKS = (
         (kl, log_mixture, log_gaussian),
         tolerance=1e-3,
     ),
-    Check("and near N(-2, 1/4)", partial(_seeks, -1.0), (kl, log_mixture, log_gaussian), tolerance=1e-3),
+    Check(
+        "KL(q || p) to the mixture is least, from the other side, near N(-2, 1/4)",
+        partial(_seeks, -1.0),
+        (kl, log_mixture, log_gaussian),
+        tolerance=1e-3,
+    ),
     Check(
         "KL(q || p) to the correlated Gaussian is least for variances 1 / (Sigma^-1)_ii = 0.19",
         _reverse_of_correlated,
         (kl_of_covariances, reverse_variances),
     ),
-    Check("KL(p || q) for Sigma_ii = 1", _forward_of_correlated, (kl_of_covariances, forward_variances)),
+    Check(
+        "KL(p || q) to the correlated Gaussian is least for variances Sigma_ii = 1",
+        _forward_of_correlated,
+        (kl_of_covariances, forward_variances),
+    ),
     Check(
         "KL(q || p) is infinite where q puts mass and p has none; KL(p || q) is not",
         _zeros,

@@ -1,8 +1,10 @@
 """Every family of section 2.4 with numbers for its parameters, and histograms of T(eps; phi) beside its density."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, random
@@ -33,7 +35,9 @@ from numpyro.distributions import (
 from aevb.paper.checks import quickly
 from aevb.reparameterization import FAMILIES, Elliptical, Erlang, FisherSnedecor, Rayleigh, Triangular, base, transform
 
-__all__ = ["DRAWS", "EXAMPLES", "Example", "Histogram", "histogram", "listed"]
+__all__ = ["DRAWS", "EXAMPLES", "Example", "Experiment", "Histogram", "experiment", "listed"]
+
+Float = NDArray[np.float64]
 
 DRAWS, BINS = 4_000, 24
 L = np.array([[1.0, 0.0], [0.8, 0.6]])
@@ -80,13 +84,13 @@ EXAMPLES: dict[type[Distribution], Example] = {
     Erlang: Example("Erlang", Erlang(3, 1.0), 0, 10),
     Laplace: Example("Laplace", Laplace(0.0, 1.0), -6, 6),
     Elliptical: Example(
-        "Elliptical", Elliptical(ORIGIN, L, Gamma(3.0, 1.0)), 0, 10, _radius, Gamma(3.0, 1.0), "length of L⁻¹z"
+        "Elliptical", Elliptical(ORIGIN, L, Gamma(3.0, 1.0)), 0, 10, _radius, Gamma(3.0, 1.0), r"$|L^{-1}\mathbf{z}|$"
     ),
     MultivariateNormal: Example(
-        "Gaussian, full covariance", MultivariateNormal(ORIGIN, scale_tril=L), -4, 4, _first, Normal(0.0, 1.0), "z₁"
+        "Gaussian, full covariance", MultivariateNormal(ORIGIN, scale_tril=L), -4, 4, _first, Normal(0.0, 1.0), r"$z_1$"
     ),
     MultivariateStudentT: Example(
-        "Student's t, of vectors", MultivariateStudentT(4.0, ORIGIN, L), -6, 6, _first, StudentT(4.0), "z₁"
+        "Student's t, of vectors", MultivariateStudentT(4.0, ORIGIN, L), -6, 6, _first, StudentT(4.0), r"$z_1$"
     ),
     StudentT: Example("Student's t", StudentT(3.0), -6, 6),
     Uniform: Example("Uniform", Uniform(-1.0, 1.0), -1, 1),
@@ -95,7 +99,7 @@ EXAMPLES: dict[type[Distribution], Example] = {
     LogNormal: Example("Log-Normal", LogNormal(0.0, 0.6), 0, 5),
     Gamma: Example("Gamma", Gamma(2.5, 1.0), 0, 9),
     Dirichlet: Example(
-        "Dirichlet", Dirichlet(np.array([2.0, 3.0, 4.0])), 0, 1, _first, Beta(2.0, 7.0), "z₁"
+        "Dirichlet", Dirichlet(np.array([2.0, 3.0, 4.0])), 0, 1, _first, Beta(2.0, 7.0), r"$z_1$"
     ),
     Beta: Example("Beta", Beta(2.0, 3.0), 0, 1),
     Chi2: Example("Chi-Squared", Chi2(4.0), 0, 14),
@@ -113,9 +117,9 @@ def listed() -> Iterator[tuple[str, Example]]:
 class Histogram(NamedTuple):
     """`counts` of draws between `edges`, what they should be in the mean, and those beyond the last edges."""
 
-    edges: NDArray[np.float64]
+    edges: Float
     counts: NDArray[np.int64]
-    expected: NDArray[np.float64]
+    expected: Float
     beyond: int
 
     @property
@@ -131,19 +135,37 @@ class Histogram(NamedTuple):
         return float((chi2 - freedom) / np.sqrt(2 * freedom))
 
 
-def histogram(route: str, example: Example) -> Histogram:
-    """Draws of T(eps; phi) by `route`, counted; what is expected, the integral of the density over each bin."""
-    noise = base(example.q, route)
+class Experiment(NamedTuple):
+    """Draws of T(eps; phi) by one route, counted; and where one number eps makes one number z, some of them in full."""
 
-    def draw(key: Array) -> Array:
-        return example.number(transform(example.q, noise.sample(key, (DRAWS,)), route))
+    histogram: Histogram
+    #: log q(z), dz/d eps and log p(eps) of a few draws; None for vectors and sums.
+    log_q: Float | None
+    slope: Float | None
+    log_noise: Float | None
 
-    key = random.fold_in(random.key(0), list(listed()).index((route, example)))  # eps of its own
-    z = np.asarray(quickly(draw)(key), np.float64)
+
+@cache
+def experiment(route: str, example: Example) -> Experiment:
+    """Draw, in float64; what is expected of a bin is the integral of the density over it."""
+    q, noise = example.q, base(example.q, route)
+    one_to_one = not q.event_shape and not noise.event_shape
+    nodes, weights = np.polynomial.legendre.leggauss(12)
     edges = np.linspace(example.low, example.high, BINS + 1)
-    counts = np.histogram(z, edges)[0]
-    points, weights = np.polynomial.legendre.leggauss(12)
     half = np.diff(edges)[:, None] / 2
-    log_density = quickly(example.law.log_prob)(jnp.asarray(edges[:-1, None] + half * (1 + points)))
-    density = np.exp(np.asarray(log_density, np.float64))
-    return Histogram(edges, counts, DRAWS * np.sum(density * weights * half, axis=1), int(DRAWS - counts.sum()))
+
+    def drawn(key: Array, points: Array) -> tuple[Array, ...]:
+        eps = noise.sample(key, (DRAWS,))
+        if not one_to_one:
+            return example.number(transform(q, eps, route)), example.law.log_prob(points)
+        z, slope = jax.jvp(lambda eps: transform(q, eps, route), (eps,), (jnp.ones_like(eps),))
+        some = slice(0, DRAWS, DRAWS // 200)
+        in_full = q.log_prob(z[some]), slope[some], noise.log_prob(eps[some])
+        return example.number(z), example.law.log_prob(points), *in_full
+
+    with jax.enable_x64(True):
+        key = random.fold_in(random.key(0), list(listed()).index((route, example)))  # eps of its own
+        z, log_density, *in_full = map(np.asarray, quickly(drawn)(key, edges[:-1, None] + half * (1 + nodes)))
+    counts = np.histogram(z, edges)[0]
+    expected = DRAWS * np.sum(np.exp(log_density) * weights * half, axis=1)
+    return Experiment(Histogram(edges, counts, expected, int(DRAWS - counts.sum())), *(in_full or (None,) * 3))

@@ -5,12 +5,12 @@ import re
 __all__ = ["plain_formula", "plain_text"]
 
 _SYMBOLS = {
-    r"\log": "log ", r"\mathrm{KL}": "KL", r"\mathbb{E}": "E", r"\mathcal{L}": "L", r"\mathcal{N}": "N",
+    r"\log": "log ", r"\mathbb{E}": "E", r"\mathcal{L}": "L", r"\mathcal{N}": "N",
     r"\|": " || ", r"\mid": "|", r"\theta": "θ", r"\phi": "φ", r"\mu": "μ", r"\sigma": "σ", r"\varepsilon": "ε",
     r"\Sigma": "Σ", r"\odot": " ⊙ ", r"\sim": " ~ ", r"\le": " ≤ ", r"\ge": " ≥ ", r"\sum": "sum", r"\int": "∫ ",
-    r"\partial": "∂", r"\nabla": "∇", r"\arg\min": "argmin", r"\operatorname{Var}": "Var", r"\tanh": "tanh",
-    r"\to": " → ", r"\pm": "±", r"\ldots": "...", r"\rho": "ρ", r"\infty": "∞", r"\mathrm{diag}": "diag", r"\,": " ",
-    r"\quad": "  ", r"\bigl": "", r"\bigr": "", r"\star": "*", "^*": "*", r"\mathrm{VAE}": "VAE",
+    r"\partial": "∂", r"\nabla": "∇", r"\arg\min": "argmin", r"\tanh": "tanh",
+    r"\to": " → ", r"\pm": "±", r"\ldots": "...", r"\rho": "ρ", r"\infty": "∞", r"\,": " ",
+    r"\quad": "  ", r"\bigl": "", r"\bigr": "", r"\star": "*", "^*": "*",
 }  # fmt: skip
 
 
@@ -24,10 +24,11 @@ def plain_formula(tex: str) -> str:
     """
     text = tex.replace(r"\tfrac12", "1/2 ").replace("^2", "²").replace("^{-1}", "⁻¹")
     text = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"\1 / \2", text)
+    text = re.sub(r"\\(?:mathrm|operatorname)\{(\w+)\}", r"\1", text)
     for symbol in sorted(_SYMBOLS, key=len, reverse=True):
         text = re.sub(re.escape(symbol) + (r"(?![a-zA-Z])" if symbol[-1].isalpha() else ""), _SYMBOLS[symbol], text)
     text = re.sub(r"\{([^{}]*)\}", r"\1", text)
-    return re.sub(r"\s+", " ", text).replace("( ", "(").replace("[ ", "[").strip()
+    return re.sub(r"\s+", " ", text).replace("( ", "(").replace("[ ", "[").replace("log (", "log(").strip()
 
 
 def plain_text(markdown: str) -> str:

@@ -1,4 +1,4 @@
-"""A matplotlib figure as SVG that may stand inside an HTML page beside others."""
+"""A matplotlib figure as SVG: inside an HTML page beside others, or a file of its own."""
 
 import io
 import re
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from aevb.figures import STYLE
 
-__all__ = ["inline_svg"]
+__all__ = ["inline_svg", "standalone_svg"]
 
 #: Dots an inch of what is drawn as an image inside a figure.
 _RESOLUTION = 220
@@ -38,6 +38,17 @@ def inline_svg(figure: Figure, prefix: str, description: str) -> Markup:
     root.attrib.clear()
     root.attrib.update(view)
     return Markup(ElementTree.tostring(root, encoding="unicode"))  # ElementTree escapes all text and attributes
+
+
+def standalone_svg(figure: Figure, description: str) -> str:
+    """The figure as an SVG file: letters as outlines, so that it looks the same everywhere; the same bytes every time.
+
+    Its description is its title, for those who cannot see it.
+    """
+    buffer = io.StringIO()
+    with rc_context({"svg.fonttype": "path", "svg.hashsalt": "aevb"}):
+        figure.savefig(buffer, format="svg", dpi=_RESOLUTION, metadata={"Date": None, "Title": description})
+    return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
 
 
 def _cleaned(element: ElementTree.Element, prefix: str, referred: set[str]) -> None:
