@@ -1,7 +1,10 @@
 """What a run holds, its report, and the data sets there are."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from aevb.cli.options import DEBUG, JSON, QUIET, RUN
 from aevb.cli.results import show_results
@@ -13,7 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["data", "inspect", "report"]
 
 
-def inspect(run: RUN, *, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> None:
+DRAW = Annotated[bool, typer.Option("--draw", help="Draw the architecture too: architecture.svg in the run.")]
+
+
+def inspect(run: RUN, *, draw: DRAW = False, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> None:
     """Print the columns, architecture, settings and numbers of RUN."""
     from aevb import storage
 
@@ -25,6 +31,8 @@ def inspect(run: RUN, *, json: JSON = False, quiet: QUIET = False, debug: DEBUG 
             **{name: stored.documents.get(name, {}) for name in ("schema", "configuration", "results")},
             "manifest": {key: value for key, value in stored.manifest.items() if key not in ("files", "sha256")},
         }
+        if draw:
+            document["drawing"] = str(_drawn(run, document["results"]))
         terminal.result(document, lambda out: _show_run(out, document))
 
 
@@ -50,6 +58,16 @@ def data(*, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> N
     terminal.result({"datasets": names}, lambda out: table(out, ("name", "what"), list(names.items())))
 
 
+def _drawn(run: Path, results: Mapping[str, Any]) -> Path:
+    from aevb import figures, storage
+    from aevb.report.svg import standalone_svg
+
+    layers = results.get("architecture", [])
+    description = "The layers of the model, from x through z to p(x|z), with shapes and numbers of parameters"
+    picture = standalone_svg(figures.architecture(layers), description)
+    return storage.write_together(run, {"architecture.svg": picture.encode("utf-8", "replace")})[0]
+
+
 def _show_run(out: "Console", document: Mapping[str, Any]) -> None:
     schema = document["schema"]
     columns = [_column_row(column) for column in schema.get("columns", [])]
@@ -67,6 +85,8 @@ def _show_run(out: "Console", document: Mapping[str, Any]) -> None:
     table(out, ("setting", "value"), [(name, _said(value)) for name, value in settings.items()])
     out.print()
     show_results(out, {**document["results"], "run": document["run"]})
+    if drawing := document.get("drawing"):
+        out.print(f"drawing: {plain(drawing)}", soft_wrap=True)
 
 
 def _column_row(column: Mapping[str, Any]) -> list[object]:

@@ -57,12 +57,9 @@ def _document(card: "Card", checked: Sequence["Result"]) -> dict[str, Any]:
 
 def _write(folder: Path, cards: Sequence["Card"]) -> list[str]:
     from aevb.paper.deck import deck
-    from aevb.storage.files import commit, locked, write_aside
+    from aevb.storage import write_together
 
-    contents = {name: text.encode() for name, text in deck(cards).items()}
-    with locked(folder):
-        commit(write_aside(folder, contents))
-    return [str(folder / name) for name in contents]
+    return [str(path) for path in write_together(folder, {name: text.encode() for name, text in deck(cards).items()})]
 
 
 def _show(out: "Console", found: Sequence[tuple["Card", Sequence["Result"]]], written: Sequence[str]) -> None:

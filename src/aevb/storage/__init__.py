@@ -1,6 +1,6 @@
 """The run folder: written so that no cut leaves half of one, read as data nobody vouches for."""
 
-from aevb.storage.files import locked
+from aevb.storage.files import locked, write_together
 from aevb.storage.formats import pack, parse_json, to_json, unpack
 from aevb.storage.runs import FORMAT_VERSION, Run, is_run, next_run, read_run, replace_text, write_run
 
@@ -17,4 +17,5 @@ __all__ = [
     "to_json",
     "unpack",
     "write_run",
+    "write_together",
 ]

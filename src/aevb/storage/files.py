@@ -21,7 +21,7 @@ try:
 except ImportError:  # pragma: no cover - Windows has no flock; there the folder is simply not locked
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["commit", "describe", "locked", "read_regular", "remove", "remove_parts", "write_aside"]
+__all__ = ["commit", "describe", "locked", "read_regular", "remove", "remove_parts", "write_aside", "write_together"]
 
 #: Files half written when their process was killed: removed by the next one to hold the folder.
 _PART = re.compile(r"\..*\.part")
@@ -70,6 +70,14 @@ def commit(waiting: Mapping[Path, Path], error_class: type[OutputError | Checkpo
         raise error_class(describe(error, str(place))) from error
     finally:
         remove(waiting.values())
+
+
+def write_together(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
+    """Write files into a folder, made if need be, each there whole or as it was; `OutputError` where one cannot be."""
+    with locked(folder):
+        waiting = write_aside(folder, contents)
+        commit(waiting)
+    return list(waiting)
 
 
 def read_regular(path: Path, limit: int | None = None) -> bytearray:
