@@ -406,8 +406,19 @@ def test_evaluate_and_inspect(fitted: str) -> None:
     assert (settings["id"].strip(), settings["who"].strip()) == ("ignored", "label, not modelled")
     assert "warning: column 'a' is\\x1b[1m odd" in shown  # here nothing was said before
     document = json.loads(run("inspect", fitted, "--json").stdout)
+    assert "drawing" not in document
     assert document["results"] == RESULTS
     assert document["manifest"]["seed"] == 0
+
+
+def test_inspect_draws_the_architecture(fitted: str) -> None:
+    said = run("inspect", fitted, "--draw").stdout
+    assert "drawing: r/architecture.svg" in said
+    drawing = Path(fitted, "architecture.svg").read_text("utf-8")
+    assert drawing.startswith("<?xml")
+    assert "with shapes and numbers of parameters</" in drawing
+    assert json.loads(run("inspect", fitted, "--draw", "--json").stdout)["drawing"] == "r/architecture.svg"
+    assert run("inspect", fitted).exit_code == 0  # a drawing beside a run is no stranger to it
 
 
 @pytest.mark.parametrize(

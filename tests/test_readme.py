@@ -36,8 +36,12 @@ def test_commands_parse(arguments: list[str]) -> None:
     from aevb.cli import app
 
     group = typer.main.get_command(app)
-    command = group.commands[arguments[0]]
-    with command.make_context(arguments[0], list(arguments[1:]), obj=arguments) as context:
+    name, *rest = arguments
+    command = group.commands[name]
+    if hasattr(command, "commands"):  # aevb paper cards
+        name, *rest = rest
+        command = command.commands[name]
+    with command.make_context(name, rest, obj=arguments) as context:
         assert context.params
 
 

@@ -38,7 +38,9 @@ def cards(*, deck: FOLDER = None, json: JSON = False, quiet: QUIET = False, debu
             found.append((card, results(card)))
         for package in sorted(set(missing := list(left_out()))):
             count = missing.count(package)
-            terminal.note(f"{count} checks need {package} and were left out (pip install 'aevb[paper]' has it)")
+            terminal.note(
+                f"left out for want of {package}: {count} of the checks (pip install 'aevb[paper]' brings it)"
+            )
         written = _write(deck, CARDS) if deck else []
         document: dict[str, Any] = {
             "cards": [_document(card, checked) for card, checked in found],

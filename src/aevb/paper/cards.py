@@ -167,7 +167,7 @@ DIVERGENCE = Card(
         Question(
             r"Fit independent Gaussians to $p = \mathcal{N}(0, \Sigma)$ both ways.",
             r"Least $\mathrm{KL}(p\,\|\,q)$: variances $\Sigma_{ii}$. Least $\mathrm{KL}(q\,\|\,p)$: "
-            r"$1/(\Sigma^{-1})_{ii}$, which is smaller. With variances 1 and correlation $\rho = 0.9$: 1 and "
+            r"$1/(\Sigma^{-1})_{ii}$, which is never more. With variances 1 and correlation $\rho = 0.9$: 1 and "
             r"$1 - \rho^2 = 0.19$.",
             "correlated",
         ),
@@ -187,7 +187,7 @@ REPARAMETERIZATION = Card(
         r"A draw $z \sim q_\phi(z|x)$ has no derivative with respect to $\phi$. Written as a function "
         r"$T_\phi(x, \varepsilon)$ of noise that does not know $\phi$, it has one, and the gradient moves inside the "
         r"expectation. The other way, by the score function $\nabla_\phi \log q$, needs no such function, but $f$ "
-        r"itself and not its slope multiplies the noise, and the variance is larger by far."
+        r"itself and not its slope multiplies the noise, and the variance is far larger as a rule."
     ),
     formulas=(
         r"z = T_\phi(x, \varepsilon), \quad \varepsilon \sim p(\varepsilon)",

@@ -45,6 +45,8 @@ class Mixture(NamedTuple):
 
 #: p(z) = 1/2 N(-2, 1/4) + 1/2 N(2, 1/4).
 MIXTURE = Mixture(np.array([0.5, 0.5]), np.array([-2.0, 2.0]), np.array([0.25, 0.25]))
+#: One whose mean is not 0, and whose parts differ.
+UNEVEN = Mixture(np.array([0.3, 0.7]), np.array([-1.0, 2.0]), np.array([0.5, 1.5]))
 #: The covariance of p(z) = N(0, Sigma).
 CORRELATED = np.array([[1.0, 0.9], [0.9, 1.0]])
 #: Where integrals are taken as sums.
@@ -156,6 +158,14 @@ def _closed_form() -> float:
     )
 
 
+def _moments() -> float:
+    """Of an uneven mixture, against integrals of its density."""
+    known, density = moments(UNEVEN), np.exp(log_mixture(LINE, UNEVEN))
+    mean = np.trapezoid(density * LINE, LINE)
+    variance = np.trapezoid(density * (LINE - mean) ** 2, LINE)
+    return max(abs(known.mean - mean), abs(known.variance - variance))
+
+
 def _covers() -> float:
     """N(0, 4.25), in mean and in variance; there KL(p || q) is the entropy of q less that of p."""
     fitted, known, log_p = forward_fit(Gaussian(1.0, 1.0)), moments(MIXTURE), log_mixture(LINE)
@@ -218,6 +228,7 @@ CHECKS = (
         (kl_of_gaussians, kl),
         unit="nats",
     ),
+    Check("mean and variance of a mixture are those of its density", _moments, (moments, log_mixture)),
     Check(
         "KL(p || q) to the mixture is least for its moments, N(0, 4.25)",
         _covers,

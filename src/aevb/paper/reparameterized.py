@@ -166,10 +166,10 @@ class Slopes(NamedTuple):
 
 
 @cache
-def slopes_of_the_bound(draws: int = 4_000) -> Slopes:
+def slopes_of_the_bound() -> Slopes:
     """By this package's estimators: `objectives.sgvb_a`, and `objectives.score` with one draw and so no baseline."""
-    row = rows()[0]
-    keys = jax.random.split(jax.random.key(0), draws)
+    row = rows()[3]
+    keys = jax.random.split(jax.random.key(0), DRAWS)
 
     def of(estimator: Callable[..., Any]) -> Array:
         bound = lambda mean, key: estimator(as_vae(row._replace(mean=mean)), jnp.asarray(row.x), key)  # noqa: E731
@@ -182,7 +182,7 @@ def slopes_of_the_bound(draws: int = 4_000) -> Slopes:
 
 def slope_of_the_bound() -> Array:
     """dL/dm of the bound in closed form: (mu - m) / sigma^2, as L = log p(x) - KL(N(m, s^2) || N(mu, sigma^2))."""
-    row = rows()[0]
+    row = rows()[3]
     return (row.posterior_mean - row.mean) / row.posterior_scale**2
 
 
@@ -194,17 +194,17 @@ def _of_the_bound(way: str) -> float:
 
 def path_variance_of_the_bound() -> Array:
     """Of one draw's gradient along the path, -(z - mu) / sigma^2: s^2 / sigma^4, for each latent."""
-    row = rows()[0]
+    row = rows()[3]
     return row.scale**2 / row.posterior_scale**4
 
 
 def score_variance_of_the_bound() -> Array:
     """Of one draw's gradient by the score function, f(z) (z - m) / s^2 with f = log p(x, z) - log q(z|x)."""
-    row = rows()[0]
+    row = rows()[3]
     z, weights = nodes(row.mean, row.scale)
     f = log_joint(row, z) - log_density(z, row.mean, row.scale**2)
-    squares = (f[:, None] * (z - row.mean) / row.scale**2) ** 2
-    return weights @ squares - slope_of_the_bound() ** 2
+    gradients = f[:, None] * (z - row.mean) / row.scale**2
+    return np.diag(np.cov(gradients.T, aweights=weights, ddof=0))
 
 
 def _variance_of_the_bound(way: str) -> float:
@@ -269,12 +269,12 @@ CHECKS = (
     Check(
         "the variance along the path is 4 sigma^2",
         partial(_variances, "path"),
-        (path_variance, path_gradient, z_of),
+        (path_variance,),
     ),
     Check(
         "the variance by the score function is mu^4 / sigma^2 + 14 mu^2 + 15 sigma^2",
         partial(_variances, "score"),
-        (score_variance, score_gradient, score),
+        (score_variance,),
     ),
     Check(
         f"both variances, measured from {DRAWS:,} draws, are what they should be",
