@@ -3,12 +3,14 @@
 import json
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from typer.testing import CliRunner, Result
 
@@ -19,6 +21,7 @@ from aevb.paper.checks import Card, Check
 from aevb.paper.deck import DECK, deck
 from aevb.paper.drawings import optimum
 from aevb.paper.drawings.families import EQUATIONS
+from aevb.paper.drawings.formulas import typeset
 from aevb.paper.families import listed
 from aevb.paper.notation import plain_formula, plain_text
 from aevb.report.svg import standalone_svg
@@ -73,14 +76,24 @@ def test_every_formula_can_be_said_plainly(formula: str) -> None:
 def test_plain_formulas() -> None:
     said = {
         r"z = \mu + \sigma \odot \varepsilon": "z = μ + σ ⊙ ε",
-        r"\theta^*, \phi^* = \arg\min_{\theta,\phi} L_{\mathrm{VAE}}": "θ*, φ* = argmin_θ,φ L_VAE",
+        r"\theta^{*}, \phi^{*} = \arg\min_{\theta,\phi} L_{\mathrm{VAE}}": "θ*, φ* = argmin_θ,φ L_VAE",
         r"\log \sigma_j^2": "log σ_j²",
     }
     assert {tex: plain_formula(tex) for tex in said} == said
-    assert plain_text(r"The bound, **$\mathcal{L}(x)$**, by `aevb`.") == "The bound, L(x), by aevb."
+    assert plain_text(r"The bound, $\mathcal{L}(x)$, by `aevb`.") == "The bound, L(x), by `aevb`."
 
 
 # Pictures
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
+def test_formulas_are_set_within_their_picture(card: Card) -> None:
+    figure = typeset(card.formulas)
+    assert [text.get_text().strip("$") for text in figure.texts] == list(card.formulas)
+    FigureCanvasAgg(figure).draw()
+    ends = [text.get_window_extent() for text in figure.texts]
+    assert all(end.x0 >= 0 and end.x1 <= figure.bbox.x1 and end.y0 >= 0 and end.y1 <= figure.bbox.y1 for end in ends)
+    assert all(above.y0 > below.y1 for above, below in pairwise(ends))
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)

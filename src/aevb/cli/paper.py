@@ -69,7 +69,7 @@ def _show(out: "Console", found: Sequence[tuple["Card", Sequence["Result"]]], wr
 
     for number, (card, checked) in enumerate(found, 1):
         out.print(f"\n{number}. {card.title}\n")
-        out.print(plain_text(card.text) + "\n")
+        out.print(plain_text(card.text).replace("`", "") + "\n")
         for formula in card.formulas:
             out.print(f"    {plain_formula(formula)}", soft_wrap=True)
         out.print()

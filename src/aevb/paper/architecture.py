@@ -2,7 +2,7 @@
 
 from functools import cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +59,7 @@ def drawn() -> Figure:
 
 def perceptron(network: MLP, x: Array) -> Array:
     """W_2 tanh(W_1 x + b_1) + b_2, of eq. 11 and 12."""
-    first, second = network.layers
+    first, second = cast(Any, network.layers)
     return second.weight @ jnp.tanh(first.weight @ x + first.bias) + second.bias
 
 

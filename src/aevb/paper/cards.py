@@ -77,7 +77,7 @@ DERIVATION = Card(
         r"\quad = -\mathbb{E}_{q}[\log p(x|z)] + \mathrm{KL}(q(z|x)\,\|\,p(z)) + \log p(x)",
         r"L_{\mathrm{VAE}} = -\log p(x) + \mathrm{KL}(q(z|x)\,\|\,p(z|x))"
         r" = -\mathbb{E}_{q}[\log p(x|z)] + \mathrm{KL}(q(z|x)\,\|\,p(z))",
-        r"\theta^*, \phi^* = \arg\min_{\theta,\phi} L_{\mathrm{VAE}}",
+        r"\theta^{*}, \phi^{*} = \arg\min_{\theta,\phi} L_{\mathrm{VAE}}",
     ),
     pictures=(
         Picture(
@@ -105,8 +105,8 @@ DERIVATION = Card(
             r"-\mathbb{E}_{q}[\log p(x|z)] + \mathrm{KL}(q(z|x)\,\|\,p(z))$$",
         ),
         Question(
-            r"What are $\theta^*, \phi^* = \arg\min L_{\mathrm{VAE}}$, if $q$ can be the posterior?",
-            r"$\theta^*$ maximises the likelihood, and $q$ at $\phi^*$ is the posterior: the divergence, never "
+            r"What are $\theta^{*}, \phi^{*} = \arg\min L_{\mathrm{VAE}}$, if $q$ can be the posterior?",
+            r"$\theta^{*}$ maximises the likelihood, and $q$ at $\phi^{*}$ is the posterior: the divergence, never "
             r"negative, is then 0 and the loss is the least mean of $-\log p(x)$.",
             "optimum",
         ),
@@ -262,8 +262,8 @@ ARCHITECTURE = Card(
         "model like this."
     ),
     formulas=(
-        r"\log p(x|z) = \sum_i x_i \log y_i + (1 - x_i) \log(1 - y_i), "
-        r"\quad y = \mathrm{sigmoid}(W_2 \tanh(W_1 z + b_1) + b_2)",
+        r"\log p(x|z) = \sum_i x_i\,\log y_i + (1 - x_i)\,\log(1 - y_i), "
+        r"\quad y = \mathrm{sigmoid}(W_2\,\tanh(W_1 z + b_1) + b_2)",
         r"\log q(z|x) = \log \mathcal{N}(z; \mu, \mathrm{diag}\,\sigma^2)",
         r"\mu = W_4 h + b_4, \quad \log \sigma^2 = W_5 h + b_5, \quad h = \tanh(W_3 x + b_3)",
     ),

@@ -198,9 +198,9 @@ def _descent() -> float:
 
     with jax.enable_x64(True):
         best, value = optimum()
-        start, tree = ravel_pytree(jax.tree.map(jnp.asarray, best))
+        flat, tree = ravel_pytree(jax.tree.map(jnp.asarray, best))
         slope = jax.jit(jax.value_and_grad(lambda flat: mean_loss(tree(flat), jnp.asarray(wines()))))
-        start = 0.3 * np.random.default_rng(0).normal(size=start.shape)
+        start = 0.3 * np.random.default_rng(0).normal(size=flat.shape)
         found = minimize(
             slope,
             start,
@@ -237,7 +237,7 @@ def slopes_of_a_model() -> set[tuple[str, str, str]]:
     vae = eqx.tree_at(lambda model: model.prior, live_model(), mixture)
     x, z = live_row(), jnp.linspace(-1.0, 1.0, vae.posterior.latent_dim)
 
-    def slopes(log_density: Callable[[Any, Any, Any], Any]) -> set[str]:
+    def slopes(log_density: Callable[..., Any]) -> set[str]:
         """Of what a log density depends on, its own argument left out."""
         theta, phi = (vae.likelihood, vae.prior), vae.posterior
         numbers, rest = eqx.partition({"theta": theta, "phi": phi, "x": x, "z": z}, eqx.is_inexact_array)

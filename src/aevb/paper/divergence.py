@@ -161,8 +161,8 @@ def _closed_form() -> float:
 def _moments() -> float:
     """Of an uneven mixture, against integrals of its density."""
     known, density = moments(UNEVEN), np.exp(log_mixture(LINE, UNEVEN))
-    mean = np.trapezoid(density * LINE, LINE)
-    variance = np.trapezoid(density * (LINE - mean) ** 2, LINE)
+    mean = float(np.trapezoid(density * LINE, LINE))
+    variance = float(np.trapezoid(density * (LINE - mean) ** 2, LINE))
     return max(abs(known.mean - mean), abs(known.variance - variance))
 
 

@@ -10,7 +10,7 @@ _SYMBOLS = {
     r"\Sigma": "Σ", r"\odot": " ⊙ ", r"\sim": " ~ ", r"\le": " ≤ ", r"\ge": " ≥ ", r"\sum": "sum",
     r"\partial": "∂", r"\nabla": "∇", r"\arg\min": "argmin", r"\tanh": "tanh",
     r"\to": " → ", r"\pm": "±", r"\rho": "ρ", r"\,": " ",
-    r"\quad": "  ", "^*": "*",
+    r"\quad": "  ", "^{*}": "*",
 }  # fmt: skip
 #: The longest first; \le is no part of \left.
 _ANY = re.compile(
@@ -44,5 +44,4 @@ def plain_formula(tex: str) -> str:
 
 def plain_text(markdown: str) -> str:
     """The same of a text with formulas between dollars."""
-    text = re.sub(r"\$([^$]+)\$", lambda formula: plain_formula(formula[1]), markdown)
-    return text.replace("**", "").replace("`", "")
+    return re.sub(r"\$([^$]+)\$", lambda formula: plain_formula(formula[1]), markdown)

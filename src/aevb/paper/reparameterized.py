@@ -14,7 +14,7 @@ from aevb import objectives
 from aevb.paper.bound import log_joint
 from aevb.paper.checks import Check, quickly
 from aevb.paper.families import experiment, listed
-from aevb.paper.linear_gaussian import as_vae, log_density, nodes, rows
+from aevb.paper.linear_gaussian import Row, as_vae, log_density, nodes, rows
 from aevb.reparameterization import FAMILIES, transform
 
 __all__ = ["CHECKS", "measured", "path_gradient", "path_variance", "score_gradient", "score_variance"]
@@ -158,6 +158,14 @@ def _measured() -> float:
     return max(errors)
 
 
+@cache
+def wine() -> Row:
+    """A row with a q(z|x) that is one posterior deviation off, either way, and somewhat too wide."""
+    row = rows()[0]
+    off = row.posterior_scale * np.array([1.0, -1.0])
+    return row._replace(mean=row.posterior_mean + off, scale=1.2 * row.posterior_scale)
+
+
 class Slopes(NamedTuple):
     """Gradients of the bound of one wine with respect to q's means, one draw each: shape (draws, 2)."""
 
@@ -168,7 +176,7 @@ class Slopes(NamedTuple):
 @cache
 def slopes_of_the_bound() -> Slopes:
     """By this package's estimators: `objectives.sgvb_a`, and `objectives.score` with one draw and so no baseline."""
-    row = rows()[3]
+    row = wine()
     keys = jax.random.split(jax.random.key(0), DRAWS)
 
     def of(estimator: Callable[..., Any]) -> Array:
@@ -182,7 +190,7 @@ def slopes_of_the_bound() -> Slopes:
 
 def slope_of_the_bound() -> Array:
     """dL/dm of the bound in closed form: (mu - m) / sigma^2, as L = log p(x) - KL(N(m, s^2) || N(mu, sigma^2))."""
-    row = rows()[3]
+    row = wine()
     return (row.posterior_mean - row.mean) / row.posterior_scale**2
 
 
@@ -194,13 +202,13 @@ def _of_the_bound(way: str) -> float:
 
 def path_variance_of_the_bound() -> Array:
     """Of one draw's gradient along the path, -(z - mu) / sigma^2: s^2 / sigma^4, for each latent."""
-    row = rows()[3]
+    row = wine()
     return row.scale**2 / row.posterior_scale**4
 
 
 def score_variance_of_the_bound() -> Array:
     """Of one draw's gradient by the score function, f(z) (z - m) / s^2 with f = log p(x, z) - log q(z|x)."""
-    row = rows()[3]
+    row = wine()
     z, weights = nodes(row.mean, row.scale)
     f = log_joint(row, z) - log_density(z, row.mean, row.scale**2)
     gradients = f[:, None] * (z - row.mean) / row.scale**2

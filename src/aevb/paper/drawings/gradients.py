@@ -35,8 +35,8 @@ def _draws(axes: Axes) -> None:
     reach = 2.6 * float(slopes.score[:, 0].std())
     edges = np.linspace(known - reach, known + reach, 82)
     for values, color in ((slopes.score[:, 0], SCORE), (slopes.path[:, 0], PATH)):
-        axes.hist(values, edges, density=True, color=color, alpha=0.45, histtype="stepfilled", lw=0)
-        axes.hist(values, edges, density=True, color=color, histtype="step", lw=1.1)
+        axes.hist(values, list(edges), density=True, color=color, alpha=0.45, histtype="stepfilled", lw=0)
+        axes.hist(values, list(edges), density=True, color=color, histtype="step", lw=1.1)
     axes.axvline(known, color=INK, lw=0.9, ls=(0, (3, 2)))
     top = axes.get_ylim()[1]
     math(axes, known + 0.06 * reach, 0.94 * top, r"$\partial\mathcal{L}/\partial\mu_1$", fontsize=10, ha="left")

@@ -52,7 +52,7 @@ def landscape() -> Figure:
 
 
 def _contours(axes: Axes, w: Array) -> None:
-    a, best = np.linspace(0.0, 1.4, 141), np.sqrt(1 - V)
+    a, best = np.linspace(0.0, 1.4, 141), np.asarray(np.sqrt(1 - V))
     lowest = mean_loss(best, posterior_slope(best))
     levels = lowest + np.array([0.01, 0.04, 0.1, 0.2, 0.4, 0.8])
     axes.contour(w, a, mean_loss(w[None, :], a[:, None]), levels=levels, colors=DATA, linewidths=0.8)
@@ -62,7 +62,9 @@ def _contours(axes: Axes, w: Array) -> None:
     look = {"arrowstyle": "-|>", "color": INK, "lw": 1.4, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", way[30], way[24], arrowprops=look)
     axes.plot([best], [posterior_slope(best)], "o", color=INK, markersize=5, zorder=4)
-    math(axes, best + 0.04, posterior_slope(best) + 0.1, r"$\theta^{*},\ \phi^{*}$", fontsize=11, ha="left")
+    math(
+        axes, float(best) + 0.04, float(posterior_slope(best)) + 0.1, r"$\theta^{*},\ \phi^{*}$", fontsize=11, ha="left"
+    )
     math(axes, 0.22, 0.2, r"$q=p_\theta(z|x)$", color=RECOGNITION, fontsize=10, ha="left")
     math(axes, -0.18, 0.5, r"$\phi$: slope $a$ of $q_\phi(z|x)$", fontsize=10, rotation=90, transform=axes.transAxes)
     axes.set(ylim=(0, 1.4), yticks=[0, 0.5, 1])
