@@ -17,6 +17,7 @@ from sklearn.decomposition import FactorAnalysis
 
 import aevb
 from aevb import VAE, linear, objectives
+from aevb.evaluation.bounds import importance_weighted
 
 SMALL = {"latent_dim": 2, "hidden": (8,), "prior": "standard_normal", "epochs": 2, "random_state": 0}
 RNG = np.random.default_rng(0)
@@ -46,6 +47,20 @@ def test_two_fits_with_one_seed_are_equal_to_the_last_bit(vae: VAE) -> None:
 
 def test_the_order_of_the_rows_does_not_matter(vae: VAE) -> None:
     assert same_model(vae, VAE(**SMALL).fit(X[np.random.default_rng(1).permutation(60)]))
+
+
+def test_any_other_weight_counts_in_the_choice_of_the_epoch_and_is_told() -> None:
+    """Each row keeps its own through the split; numbers that count rows once say so."""
+    vae = VAE(**{**SMALL, "epochs": 0, "validation_fraction": 0.4})
+    vae.fit(X, sample_weight=np.where(X[:, 0] > 0, 1.75, 0.5))
+    validation = vae._parts.validation
+    scores = importance_weighted(vae.model_, vae._units(validation), samples=32, seed=vae.seed_).log_likelihood
+    expected = np.average(scores, weights=np.where(validation[:, 0] > 0, 1.75, 0.5))
+    assert vae.history_[0]["validation_bound"] == pytest.approx(expected, rel=1e-6)
+    assert abs(expected - scores.mean()) > 1e-3
+    assert any("sample_weight" in note for note in vae.report_["diagnostics"]["warnings"])
+    plain = VAE(**{**SMALL, "epochs": 0}).fit(X)
+    assert not any("sample_weight" in note for note in plain.report_["diagnostics"]["warnings"])
 
 
 def test_a_whole_weight_is_the_row_so_many_times() -> None:

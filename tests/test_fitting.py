@@ -124,6 +124,29 @@ def test_one_draw_is_warned_of_where_an_objective_is_made_for_several(objective:
     fit_model(schema, rows, {**parameters, "latent_dim": 1, "samples": 2}, 0)
 
 
+@pytest.mark.parametrize("missing", [False, True])
+def test_weights_start_and_judge_as_copies_of_rows_do(missing: bool) -> None:
+    """Weights that are nearly whole, against rows repeated: the same linear start, and the same validation bound."""
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 5)) + rng.normal(size=(300, 5))
+    values = np.where(rng.random(values.shape) < 0.1 * missing, np.nan, values)
+    counts = np.where(values[:, 1] > 0, 4, 1)  # that move means and correlations
+    train, judged = slice(0, 200), slice(200, 300)
+    parameters = {**PARAMETERS, "latent_dim": 2, "hidden": (8,), "prior": "standard_normal", "epochs": 0}
+
+    def start(k: np.ndarray, weights: np.ndarray | None) -> float:
+        parts = [np.repeat(values[part], k[part], axis=0) for part in (train, judged)]
+        schema = infer(values).scaled(parts[0])
+        by = (None, None) if weights is None else (weights[train], weights[judged])
+        rows = Rows(*map(schema.to_model_units, parts), *by)
+        return fit_model(schema, rows, parameters, seed=0).history[0]["validation_bound"]
+
+    once, copies = np.ones(300, int), start(counts, None)
+    assert start(once, counts + 1e-9) == pytest.approx(copies, abs=0.01)
+    assert start(once, 7.0 * counts) == pytest.approx(copies, abs=0.01)  # only ratios matter
+    assert abs(start(once, None) - copies) > 0.05
+
+
 def test_a_start_is_where_training_starts() -> None:
     """Epoch 0 has the bound of the fit it starts from; with no epochs the model is that one."""
     schema, rows = table(200, 5, 2)

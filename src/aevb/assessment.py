@@ -194,6 +194,10 @@ def _warnings(
             "Posterior collapse: the latents say next to nothing about the rows; try kl_warmup=0.5 or free_bits=0.5."
         )
     notes += of_weights
+    if vae._weighted:
+        notes.append(
+            "sample_weight counts in the fit of the VAE only: the baselines, and all numbers here, count each row once."
+        )
     if numbers["part"] != "test":
         notes.append(
             f"No test rows were held out: the numbers are of the {numbers['part']} rows, also used in fitting."

@@ -202,7 +202,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         y
             Not used in fitting; a label for each row, to colour the report's latent space by.
         sample_weight
-            Of each row in the mean bound, shape (n,).
+            Of each row, shape (n,). Small whole numbers are copies of the row; others count in the bound, the linear
+            start and the choice of the epoch, but not in units, other starts, baselines and the report's means.
         groups
             Rows of one group are kept on the same side of every split.
         ordered
@@ -237,12 +238,14 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         cut = split(len(order), **fractions, seed=seed, groups=kept, ordered=ordered)
         parts = Parts(*(values[order[part]] for part in cut))
         preparation = preparation.scaled_by(parts.train)
+        by = None if weights is None or repeated else weights[order]
+        judged = cut[1] if len(cut[1]) else cut[0]
         fitted = fit_model(
             preparation.schema,
             Rows(
                 preparation.training_units(parts.train),
-                preparation.units(parts.validation if len(parts.validation) else parts.train),
-                None if weights is None or repeated else weights[order[cut[0]]],
+                preparation.units(values[order[judged]]),
+                *(None if by is None else by[part] for part in (cut[0], judged)),
             ),
             self.get_params(deep=False),
             seed,
@@ -258,7 +261,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self._architecture = fitted.architecture
         self.latent_dim_ = self._n_features_out = fitted.architecture.latents
         self._held_out_rows = order[next(part for part in reversed(cut) if len(part))]
-        self._fitted, self._seconds = fitted, time.perf_counter() - began
+        self._fitted, self._weighted, self._seconds = fitted, by is not None, time.perf_counter() - began
         self._report: dict[str, Any] | None = None
         self._baselines: Any = None
         if fitted.stopped == "interrupt":

@@ -54,11 +54,12 @@ SEVERAL_DRAWS = {
 
 @dataclass(frozen=True)
 class Rows:
-    """Training and validation rows in model units, NaN where missing, and the weights of the former."""
+    """Training and validation rows in model units, NaN where missing, and the weights of each, None where all are 1."""
 
     train: Units
     validation: Units
     weights: NDArray[np.float64] | None = None
+    validation_weights: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,7 @@ def _fit(
         weight_decay=_weight_decay(parameters["weight_decay"], len(rows.train)),
         patience=parameters["patience"],
     )
-    start = initial_model(schema, rows.train, architecture, key_model)
+    start = initial_model(schema, rows.train, architecture, key_model, weights=rows.weights)
     start = start if given is None else _with_numbers_of(given, start)
     result = train(
         start,
@@ -230,7 +231,7 @@ def _fit(
         rows.train,
         key_train,
         settings,
-        validate=partial(_held_out, rows=rows.validation[:VALIDATION_ROWS], seed=seed),
+        validate=partial(_held_out, rows=rows, seed=seed),
         weights=rows.weights,
         resample=resample,
         progress=progress,
@@ -260,10 +261,13 @@ def _shape(tree: Any) -> Any:
     return structure, [leaf.shape for leaf in leaves]
 
 
-def _held_out(model: VAE, rows: Units, seed: int) -> float:
-    """The importance-weighted bound of the validation rows, with the same draws at every call."""
-    samples = int(np.clip(VALIDATION_DRAWS // len(rows), 8, VALIDATION_SAMPLES))
-    return float(importance_weighted(model, rows, samples=samples, seed=seed).log_likelihood.mean())
+def _held_out(model: VAE, rows: Rows, seed: int) -> float:
+    """The importance-weighted bound of validation rows, by their weights, with the same draws at every call."""
+    units = rows.validation[:VALIDATION_ROWS]
+    weights = None if rows.validation_weights is None else rows.validation_weights[: len(units)]
+    samples = int(np.clip(VALIDATION_DRAWS // len(units), 8, VALIDATION_SAMPLES))
+    scores = importance_weighted(model, units, samples=samples, seed=seed)
+    return float(np.average(scores.log_likelihood, weights=weights))
 
 
 def _choose_size(

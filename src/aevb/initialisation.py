@@ -98,7 +98,14 @@ class _Start(NamedTuple):
     pseudo: tuple[Array, Array, Array] | None
 
 
-def initial_model(schema: Schema, units: np.ndarray, architecture: Architecture, key: PRNGKeyArray) -> VAE:
+def initial_model(
+    schema: Schema,
+    units: np.ndarray,
+    architecture: Architecture,
+    key: PRNGKeyArray,
+    *,
+    weights: np.ndarray | None = None,
+) -> VAE:
     """The VAE before training.
 
     Parameters
@@ -111,6 +118,8 @@ def initial_model(schema: Schema, units: np.ndarray, architecture: Architecture,
         Sizes and kinds of the parts.
     key
         Source of the networks' weights, and of the choice of pseudo-rows.
+    weights
+        Of the rows in the linear model, shape (rows,). Marginals count each row once, as the units do.
     """
     keys = jax.random.split(key, 3)
     features = features_of(schema, units)
@@ -120,7 +129,8 @@ def initial_model(schema: Schema, units: np.ndarray, architecture: Architecture,
     if located := _linear_columns(schema, architecture):
         some = -(-len(units) * features.size // LINEAR_CELLS)  # every so many rows
         matrix = _feature_matrix(features, units[::some])
-        model = fit(matrix, architecture.latent_dim, noise_floor=_noise_floor(schema, features))
+        kept = None if weights is None else weights[::some]
+        model = fit(matrix, architecture.latent_dim, weights=kept, noise_floor=_noise_floor(schema, features))
         deviation[located] = np.sqrt(model.noise[[features.numeric.index(i) for i in located]])
     parts = _likelihoods(schema, units, deviation, architecture)
     start = _Start(
