@@ -128,15 +128,27 @@ def test_pseudo_rows_stay_within_the_range_of_the_training_rows(mixed_table: Tab
     np.testing.assert_array_equal(vamp.low.value, low)
     np.testing.assert_array_equal(vamp.high.value, high)
     assert np.array_equal(np.clip(vamp.rows, low, high), vamp.rows)
+    np.testing.assert_array_equal(vamp.inside, vamp.rows)
     z = jnp.array([0.3, -0.2])
-    ends = {-1e6: low, 1e6: high}
-    for moved, end in ends.items():
-        far = eqx.tree_at(lambda prior: prior.rows, vamp, vamp.rows + moved)
-        there = eqx.tree_at(lambda prior: prior.rows, vamp, jnp.broadcast_to(end, vamp.rows.shape))
+    for size in (0.3, 1.0, 50.0, 1e6):
+        steps = size * jax.random.normal(jax.random.key(1), vamp.rows.shape)
+        far = eqx.tree_at(lambda prior: prior.rows, vamp, vamp.rows + steps)
+        assert ((far.inside >= low) & (far.inside <= high)).all()
+        there = eqx.tree_at(lambda prior: prior.rows, vamp, far.inside)
         assert far(model.posterior).log_prob(z) == there(model.posterior).log_prob(z)
     binary = mixed_table.schema.where("binary")
     assert ((low[binary] == 0) & (high[binary] == 1)).all()
     assert (low[mixed_table.schema.where("count")] >= 0).all()
+
+
+@pytest.mark.parametrize("moved", [-0.3, 0.0, 0.3])
+def test_a_pseudo_row_that_went_past_an_end_can_come_back(moved: float) -> None:
+    """A 0 or 1 starts at an end: neither there nor beyond is it without a slope."""
+    rows = jnp.array([[0.0, 1.0]]) + moved
+    vamp = VampPrior(rows, jnp.zeros(2), jnp.ones(2))
+    slope = jax.grad(lambda rows: eqx.tree_at(lambda prior: prior.rows, vamp, rows).inside.sum())(rows)
+    assert (np.abs(slope) > 0).all()
+    np.testing.assert_allclose(vamp.inside, np.abs([[moved, 1 - np.abs(moved)]]), rtol=1e-6)
 
 
 def test_two_layers_draw_the_upper_one_first() -> None:

@@ -96,9 +96,8 @@ class VampPrior(Prior):
         Where the pseudo-rows start, in model units, no cell missing, shape (C, D). Numbers are learned; levels of
         categorical columns stay as they are.
     low, high
-        Ends of each column, shape (D,), those of the training rows. q sees pseudo-rows clipped to them, as the paper's
-        are to [0, 1]: else a count could be learned below zero, or a 0 / 1 above one, where no row is and q means
-        nothing. A cell that was learned past an end has no slope, and stays at that end.
+        Ends of each column, shape (D,), those of the training rows. q sees pseudo-rows between them: else a count could
+        be learned below zero, or a 0 / 1 above one, where no row is and q means nothing.
     """
 
     logits: Array
@@ -110,6 +109,18 @@ class VampPrior(Prior):
         self.logits = jnp.zeros(1 + len(rows)).at[0].set(jnp.log(9 * len(rows)))
         self.rows, self.low, self.high = jnp.asarray(rows), Fixed(low), Fixed(high)
 
+    @property
+    def inside(self) -> Array:
+        """u_c, shape (C, D): the rows as they were learned, reflected at an end they went past.
+
+        Clipped, as the paper's are, a cell past an end has no slope and stays there, and each 0 or 1 starts at an end:
+        on digits made black or white 93 % never moved, for 0.1 nats a row; reflected it is 0.02.
+        """
+        low, high = self.low.value, self.high.value
+        rows = jnp.where(self.rows < low, 2 * low - self.rows, self.rows)
+        rows = jnp.where(rows > high, 2 * high - rows, rows)
+        return jnp.clip(rows, low, high)  # of a cell further out than the column is wide
+
     def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
         """The mixture under this posterior."""
         assert posterior is not None, "the VampPrior is a mixture of q(z|u): it needs the posterior"
@@ -118,7 +129,7 @@ class VampPrior(Prior):
             q = posterior(row)
             return q.mean, jnp.sqrt(q.variance)
 
-        mean, deviation = jax.vmap(moments)(jnp.clip(self.rows, self.low.value, self.high.value))
+        mean, deviation = jax.vmap(moments)(self.inside)
         mean = jnp.concatenate([jnp.zeros((1, mean.shape[1])), mean])
         deviation = jnp.concatenate([jnp.ones((1, mean.shape[1])), deviation])
         components = dist.Normal(mean, deviation).to_event(1)
