@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch, Polygon
 
-from aevb.figures.style import ALERT, DATA, INK, MODEL, MUTED, STYLE
+from aevb.figures.style import ALERT, INK, MODEL, MUTED, STYLE
 
 __all__ = ["GENERATIVE", "RECOGNITION", "Diagram", "Node", "book", "math"]
 
@@ -109,6 +109,3 @@ class Diagram:
     def text(self, x: float, y: float, text: str, *, size: float = 9.5, **how: Any) -> None:
         """A text with formulas between dollars."""
         math(self.axes, x, y, text, fontsize=size, **how)
-
-
-FAINT_INK = DATA
