@@ -110,7 +110,7 @@ def test_the_history_has_the_best_epoch() -> None:
 @pytest.mark.parametrize(
     ("objective", "words"),
     [
-        *((name, "ordinary bound, that of 'sgvb_b': set samples=5") for name in ("iwae", "dreg", "renyi")),
+        *((name, "ordinary bound, that of 'sgvb_b': set samples=5") for name in ("iwae", "dreg_resampled", "renyi")),
         *((name, "has no baseline, .*: set samples=5") for name in ("score", "vimco")),
     ],
 )

@@ -14,13 +14,13 @@ from scipy import integrate, stats
 
 from aevb import objectives
 from aevb.initialisation import Architecture, initial_model
-from aevb.objectives import dreg, iwae, renyi, score, sgvb_a, sgvb_b, stl, vimco
+from aevb.objectives import dreg, dreg_resampled, iwae, iwae_resampled, renyi, score, sgvb_a, sgvb_b, stl, vimco
 from aevb.objectives.sgvb import kl
 from aevb.priors import GaussianMixture, StandardNormal
 from conftest import Table
 
 #: Bounds that rise with the number of draws; the others' mean is the bound of section 2.2 whatever it is.
-TIGHTENING = (iwae, dreg, vimco, renyi)
+TIGHTENING = (iwae, iwae_resampled, dreg, dreg_resampled, vimco, renyi)
 LISTED = [getattr(objectives, name) for name in objectives.__all__]
 KEYS = jax.random.split(jax.random.key(0), 400)
 SAME = dist.Normal(jnp.full(2, 3.0), 0.1).to_event(1)
@@ -93,7 +93,13 @@ def test_it_rises_with_the_draws_or_does_not_change(objective: Any, loose_table:
         assert (truth - means[-1]).mean() < share * (truth - means[0]).mean()
 
 
-@pytest.mark.parametrize(("objective", "same"), [(stl, sgvb_a), (score, sgvb_a), (dreg, iwae), (vimco, iwae)])
+@pytest.mark.parametrize(
+    ("objective", "same"),
+    [
+        *((stl, sgvb_a), (score, sgvb_a)),
+        *((other, iwae) for other in (iwae_resampled, dreg, dreg_resampled, vimco)),
+    ],
+)
 def test_what_is_reported_is_the_bound(objective: Any, same: Any, mixed_table: Table) -> None:
     """However its slope is taken: the value is that of the estimator whose slope is its own."""
     rows = mixed_table.units[:8]
@@ -167,10 +173,11 @@ def test_its_slope_is_without_bias(objective: Any, samples: int, loose_table: Ta
     assert np.abs(expected).max() > 4 * error.min() or without_baseline  # there is something to agree on
 
 
-def test_dreg_is_without_bias_while_the_kl_warms_up(loose_table: Table) -> None:
+@pytest.mark.parametrize("objective", [dreg, dreg_resampled])
+def test_dreg_is_without_bias_while_the_kl_warms_up(objective: Any, loose_table: Table) -> None:
     """At a weight of the KL between 0 and 1 too: its slope is that of the importance weights'."""
     model, rows = loose_table.model, jnp.asarray(loose_table.units[1:5])
-    half = [partial(objective, kl_weight=0.5) for objective in (dreg, iwae)]
+    half = [partial(o, kl_weight=0.5) for o in (objective, iwae)]
     keys = MANY, jax.random.split(KEYS[1], 4_000)
     slopes = [np.asarray(drawn_slopes(o, model, rows, k, 5), np.float64) for o, k in zip(half, keys, strict=True)]
     (mean, expected), errors = ([s.mean(0) for s in slopes], [s.std(0) / np.sqrt(len(s)) for s in slopes])
@@ -196,6 +203,7 @@ def test_at_the_posterior_the_path_alone_has_no_variance(linear_table: Table) ->
 
     assert largest(stl) < 1e-4
     assert largest(dreg) < 1e-4
+    assert largest(dreg_resampled) < 1e-4
     assert largest(sgvb_a) > 0.1
 
 

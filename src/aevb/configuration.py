@@ -37,7 +37,9 @@ LikelihoodName = Literal[
 Auto = Literal["auto"]
 Width = Annotated[int, Field(ge=1, le=65_536)]
 Latents = Annotated[int, Field(ge=1, le=10_000)]
-Objective = Literal["sgvb_a", "sgvb_b", "stl", "iwae", "dreg", "score", "vimco", "renyi"]
+Objective = Literal[
+    "sgvb_a", "sgvb_b", "stl", "iwae", "iwae_resampled", "dreg", "dreg_resampled", "score", "vimco", "renyi"
+]
 Names = Annotated[list[str], Strict(False)]  # a tuple will do
 
 
@@ -66,7 +68,9 @@ class Parameters(BaseModel):
     posterior: Literal["diagonal", "full", "flow", "bernoulli", "categorical"] = _setting(
         "'diagonal', 'full', 'flow', 'bernoulli' or 'categorical'"
     )
-    objective: Objective = _setting("'sgvb_a', 'sgvb_b', 'stl', 'iwae', 'dreg', 'score', 'vimco' or 'renyi'")
+    objective: Objective = _setting(
+        "'sgvb_a', 'sgvb_b', 'stl', 'iwae', 'iwae_resampled', 'dreg', 'dreg_resampled', 'score', 'vimco' or 'renyi'"
+    )
     alpha: float = _setting("a number of at least 0 and below 1", ge=0, lt=1)
     samples: int = _setting("a whole number from 1 to 10,000", ge=1, le=10_000)
     epochs: Annotated[int, Field(ge=0, le=10_000_000)] | Auto = _setting(
@@ -103,7 +107,7 @@ class Parameters(BaseModel):
         levels, pair = self.posterior in ("bernoulli", "categorical"), isinstance(self.latent_dim, tuple)
         if self.free_bits and self.objective not in (None, "sgvb_a", "sgvb_b", "stl"):
             raise ValueError("free_bits go with the objectives sgvb_a, sgvb_b and stl")
-        if levels and self.objective in ("stl", "iwae", "dreg", "renyi"):
+        if levels and self.objective not in (None, "sgvb_a", "sgvb_b", "score", "vimco"):
             raise ValueError(
                 f"objective {self.objective!r} needs latents that are numbers; for posterior {self.posterior!r} take "
                 "'vimco' or 'score', or 'sgvb_b' with straight-through slopes"

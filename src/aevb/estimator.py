@@ -56,11 +56,11 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     posterior : {"diagonal", "full", "flow", "bernoulli", "categorical"}, default="diagonal"
         q(z|x): Gaussian with either covariance, or a flow of one; or levels: bits, or groups of ten of which one is 1.
     objective : {"sgvb_a", "sgvb_b", "stl", "iwae", "dreg", "score", "vimco", "renyi"}, default="sgvb_b"
-        Estimator of the bound and of its slope: see `aevb.objectives`.
+        Estimator of the bound and of its slope: see `aevb.objectives`; of `iwae` and `dreg` also "_resampled".
     alpha : float, default=0.5
         Order of the objective "renyi".
     samples : int, default=1
-        L, draws of z for each row of a minibatch; five or more for "iwae", "dreg", "score", "vimco" and "renyi".
+        L, draws of z for each row of a minibatch; five or more for all objectives but the first three.
     epochs : int or "auto", default="auto"
         Passes over the training rows.
     batch_size : int, default=100
@@ -305,8 +305,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def bound(self, X: Any, *, samples: int = 16) -> NDArray[np.float64]:
         """The bound that the fit climbed, of each row in nats, by the fit's own estimator; shape (n,).
 
-        Of the objectives "iwae", "dreg", "vimco" and "renyi" it is a tighter one, of so many samples; else the evidence
-        lower bound, which `report_` has of all.
+        Of "iwae", "dreg" (resampled or not), "vimco" and "renyi" it is a tighter one, of so many samples; else the
+        evidence lower bound, which `report_` has of all.
         """
         check_is_fitted(self)
         objective = objective_of(self.objective, self.alpha)

@@ -47,7 +47,9 @@ VALIDATION_ROWS, VALIDATION_SAMPLES, VALIDATION_DRAWS = 2_000, 32, 20_000
 
 #: What becomes, of one draw a row, of the objectives that are made for several.
 SEVERAL_DRAWS = {
-    **dict.fromkeys(("iwae", "dreg", "renyi"), "is the ordinary bound, that of 'sgvb_b'"),
+    **dict.fromkeys(
+        ("iwae", "iwae_resampled", "dreg", "dreg_resampled", "renyi"), "is the ordinary bound, that of 'sgvb_b'"
+    ),
     **dict.fromkeys(("score", "vimco"), "has no baseline, and its slope is too noisy to learn much from"),
 }
 

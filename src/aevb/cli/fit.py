@@ -58,7 +58,8 @@ def fit(
     prior: Annotated[str | None, typer.Option(help="standard_normal, mixture, vamp, flow or auto.")] = None,
     posterior: Annotated[str | None, typer.Option(help="diagonal, full, flow, bernoulli or categorical.")] = None,
     objective: Annotated[
-        str | None, typer.Option(help="sgvb_a, sgvb_b, stl, iwae, dreg, score, vimco or renyi.")
+        str | None,
+        typer.Option(help="sgvb_a, sgvb_b, stl, iwae, dreg (either also _resampled), score, vimco or renyi."),
     ] = None,
     alpha: Annotated[float | None, typer.Option(help="Order of the objective renyi.")] = None,
     samples: Annotated[int | None, typer.Option(help="Draws of z a row.")] = None,

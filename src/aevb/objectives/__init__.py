@@ -3,8 +3,19 @@
 What it returns is the bound; where a better slope is to be had than the bound's own, it returns it with that slope.
 """
 
-from aevb.objectives.importance import dreg, iwae, renyi
+from aevb.objectives.importance import dreg, dreg_resampled, iwae, iwae_resampled, renyi
 from aevb.objectives.score import score, vimco
 from aevb.objectives.sgvb import sgvb_a, sgvb_b, stl
 
-__all__ = ["dreg", "iwae", "renyi", "score", "sgvb_a", "sgvb_b", "stl", "vimco"]
+__all__ = [
+    "dreg",
+    "dreg_resampled",
+    "iwae",
+    "iwae_resampled",
+    "renyi",
+    "score",
+    "sgvb_a",
+    "sgvb_b",
+    "stl",
+    "vimco",
+]
