@@ -18,7 +18,7 @@ from aevb.model import VAE
 from aevb.networks import trainable
 from aevb.optimizers import learning_rates, optimizer_of
 
-__all__ = ["Settings", "TrainingResult", "minibatch_bound", "train"]
+__all__ = ["Settings", "TrainingResult", "log_weight_prior", "minibatch_bound", "train"]
 
 Objective = Callable[..., Array]
 Resample = Callable[[Array, PRNGKeyArray], Array]
@@ -303,7 +303,7 @@ def _epoch(how: _How, state: State, static: PyTree, rows: Array, per_step: tuple
         objective = partial(how.objective, samples=how.samples, **free)
         bound = minibatch_bound(model, objective, x, weights, keys, kl_weight)
         # MAP, section 5: log N(theta; 0, I) of the weights joins the bound of all N rows, so 1/N of it joins the mean.
-        log_prior = _log_weight_prior(parameters) / len(rows) if how.weight_prior else 0.0
+        log_prior = log_weight_prior(parameters) / len(rows) if how.weight_prior else 0.0
         return -(bound + log_prior), bound
 
     def step(state: State, inputs: tuple[Any, ...]) -> tuple[State, Array]:
@@ -345,7 +345,7 @@ def _all_finite(tree: PyTree) -> Array:
     )
 
 
-def _log_weight_prior(parameters: PyTree) -> Array:
+def log_weight_prior(parameters: PyTree) -> Array:
     """log N(w; 0, I) of the networks' weight matrices, up to a constant."""
     weights = (node.weight for node in jax.tree.leaves(parameters, is_leaf=_is_layer) if _is_layer(node))
     return -0.5 * sum((jnp.sum(jnp.square(w)) for w in weights), jnp.zeros(()))

@@ -1,0 +1,170 @@
+"""Algorithm 1 as printed: a random minibatch, a slope, a step of Adagrad; and the rivals that share its loop.
+
+`aevb.training` is what fits use: whole passes, Adam, the best state kept. The paper's algorithms update other things
+than a VAE (Monte Carlo EM its chains, full variational Bayes a distribution of theta), so that here an algorithm is a
+state and a step, and the loop only counts training samples.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray, PyTree
+
+from aevb.checkpoints import Checkpoint
+from aevb.model import VAE
+from aevb.networks import trainable
+from aevb.optimizers import optimizer_of
+from aevb.paper.experiments.data import PaperData
+from aevb.training import log_weight_prior, minibatch_bound
+
+__all__ = ["BATCH", "CHUNK", "RATES", "Algorithm", "State", "ascend", "chosen_rate", "minibatches", "run"]
+
+#: M, rows of a minibatch.
+BATCH = 100
+#: Training samples between two looks at the clock, the checkpoint and the marks; of what is a mean over training
+#: samples it is the mean over so many.
+CHUNK = 50_000
+#: Adagrad's step sizes, "chosen based on performance on the training set in the first few iterations": so many samples,
+#: over the second half of which the bound is averaged.
+RATES, FIRST = (0.01, 0.02, 0.1), 100_000
+#: Looks for each tenfold of samples.
+MARKS = 10
+
+
+class State(NamedTuple):
+    """What a step changes."""
+
+    parameters: PyTree
+    optimizer: PyTree
+    #: What an algorithm keeps besides: Monte Carlo EM the places of its chains.
+    kept: PyTree = ()
+
+
+class Algorithm(NamedTuple):
+    """A rival in figures 2 and 3."""
+
+    start: State
+    #: (state, step size, key) -> the next state, and the bound of the rows it saw, in nats a row.
+    step: Callable[[State, Array, PRNGKeyArray], tuple[State, Array]]
+    #: Training samples a step counts for.
+    samples: int
+    #: Parameters -> the model they are of.
+    model: Callable[[PyTree], VAE]
+
+
+def minibatches(model: VAE, objective: Callable[..., Array], data: PaperData) -> Algorithm:
+    """Algorithm 1 with this estimator, M = 100 and p(theta) = N(0, I): AEVB, and wake-sleep by its own slopes.
+
+    Parameters
+    ----------
+    model
+        Where to start.
+    objective
+        Of `aevb.objectives`, or `wake_sleep`.
+    data
+        Whose training rows the minibatches are drawn from.
+    """
+    learned, rest = eqx.partition(model, trainable(model))
+    rows = jnp.asarray(data.train)
+
+    def bound(parameters: PyTree, x: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
+        keys = jax.random.split(key, BATCH)
+        mean = minibatch_bound(eqx.combine(parameters, rest), objective, x, jnp.ones(BATCH), keys, jnp.ones(()))
+        return mean + log_weight_prior(parameters) / len(rows), mean
+
+    def step(state: State, rate: Array, key: PRNGKeyArray) -> tuple[State, Array]:
+        key_rows, key_data, key_noise = jax.random.split(key, 3)
+        x = rows[jax.random.randint(key_rows, (BATCH,), 0, len(rows))]
+        x = x if data.resample is None else data.resample(x, key_data)
+        return ascend(bound, state, rate, x, key_noise)
+
+    start = State(learned, optimizer_of("adagrad")[0].init(learned))
+    return Algorithm(start, step, BATCH, lambda parameters: eqx.combine(parameters, rest))
+
+
+def ascend(
+    bound: Callable[..., tuple[Array, Array]], state: State, rate: Array, *arguments: Any
+) -> tuple[State, Array]:
+    """A step of Adagrad up `bound`, (parameters, *arguments) -> (what is climbed, what is reported)."""
+    (_, reported), slope = jax.value_and_grad(bound, has_aux=True)(state.parameters, *arguments)
+    # The optimiser goes downhill.
+    down = jax.tree.map(jnp.negative, slope)
+    direction, optimizer = optimizer_of("adagrad")[0].update(down, state.optimizer, state.parameters)
+    parameters = jax.tree.map(lambda p, d: p + rate * d, state.parameters, direction)
+    return State(parameters, optimizer, state.kept), reported
+
+
+def chosen_rate(algorithm: Algorithm, key: PRNGKeyArray) -> float:
+    """The step size of `RATES` with the best bound of training rows in the first `FIRST` samples: three runs in one.
+
+    All three see the same rows and noise; one that diverges is not chosen.
+    """
+    keys = jax.random.split(key, max(2, FIRST // algorithm.samples))
+
+    def bounds(rate: Array) -> Array:
+        return jax.lax.scan(lambda state, key: algorithm.step(state, rate, key), algorithm.start, keys)[1]
+
+    found = np.asarray(jax.jit(jax.vmap(bounds))(jnp.array(RATES)))[:, len(keys) // 2 :].mean(axis=1)
+    return RATES[int(np.argmax(np.nan_to_num(found, nan=-np.inf)))]
+
+
+def run(
+    algorithm: Algorithm,
+    rate: float,
+    key: PRNGKeyArray,
+    samples: int,
+    look: Callable[[VAE], dict[str, float]],
+    *,
+    marks: int = MARKS,
+    progress: Callable[[dict[str, float]], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[VAE, list[dict[str, float]]]:
+    """Steps until so many training samples have been seen, with looks at the model evenly on a logarithmic axis.
+
+    Parameters
+    ----------
+    algorithm, rate
+        What steps, and how far.
+    key
+        Of rows and noise.
+    samples
+        When to stop, in whole chunks of `CHUNK`.
+    look
+        Model -> numbers by name, for a point of the curve.
+    marks
+        Looks for each tenfold of samples.
+    progress
+        Told after every chunk ``samples``, ``total`` and ``bound``.
+    checkpoint
+        Where the state is kept, and taken up again.
+
+    Returns
+    -------
+    tuple
+        The last model, and the points: `samples`, `bound` (of training rows, the mean over the last `CHUNK`, as the
+        weights moved) and what `look` says.
+    """
+    steps, total = max(1, CHUNK // algorithm.samples), max(1, round(samples / CHUNK))
+    chunk = eqx.filter_jit(lambda state, rate, keys: jax.lax.scan(lambda s, k: algorithm.step(s, rate, k), state, keys))
+    state, done, points = algorithm.start, 0, list[dict[str, float]]()
+    if checkpoint is not None and (resumed := checkpoint.load(state)) is not None:
+        state, document = resumed
+        done, points = document["done"], document["points"]
+    while done < total:
+        keys = jax.random.split(jax.random.fold_in(key, done), steps)
+        state, bounds = chunk(state, jnp.asarray(rate), keys)
+        done += 1
+        line = {"samples": done * CHUNK, "bound": float(bounds.mean())}
+        if done == total or int(marks * np.log10(done)) < int(marks * np.log10(done + 1)):
+            points.append({**line, **look(algorithm.model(state.parameters))})
+        if checkpoint is not None:
+            checkpoint.save(state, {"done": done, "points": points})
+        if progress is not None:
+            progress({**line, "total": total * CHUNK})
+    if checkpoint is not None:
+        checkpoint.flush()
+    return algorithm.model(state.parameters), points

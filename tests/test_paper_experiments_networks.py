@@ -1,0 +1,35 @@
+"""The paper's own networks: sizes, start, and eq. 12 with the mean through a sigmoid."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from aevb.networks import parameter_count
+from aevb.paper.experiments.networks import DEVIATION, paper_model
+
+
+@pytest.mark.parametrize(("likelihood", "outputs"), [("bernoulli", 1), ("gaussian", 2)])
+def test_it_has_one_hidden_layer_each_way_and_no_other_number(likelihood, outputs: int) -> None:
+    model = paper_model(30, 4, 50, likelihood, jax.random.key(0))
+    encoder = 30 * 50 + 50 + 50 * 8 + 8
+    decoder = 4 * 50 + 50 + 50 * 30 * outputs + 30 * outputs
+    assert parameter_count(model) == encoder + decoder
+
+
+def test_every_parameter_starts_from_the_same_normal() -> None:
+    model = paper_model(784, 20, 100, "bernoulli", jax.random.key(0))
+    for network in (model.posterior.encoder.network, model.likelihood.network):
+        for layer in network.layers:
+            for numbers in (layer.weight, layer.bias):
+                chi_square = float(jnp.sum(jnp.square(numbers / DEVIATION)))
+                assert stats.chi2(numbers.size).cdf(chi_square) == pytest.approx(0.5, abs=0.4999)
+
+
+def test_a_bounded_gaussian_is_equation_12() -> None:
+    model = paper_model(3, 2, 5, "gaussian", jax.random.key(1))
+    z, x = jnp.array([0.4, -30.0]), np.array([0.2, 0.9, 0.5], np.float32)
+    raw = np.asarray(model.likelihood.network(z), np.float64).reshape(3, 2)
+    expected = stats.norm(special.expit(raw[:, 0]), np.exp(0.5 * raw[:, 1])).logpdf(x).sum()
+    assert float(model.likelihood(z).log_prob(jnp.asarray(x))) == pytest.approx(expected, rel=1e-5)
