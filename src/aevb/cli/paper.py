@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aevb.cli.experiments import COMMANDS
 from aevb.cli.options import DEBUG, JSON, QUIET
 from aevb.cli.terminal import Terminal, plain, table
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run what the paper says.")
+
+for name, command in COMMANDS.items():
+    app.command(name)(command)
 
 FOLDER = Annotated[
     Path | None, typer.Option("--deck", help="A folder to write the cards to: questions, answers and pictures.")

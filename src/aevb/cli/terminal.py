@@ -115,8 +115,8 @@ def table(target: "Console", header: Sequence[str], rows: Sequence[Sequence[obje
 class EpochProgress:
     """A bar on a terminal, a line now and then elsewhere; called with the history of each epoch."""
 
-    def __init__(self, terminal: Terminal) -> None:
-        self.quiet = terminal.quiet
+    def __init__(self, terminal: Terminal, unit: str = "epoch") -> None:
+        self.quiet, self.unit = terminal.quiet, unit
         self.bar: Progress | None = None
         self.start: tuple[float, int] | None = None
         self.said, self.unsaid = 0.0, ""
@@ -140,8 +140,11 @@ class EpochProgress:
         """Say how far the fit is; `epoch` is a line of the history and ``epochs``, how many there may be."""
         if self.quiet:
             return
-        now, line = time.monotonic(), _epoch_line(epoch)
-        self.start = self.start or (now, epoch["epoch"])
+        now, line = time.monotonic(), f"{self.unit} {_epoch_line(epoch)}"
+        if self.start is None or epoch["epoch"] <= self.start[1]:  # the first, or the first of another run
+            self.start = now, epoch["epoch"]
+            if self.bar is not None:
+                self.bar.reset(self.bar.task_ids[0])
         if self.bar is not None:
             total = epoch.get("epochs")
             self.bar.update(self.bar.task_ids[0], description=line, total=total, completed=epoch["epoch"])
@@ -170,7 +173,7 @@ def _epoch_line(epoch: Mapping[str, Any]) -> str:
     names = {"train_bound": "train", "validation_bound": "validation"}
     known = [key for key in names if isinstance(epoch.get(key), float) and math.isfinite(epoch[key])]
     bounds = [f"  {names[key]} {epoch[key]:.3f}" for key in known]
-    return f"epoch {epoch['epoch']}{total}{''.join(bounds)}{' nats' if bounds else ''}"
+    return f"{epoch['epoch']}{total}{''.join(bounds)}{' nats' if bounds else ''}"
 
 
 def _duration(seconds: float) -> str:

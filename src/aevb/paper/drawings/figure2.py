@@ -1,0 +1,81 @@
+"""Figure 2, drawn again: the bound against training samples, with the printed curves' values as marks."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from aevb.figures.style import INK
+from aevb.paper.drawings.diagram import GENERATIVE, RECOGNITION, book
+from aevb.paper.experiments.published import FIGURE_2, FIGURE_2_ENDS, FIGURE_2_RIGHT
+
+__all__ = ["COLORS", "figure2", "legend"]
+
+COLORS = {"aevb": RECOGNITION, "wake-sleep": GENERATIVE, "mcem": "#3a923a"}
+NAMES = {"aevb": "AEVB", "wake-sleep": "wake-sleep", "mcem": "Monte Carlo EM"}
+#: Of the printed frames.
+LIMITS = {"mnist": (-150.0, -95.0), "frey-face": (0.0, 1600.0)}
+TITLES = {"mnist": "MNIST", "mnist-grey": "MNIST, grey values", "frey-face": "Frey Face"}
+MOST_ACROSS = 5
+
+
+@book
+def figure2(points: Sequence[dict[str, Any]]) -> Figure:
+    """A panel for each data set and number of latents; every seed has its own lines, train solid and test dashed.
+
+    Parameters
+    ----------
+    points
+        As `experiments.figure2.figure2` returns them.
+    """
+    key = lambda point: (point["dataset"], point["latents"])  # noqa: E731
+    panels = {panel: list(group) for panel, group in groupby(sorted(points, key=_order), key)}
+    rows = {dataset: [panel for panel in panels if panel[0] == dataset] for dataset, _ in panels}
+    across = min(MOST_ACROSS, max(map(len, rows.values()), default=1))
+    figure = Figure(figsize=(1.2 + 1.75 * max(across, 2), 0.5 + 2.1 * max(len(rows), 1)), layout="constrained")
+    axes = figure.subplots(max(len(rows), 1), across, squeeze=False)
+    for line, (dataset, its) in zip(axes, rows.items(), strict=False):
+        for place, ax in enumerate(line):
+            if place >= len(its):
+                ax.set_axis_off()
+                continue
+            _panel(ax, panels[its[place]], *its[place])
+            ax.set_title(f"{TITLES[dataset] + ', ' if place == 0 else ''}{its[place][1]} latents")
+            ax.tick_params(labelleft=place == 0)
+        line[0].set_ylabel("bound, nats a row")
+    for ax in axes[-1]:
+        ax.set_xlabel("training samples")
+    legend(figure, sorted({point["algorithm"] for point in points}))
+    return figure
+
+
+def _order(point: dict[str, Any]) -> tuple[Any, ...]:
+    return (list(TITLES).index(point["dataset"]), point["latents"], point["algorithm"], point["seed"], point["samples"])
+
+
+def _panel(ax: Axes, points: list[dict[str, Any]], dataset: str, latents: int) -> None:
+    for (algorithm, _), group in groupby(points, lambda point: (point["algorithm"], point["seed"])):
+        line = list(group)
+        samples = [point["samples"] for point in line]
+        for part, look in (("train", "-"), ("test", (0, (3, 1.5)))):
+            ax.plot(samples, [point[part] for point in line], color=COLORS[algorithm], ls=look, lw=1.1)
+    for algorithm, color in COLORS.items():
+        printed = dict(FIGURE_2.get((dataset, latents, algorithm), {}))
+        if algorithm in FIGURE_2_ENDS.get((dataset, latents), {}):
+            printed[FIGURE_2_RIGHT] = FIGURE_2_ENDS[dataset, latents][algorithm]
+        ax.plot(list(printed), list(printed.values()), "o", color=color, mfc="white", ms=3.6, mew=0.9, zorder=3)
+    ax.set(xscale="log", xlim=(1e5, 3e8), ylim=LIMITS[dataset.removesuffix("-grey")])
+    ax.minorticks_off()
+    ax.grid(axis="y")
+
+
+def legend(figure: Figure, algorithms: Sequence[str]) -> None:
+    """Below a figure of curves: whose colours, and what is solid, dashed or a ring."""
+    marks = [Line2D([], [], color=COLORS[name], lw=1.4, label=NAMES[name]) for name in algorithms]
+    looks = [("train", {"ls": "-"}), ("test", {"ls": (0, (3, 1.5))})]
+    marks += [Line2D([], [], color=INK, lw=1.1, label=name, **how) for name, how in looks]  # type: ignore[arg-type]
+    marks.append(Line2D([], [], color=INK, ls="", marker="o", mfc="white", ms=4, label="printed (test)"))
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks))

@@ -1,0 +1,76 @@
+"""The lines of figure 2 on a few small rows, beside the printed values, and the drawing of them."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aevb.objectives import sgvb_b
+from aevb.paper.drawings.figure2 import figure2 as drawn
+from aevb.paper.experiments import figure2
+from aevb.paper.experiments.algorithm import CHUNK, RATES
+from aevb.paper.experiments.data import PaperData
+from aevb.paper.experiments.published import FIGURE_2, beside
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    def data(name: str) -> PaperData:
+        rows = np.repeat(np.random.default_rng(0).random((300, 2)) < 0.3, 4, axis=1).astype(np.float32)
+        if name == "frey-face":
+            grey = np.clip(rows * 0.6 + 0.2 + 0.02 * np.random.default_rng(1).normal(size=rows.shape), 0.0, 1.0)
+            return PaperData(grey[:200].astype(np.float32), grey[200:].astype(np.float32), None, "gaussian", 6)
+        return PaperData(rows[:200], rows[200:], None, "bernoulli", 6)
+
+    monkeypatch.setattr(figure2, "paper_data", data)
+
+
+@pytest.mark.usefixtures("small")
+def test_every_line_of_every_panel_is_there_in_nats_and_goes_up(tmp_path: Path) -> None:
+    panels, said = (("mnist", 3), ("frey-face", 2)), []
+    points = figure2.figure2(tmp_path, 2 * CHUNK, panels=panels, seeds=(0, 1), said=said.append)
+    assert len(said) == 8
+    lines = {(p["dataset"], p["latents"], p["algorithm"], p["seed"]) for p in points}
+    assert lines == {(*panel, name, seed) for panel in panels for name in figure2.ALGORITHMS for seed in (0, 1)}
+    for point in points:
+        assert point.keys() == {"dataset", "latents", "algorithm", "seed", "rate", "samples", "train", "test"}
+        assert point["rate"] in RATES
+        assert np.isfinite([point["train"], point["test"]]).all()
+    ends = {key: [p["test"] for p in points if (p["dataset"], p["algorithm"]) == key][-1] for key in
+            {(p["dataset"], p["algorithm"]) for p in points}}  # fmt: skip
+    assert ends["mnist", "aevb"] > 8 * np.log(0.5)
+    assert ends["frey-face", "aevb"] > 0
+    figure = drawn(points)
+    titles = [ax.get_title("left") for ax in figure.axes]
+    assert titles == ["MNIST, 3 latents", "Frey Face, 2 latents"]
+    assert len(figure.axes[0].lines) >= 8  # train and test, of two algorithms and two seeds
+
+
+@pytest.mark.usefixtures("small")
+def test_the_mean_bound_is_that_of_the_rows_one_draw_each() -> None:
+    data = figure2.paper_data("mnist")
+    model, key = data.model(2, jax.random.key(3)), jax.random.key(4)
+    rows = jnp.asarray(data.test)
+    expected = jnp.mean(jax.vmap(lambda x, k: sgvb_b(model, x, k))(rows, jax.random.split(key, len(rows))))
+    assert float(figure2.mean_bound(model, rows, key)) == pytest.approx(float(expected), rel=1e-5)
+
+
+def point(**about: Any) -> dict[str, Any]:
+    return {"dataset": "mnist", "latents": 20, "algorithm": "aevb", "seed": 0, "samples": 10**7, "test": -100.0} | about
+
+
+def test_the_last_point_of_a_line_is_set_beside_the_printed_one_at_as_many_samples() -> None:
+    (row,) = beside([point(samples=10**6, test=-130.0), point()])
+    assert (row["samples"], row["printed"]) == (10**7, FIGURE_2["mnist", 20, "aevb"][1e7])
+    assert row["difference"] == pytest.approx(-100.0 - row["printed"])
+    (row,) = beside([point(samples=2 * 10**6)])
+    assert row["printed"] is None
+    assert row["difference"] is None
+    assert len(beside([point(seed=0), point(seed=1)])) == 2
+    (row,) = beside([point(dataset="frey-face", algorithm="wake-sleep", test=580.0)])
+    assert row["difference"] == pytest.approx(2.0)
+    (row,) = beside([point(dataset="mnist-grey")])
+    assert row["printed"] is None
