@@ -34,7 +34,7 @@ def figure3(points: Sequence[dict[str, Any]]) -> Figure:
     for axes, (n_train, limits) in zip(figure.subplots(1, 2), HEIGHTS.items(), strict=True):
         _panel(axes, [point for point in points if point["n_train"] == n_train], n_train)
         axes.set(ylim=limits, xscale="log", xlim=(4e4, 1e8))
-        math(axes, 0.5, 1.05, rf"$N_{{\mathrm{{train}}}}={n_train}$", transform=axes.transAxes, fontsize=10.5)
+        math(axes, 0.5, 1.05, rf"$N_{{\mathrm{{train}}}}$ = {n_train:,}", transform=axes.transAxes, fontsize=10.5)
         math(axes, 0.5, -0.17, "training samples evaluated", transform=axes.transAxes)
         axes.grid(axis="y", color=FAINT)
     figure.axes[0].set_ylabel(r"$\log p_\theta(x)$, nats a row", parse_math=True)
@@ -54,11 +54,11 @@ def _panel(axes: Axes, points: Sequence[dict[str, Any]], n_train: int) -> None:
 
 
 def _key() -> list[Line2D]:
-    """Algorithms by colour, then what lines and circles are."""
+    """Algorithms by colour, with an empty place that fills their column, then what lines and circles are."""
     colors = [Line2D([], [], color=color, lw=2, label=name) for color, name in LOOKS.values()]
     lines = [Line2D([], [], color=INK, lw=1.2, ls=line, label=part) for part, (line, _) in PARTS.items()]
     circles = [
         Line2D([], [], color=INK, ls="none", marker="o", ms=4.5, mfc=INK if filled else "white", label=f"paper, {part}")
         for part, (_, filled) in PARTS.items()
     ]
-    return [*colors, *lines, *circles]
+    return [*colors, Line2D([], [], ls="none", label=" "), *lines, *circles]
