@@ -39,7 +39,8 @@ def monte_carlo_em(model: VAE, data: PaperData) -> Algorithm:
     - A chain goes on from where it was, has a step size of its own, and began at the prior, which is the posterior of a
       model that has learned nothing yet.
     - Black and white rows are drawn from grey ones once an iteration, for the chains and the five updates alike. The
-      chains so follow a posterior that shakes; it shakes less than it is wide.
+      chains so follow a posterior that shakes, and lag: of a model fitted to a thousand rows, log p(x, z) was 0.65 nats
+      lower after the one move than after eight by the same rows.
 
     Parameters
     ----------
