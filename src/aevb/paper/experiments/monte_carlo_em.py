@@ -35,7 +35,7 @@ def monte_carlo_em(model: VAE, data: PaperData) -> Algorithm:
     - "Monte Carlo EM is not an on-line algorithm": every iteration moves the chains of all rows and takes slopes over
       all rows.
     - Figure 3 counts "training samples evaluated": here 15 N an iteration, 10 leapfrog steps and 5 updates of N rows
-      each. With N an iteration it would learn ten times as fast as printed, at either size of the training set.
+      each. With N an iteration it would learn some ten times as fast as printed.
     - A chain goes on from where it was, has a step size of its own, and began at the prior, which is the posterior of a
       model that has learned nothing yet.
     - Black and white rows are drawn from grey ones once an iteration, for the chains and the five updates alike. The
