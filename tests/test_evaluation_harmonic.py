@@ -66,3 +66,17 @@ def test_many_latents_are_warned_of(linear_table: Table) -> None:
     model = initial_model(schema, units, Architecture(5, hidden=()), jax.random.key(0))
     with pytest.warns(AevbWarning, match="fewer than five latents"):
         harmonic(model, units[:1], samples=10)
+
+
+def test_from_the_prior_it_is_the_evidence_too_whatever_the_encoder_says(loose_table: Table, exact: Any) -> None:
+    truth = exact.log_likelihood(loose_table.values[1:65])
+    found = harmonic(loose_table.model, loose_table.units[1:65], samples=300, leapfrog=4, start="prior")
+    gap = found.log_likelihood - truth
+    assert np.sqrt(np.mean(gap**2)) < 0.05
+    assert abs(gap.mean()) < 4 * gap.std() / np.sqrt(len(gap)) + 1e-4
+    assert (abs(found.acceptance - 0.9) < 0.1).all()
+
+
+def test_no_steps_are_refused(loose_table: Table) -> None:
+    with pytest.raises(ConfigError, match="leapfrog must be a whole number of at least 1; got 0"):
+        harmonic(loose_table.model, loose_table.units[:2], leapfrog=0)

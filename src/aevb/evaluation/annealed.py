@@ -16,7 +16,7 @@ from aevb.evaluation.bounds import Progress, at_least_one, each_row, row_keys
 from aevb.model import VAE
 from aevb.posteriors import BernoulliPosterior, CategoricalPosterior
 
-__all__ = ["Annealed", "Bracket", "annealed", "bracket", "hmc_step", "refuse_levels", "reverse_annealed"]
+__all__ = ["Annealed", "Bracket", "annealed", "base", "bracket", "hmc_step", "refuse_levels", "reverse_annealed"]
 
 #: Of Hamiltonian Monte Carlo: leapfrog steps, the share of proposals to accept, and what a step size is changed by
 #: after each step; step sizes are in units of the start's own deviations.
@@ -181,7 +181,7 @@ def _forward(
     model: VAE, x: Array, key: PRNGKeyArray, *, chains: int, temperatures: int, start: Start
 ) -> tuple[Array, Array]:
     key_start, key_walk = jax.random.split(key)
-    q = _base(model, x, start)
+    q = base(model, x, start)
     return _walk(model, x, q, q.sample(key_start, (chains,)), _path(start, temperatures), key_walk)
 
 
@@ -190,7 +190,7 @@ def _reverse(
 ) -> tuple[Array, Array]:
     x, z = both[:-latents], both[-latents:]
     ends = jnp.broadcast_to(z, (chains, latents))
-    return _walk(model, x, _base(model, x, start), ends, _path(start, temperatures)[::-1], key)
+    return _walk(model, x, base(model, x, start), ends, _path(start, temperatures)[::-1], key)
 
 
 def _simulated(model: VAE, _: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
@@ -200,7 +200,8 @@ def _simulated(model: VAE, _: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
     return z, model.likelihood(z).sample(key_x)
 
 
-def _base(model: VAE, x: Array, start: Start) -> dist.Distribution:
+def base(model: VAE, x: Array, start: Start) -> dist.Distribution:
+    """Where chains start: q(z|x), or p(z)."""
     return model.posterior(x) if start == "posterior" else model.p_z()
 
 
@@ -241,7 +242,13 @@ def _walk(
 
 
 def hmc_step(
-    target: Callable[[Array], Array], z: Array, size: Array, variance: Array, key: PRNGKeyArray
+    target: Callable[[Array], Array],
+    z: Array,
+    size: Array,
+    variance: Array,
+    key: PRNGKeyArray,
+    *,
+    leapfrog: int = LEAPFROG,
 ) -> tuple[Array, Array]:
     """One step of Hamiltonian Monte Carlo for every chain: where they are then, and the share accepted.
 
@@ -253,6 +260,8 @@ def hmc_step(
         Shape (C, k).
     size, variance
         Of a leapfrog step in the mean over `JITTER`, in units of deviations; of the latents, shape (k,).
+    leapfrog
+        Steps of a proposal.
     """
     from blackjax.mcmc import hmc
 
@@ -261,7 +270,7 @@ def hmc_step(
     def one(z: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
         key_size, key_move = jax.random.split(key)
         jittered = size * jax.random.uniform(key_size, minval=1 - JITTER, maxval=1 + JITTER)
-        state, info = kernel(key_move, hmc.init(z, target), target, jittered, variance, LEAPFROG)
+        state, info = kernel(key_move, hmc.init(z, target), target, jittered, variance, leapfrog)
         return state.position, info.acceptance_rate
 
     moved, accepted = jax.vmap(one)(z, jax.random.split(key, len(z)))

@@ -11,7 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from numpy.typing import NDArray
 
 from aevb.errors import AevbWarning
-from aevb.evaluation.annealed import CHANGE, FIRST_STEP, Annealed, hmc_step, refuse_levels
+from aevb.evaluation.annealed import FIRST_STEP, LEAPFROG, Annealed, Start, base, hmc_step, refuse_levels
 from aevb.evaluation.bounds import Progress, at_least_one, each_row, row_keys
 from aevb.model import VAE
 
@@ -21,12 +21,23 @@ __all__ = ["harmonic"]
 MOST_LATENTS = 4
 #: Steps before the first draw that counts, in which the step size is tuned to this share of proposals accepted.
 BURN_IN, ACCEPTANCE = 100, 0.9
+#: Draws of p(z) among which chains that start there find a place. Of as many draws as chains few are near the
+#: posterior, and a chain that starts far from it ends at the next hill: that cost tens of nats.
+CANDIDATES = 1_000
 #: Chains of a row: independent of each other, so that their spread is the estimate's error.
 CHAINS = 10
 
 
 def harmonic(
-    model: VAE, units: NDArray[np.float32], *, samples: int = 500, seed: int = 0, progress: Progress | None = None
+    model: VAE,
+    units: NDArray[np.float32],
+    *,
+    samples: int = 500,
+    burn_in: int = BURN_IN,
+    leapfrog: int = LEAPFROG,
+    start: Start = "posterior",
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> Annealed:
     """-log (1/L) sum_l q(z_l) / p(x, z_l), z_l ~ p(z|x), q a density fitted to other draws of p(z|x): appendix D.
 
@@ -42,6 +53,13 @@ def harmonic(
         Rows in model units, shape (n, D), NaN where missing.
     samples
         L, for the fit of q and then as many new ones, of `CHAINS` chains together.
+    burn_in
+        Steps of each chain before the first draw that counts.
+    leapfrog
+        Leapfrog steps to a draw.
+    start
+        Where chains start: "posterior", at q(z|x), or "prior", at draws of p(z) taken by their p(x|z), for a model
+        whose encoder was never trained, or fits its training rows alone: chains stay on the hill they start on.
     seed
         Of the draws; a row's are its own.
     progress
@@ -56,7 +74,7 @@ def harmonic(
     Raises
     ------
     ConfigError
-        Latents are levels, or fewer samples than one.
+        Latents are levels, or fewer samples or steps than one.
 
     Warns
     -----
@@ -64,7 +82,8 @@ def harmonic(
         Of more than four latents.
     """
     refuse_levels(model)
-    at_least_one("samples", samples)
+    for name, number in (("samples", samples), ("burn_in", burn_in), ("leapfrog", leapfrog)):
+        at_least_one(name, number)
     if model.posterior.latent_dim > MOST_LATENTS:
         warnings.warn(
             f"appendix D is for fewer than five latents, and there are {model.posterior.latent_dim}: take 'ais'",
@@ -72,7 +91,7 @@ def harmonic(
             stacklevel=2,
         )
     draws = -(-samples // CHAINS)
-    row = partial(_log_ratios, draws=draws)
+    row = partial(_log_ratios, draws=draws, burn_in=burn_in, leapfrog=leapfrog, start=start)
     log_ratios, acceptance = each_row(row, model, units, row_keys(units, seed), progress=progress)
     log_r = np.asarray(log_ratios, dtype=np.float64)  # (n, draws, CHAINS)
     most = log_r.max(axis=(1, 2), keepdims=True)
@@ -88,25 +107,39 @@ def harmonic(
     )
 
 
-def _log_ratios(model: VAE, x: Array, key: PRNGKeyArray, *, draws: int) -> tuple[Array, Array]:
+def _log_ratios(
+    model: VAE, x: Array, key: PRNGKeyArray, *, draws: int, burn_in: int, leapfrog: int, start: Start
+) -> tuple[Array, Array]:
     """log q(z_l) - log p(x, z_l), shape (draws, CHAINS), and the mean acceptance."""
     key_start, key_tune, key_fit, key_new = jax.random.split(key, 4)
-    encoded = model.posterior(x)
     target = partial(model.log_joint, x)
+    variance = base(model, x, start).variance
 
     def tune(state: tuple[Array, Array], key: PRNGKeyArray) -> tuple[tuple[Array, Array], None]:
-        z, accepted = hmc_step(target, *state, encoded.variance, key)
-        return (z, state[1] * jnp.where(accepted > ACCEPTANCE, CHANGE, 1 / CHANGE)), None
+        z, size = state
+        z, accepted = hmc_step(target, z, size, variance, key, leapfrog=leapfrog)
+        return (z, size * jnp.exp(accepted - ACCEPTANCE)), None
 
     def draw(z: Array, key: PRNGKeyArray) -> tuple[Array, tuple[Array, Array]]:
-        z, accepted = hmc_step(target, z, size, encoded.variance, key)
+        z, accepted = hmc_step(target, z, size, variance, key, leapfrog=leapfrog)
         return z, (z, accepted)
 
-    start = (encoded.sample(key_start, (CHAINS,)), jnp.array(FIRST_STEP))
-    (z, size), _ = jax.lax.scan(tune, start, jax.random.split(key_tune, BURN_IN))
+    first_state = (_places(model, x, start, key_start), jnp.array(FIRST_STEP))
+    (z, size), _ = jax.lax.scan(tune, first_state, jax.random.split(key_tune, burn_in))
     z, (first, _) = jax.lax.scan(draw, z, jax.random.split(key_fit, draws))
     _, (new, accepted) = jax.lax.scan(draw, z, jax.random.split(key_new, draws))
     rows = first.reshape(-1, first.shape[-1])
     covariance = jnp.cov(rows.T).reshape(2 * rows.shape[1:])
     q = dist.MultivariateNormal(rows.mean(0), covariance + 1e-9 * jnp.eye(len(covariance)), validate_args=False)
     return q.log_prob(new) - jax.vmap(jax.vmap(target))(new), accepted.mean()
+
+
+def _places(model: VAE, x: Array, start: Start, key: PRNGKeyArray) -> Array:
+    """Where chains start, shape (CHAINS, k)."""
+    if start == "posterior":
+        return model.posterior(x).sample(key, (CHAINS,))
+    key_candidates, key_choice = jax.random.split(key)
+    z = model.p_z().sample(key_candidates, (CANDIDATES,))
+    return z[
+        jax.random.categorical(key_choice, jax.vmap(lambda z: model.likelihood(z).log_prob(x))(z), shape=(CHAINS,))
+    ]

@@ -137,7 +137,7 @@ def run(
     key
         Of rows and noise.
     samples
-        When to stop, in whole chunks of `CHUNK`.
+        When to stop, in whole chunks: of `CHUNK`, or of one step where that counts for more.
     look
         Model -> numbers by name, for a point of the curve.
     marks
@@ -150,10 +150,12 @@ def run(
     Returns
     -------
     tuple
-        The last model, and the points: `samples`, `bound` (of training rows, the mean over the last `CHUNK`, as the
+        The last model, and the points: `samples`, `bound` (of training rows, the mean over the last chunk, as the
         weights moved) and what `look` says.
     """
-    steps, total = max(1, CHUNK // algorithm.samples), max(1, round(samples / CHUNK))
+    steps = max(1, CHUNK // algorithm.samples)
+    size = steps * algorithm.samples
+    total = -(-samples // size)
     chunk = eqx.filter_jit(lambda state, rate, keys: jax.lax.scan(lambda s, k: algorithm.step(s, rate, k), state, keys))
     state, done, points = algorithm.start, 0, list[dict[str, float]]()
     if checkpoint is not None and (resumed := checkpoint.load(state)) is not None:
@@ -163,13 +165,13 @@ def run(
         keys = jax.random.split(jax.random.fold_in(key, done), steps)
         state, bounds = chunk(state, jnp.asarray(rate), keys)
         done += 1
-        line = {"samples": done * CHUNK, "bound": float(bounds.mean())}
+        line = {"samples": done * size, "bound": float(bounds.mean())}
         if done == total or int(marks * np.log10(done)) < int(marks * np.log10(done + 1)):
             points.append({**line, **look(algorithm.model(state.parameters))})
         if checkpoint is not None:
             checkpoint.save(state, {"done": done, "points": points})
         if progress is not None:
-            progress({**line, "total": total * CHUNK})
+            progress({**line, "total": total * size})
     if checkpoint is not None:
         checkpoint.flush()
     return algorithm.model(state.parameters), points

@@ -1,0 +1,188 @@
+"""Figure 3: marginal log-likelihood by AEVB, wake-sleep and Monte Carlo EM, with few training rows and with many."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from aevb.checkpoints import Checkpoint
+from aevb.evaluation.annealed import annealed
+from aevb.evaluation.bounds import importance_weighted
+from aevb.evaluation.harmonic import harmonic
+from aevb.model import VAE
+from aevb.objectives import sgvb_b
+from aevb.paper.experiments.algorithm import Algorithm, chosen_rate, minibatches, run
+from aevb.paper.experiments.data import PaperData, paper_data
+from aevb.paper.experiments.lines import Line, Point, kept
+from aevb.paper.experiments.monte_carlo_em import monte_carlo_em
+from aevb.paper.experiments.wake_sleep import wake_sleep
+
+__all__ = ["ALGORITHMS", "QUICK", "SIZES", "agreement", "figure3", "marginal_likelihood", "trained"]
+
+ALGORITHMS: dict[str, Callable[[VAE, PaperData], Algorithm]] = {
+    "aevb": lambda model, data: minibatches(model, sgvb_b, data),
+    "wake-sleep": lambda model, data: minibatches(model, wake_sleep, data),
+    "mcem": monte_carlo_em,
+}
+#: Training rows of the two panels.
+SIZES = (1_000, 50_000)
+#: "The encoder and decoder having 100 hidden units and 3 latent variables".
+LATENTS, HIDDEN = 3, 100
+#: Of appendix D: 50 posterior samples and 4 leapfrog steps, on the first 1,000 rows of train and of test.
+DRAWS, LEAPFROG, ROWS = 50, 4, 1_000
+#: Chains start from p(z) for all algorithms: Monte Carlo EM has no encoder, and one that was fitted to a thousand rows
+#: puts some rows of test on the wrong hill, where chains then stay.
+HARMONIC: dict[str, Any] = {"samples": DRAWS, "burn_in": 30, "leapfrog": LEAPFROG, "start": "prior"}
+#: Looks for each tenfold of samples.
+MARKS = 4
+#: What a reader runs in minutes: the panel of few rows, so many training samples, and so many rows looked at.
+QUICK, QUICK_SAMPLES, QUICK_ROWS = (1_000,), 1_000_000, 200
+#: Monte Carlo EM's step size is chosen on the first rows only: the first samples are a few iterations of all rows.
+CHOSEN_ON = 1_000
+#: Rows on which appendix D is held against other estimates.
+AGREED_ON = 200
+
+
+def figure3(
+    folder: Path,
+    samples: int,
+    *,
+    sizes: Sequence[int] = SIZES,
+    algorithms: Sequence[str] = tuple(ALGORITHMS),
+    seeds: Sequence[int] = (0,),
+    rows: int = ROWS,
+    marks: int = MARKS,
+    said: Callable[[str], None] = lambda line: None,
+    progress: Callable[[dict[str, float]], None] | None = None,
+) -> list[Point]:
+    """All lines of these panels, kept in `folder`/figure3.json one by one; called again, it goes on where it stopped.
+
+    Parameters
+    ----------
+    folder
+        Of the results.
+    samples
+        Training samples that each line sees.
+    sizes, algorithms, seeds
+        Which lines: training rows, names of `ALGORITHMS`.
+    rows
+        How many of the first rows of train and of test are looked at.
+    marks
+        Looks for each tenfold of samples.
+    said, progress
+        Told which line is next, and each chunk of samples.
+
+    Returns
+    -------
+    list of dict
+        Points: `dataset`, `latents`, `hidden`, `n_train`, `algorithm`, `seed`, `rows`, `rate` (the step size chosen),
+        and after `samples` what `marginal_likelihood` says; the last of each line of AEVB has `agreement` too.
+    """
+    lines = [
+        {
+            "dataset": "mnist",
+            "latents": LATENTS,
+            "hidden": HIDDEN,
+            "n_train": n_train,
+            "algorithm": algorithm,
+            "seed": seed,
+            "rows": rows,
+        }
+        for seed in seeds
+        for n_train in sizes
+        for algorithm in algorithms
+    ]
+
+    def points(line: Line, checkpoint: Checkpoint) -> list[Point]:
+        return trained(**line, samples=samples, marks=marks, progress=progress, checkpoint=checkpoint)[1]
+
+    return kept(folder, "figure3", lines, samples, points, said)
+
+
+def trained(
+    dataset: str = "mnist",
+    latents: int = LATENTS,
+    hidden: int = HIDDEN,
+    n_train: int = SIZES[0],
+    algorithm: str = "aevb",
+    seed: int = 0,
+    rows: int = ROWS,
+    *,
+    samples: int,
+    **how: Any,
+) -> tuple[VAE, list[Point]]:
+    """A model after so many training samples, and its line; `how` goes to `algorithm.run`."""
+    data = paper_data(dataset)
+    data = data._replace(train=data.train[:n_train])
+    key_model, key_rate, key_run, key_rows = jax.random.split(jax.random.key(seed), 4)
+    model = data.model(latents, key_model, hidden)
+    few = data._replace(train=data.train[:CHOSEN_ON]) if algorithm == "mcem" else data
+    rate = chosen_rate(ALGORITHMS[algorithm](model, few), key_rate)
+    train = data.train[:rows]
+    if data.resample is not None:
+        train = np.asarray(data.resample(jnp.asarray(train), key_rows))
+    parts = {"train": train, "test": data.test[:rows]}
+    look = partial(marginal_likelihood, parts=parts)
+    model, points = run(ALGORITHMS[algorithm](model, data), rate, key_run, samples, look, **how)
+    if algorithm == "aevb":
+        for part, units in parts.items():
+            found = agreement(model, units[:AGREED_ON])
+            points[-1] |= {f"{part}_{estimate}": number for estimate, number in found.items()}
+    return model, [{"rate": rate, **point, "samples": int(point["samples"])} for point in points]
+
+
+def marginal_likelihood(model: VAE, parts: dict[str, NDArray[np.float32]]) -> dict[str, float]:
+    """The mean of log p(x) by appendix D over the rows of each part, in nats a row, with its errors.
+
+    Parameters
+    ----------
+    model
+        The VAE.
+    parts
+        Rows in model units by the name of their part, "train" and "test".
+
+    Returns
+    -------
+    dict
+        For each part its name, and with `_error` after it the standard error over rows, with `_monte_carlo_error` that
+        of the estimate for these rows, both in nats.
+    """
+    found: dict[str, float] = {}
+    for part, rows in parts.items():
+        scores = harmonic(model, rows, **HARMONIC)
+        found[part] = float(scores.log_likelihood.mean())
+        found[f"{part}_error"] = float(scores.log_likelihood.std(ddof=1) / np.sqrt(len(rows)))
+        found[f"{part}_monte_carlo_error"] = float(np.sqrt(np.sum(scores.monte_carlo_error**2)) / len(rows))
+    return found
+
+
+def agreement(model: VAE, rows: NDArray[np.float32]) -> dict[str, float]:
+    """The mean of log p(x), in nats a row: appendix D, 5,000 importance weights, annealed importance sampling.
+
+    All agree within half a nat where q(z|x) is near the posterior. Where it is not, on rows of test after training on a
+    thousand, L_5000 is a bound that is nats too low, and so is appendix D from q(z|x).
+
+    Parameters
+    ----------
+    model
+        The VAE, its encoder trained.
+    rows
+        In model units, some hundreds.
+
+    Returns
+    -------
+    dict
+        `harmonic` as in the figure, `harmonic_from_q`, `l_5000`, `annealed` from p(z), and `agreed_on`, how many rows.
+    """
+    estimates: dict[str, Any] = {
+        "harmonic": harmonic(model, rows, **HARMONIC),
+        "harmonic_from_q": harmonic(model, rows, **{**HARMONIC, "start": "posterior"}),
+        "l_5000": importance_weighted(model, rows, samples=5_000),
+        "annealed": annealed(model, rows, start="prior"),
+    }
+    return {name: float(found.log_likelihood.mean()) for name, found in estimates.items()} | {"agreed_on": len(rows)}

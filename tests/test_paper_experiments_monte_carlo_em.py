@@ -1,0 +1,112 @@
+"""Laws of Monte Carlo EM: its chains are at the posterior, its slope is that of log p(x), and it can be resumed."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aevb.checkpoints import Checkpoint
+from aevb.model import VAE
+from aevb.paper.experiments import algorithm as loop
+from aevb.paper.experiments.algorithm import Algorithm, chosen_rate, run
+from aevb.paper.experiments.data import PaperData
+from aevb.paper.experiments.monte_carlo_em import ACCEPTANCE, GAIN, UPDATES, monte_carlo_em
+from aevb.paper.linear_gaussian import as_vae, rows
+from aevb.training import log_weight_prior
+from conftest import Table
+
+COPIES = 1_000
+
+
+def test_chains_reach_the_exact_posterior_and_nine_proposals_of_ten_are_accepted() -> None:
+    """A row many times over, from the prior: mean, spread and acceptance, with theta standing still at a rate of 0."""
+    row = rows()[0]
+    data = PaperData(np.tile(np.float32(row.x), (COPIES, 1)), np.zeros((0, 13)), None, "gaussian", 1)
+    chains = monte_carlo_em(as_vae(row), data)
+    keys = jax.random.split(jax.random.key(0), 300)
+    move = jax.jit(lambda state, keys: jax.lax.scan(lambda s, key: chains.step(s, jnp.zeros(()), key), state, keys))
+    state, reported = move(chains.start, keys)
+    z, size = map(np.asarray, state.kept)
+    assert (np.abs(z.mean(0) - row.posterior_mean) < 4 * row.posterior_scale / np.sqrt(COPIES)).all()
+    assert (np.abs(z.std(0) / row.posterior_scale - 1) < 4 / np.sqrt(2 * COPIES)).all()
+    assert np.corrcoef(z.T)[0, 1] == pytest.approx(0, abs=4 / np.sqrt(COPIES))
+    # E[log p(x, z)] = log p(x) - entropy of the posterior.
+    entropy = np.log(row.posterior_scale * np.sqrt(2 * np.pi * np.e)).sum()
+    assert float(reported[-50:].mean()) == pytest.approx(row.log_evidence - entropy, abs=0.02)
+    # A step size follows its chain's acceptance, so that what it moved by says what that was.
+    later = np.asarray(move(state, keys)[0].kept[1])
+    accepted = ACCEPTANCE + np.log(later / size).mean() / (GAIN * len(keys))
+    assert accepted == pytest.approx(0.9, abs=0.01)
+
+
+def tiny(table: Table) -> tuple[VAE, PaperData]:
+    units = table.units[~np.isnan(table.units).any(axis=1)]
+    return table.model, PaperData(units[:20], units[20:30], lambda x, key: x, "gaussian", 8)
+
+
+def test_theta_s_slope_at_posterior_draws_is_that_of_the_evidence(linear_table: Table, exact: Any) -> None:
+    """Fisher's identity: d log p(x) = E_p(z|x)[d log p(x, z)], here along the mean of one column."""
+    vae, data = tiny(linear_table)
+    x = data.train[0]
+    draws = monte_carlo_em(vae, data._replace(train=np.tile(x, (COPIES, 1))))
+    move = jax.jit(lambda state, keys: jax.lax.scan(lambda s, key: draws.step(s, jnp.zeros(()), key), state, keys)[0])
+    z, _ = move(draws.start, jax.random.split(jax.random.key(1), 200)).kept
+
+    def log_joint(parameters: Any, z: jax.Array) -> jax.Array:
+        return draws.model(parameters).log_joint(jnp.asarray(x), z)
+
+    slopes = jax.vmap(jax.grad(log_joint), (None, 0))(draws.start.parameters, z)
+    found = np.asarray(slopes[0].network.layers[-1].bias).reshape(COPIES, 5, 2)[:, :, 0]
+    scale = np.array([column.scale for column in linear_table.schema.columns])
+    values = np.array([column.location for column in linear_table.schema.columns]) + scale * x
+    covariance = exact.loadings @ exact.loadings.T + np.diag(exact.noise)
+    expected = scale * np.linalg.solve(covariance, values - exact.mean)
+    assert (np.abs(found.mean(0) - expected) < 4.5 * found.std(0) / np.sqrt(COPIES) + 1e-3).all()
+
+
+def test_five_updates_by_one_set_of_draws_climb_what_they_should(linear_table: Table) -> None:
+    """Adagrad's first update is the rate in each direction; the bound with its weight prior does not fall."""
+    vae, data = tiny(linear_table)
+    em = monte_carlo_em(vae, data)
+    state, reported = jax.jit(em.step)(em.start, jnp.array(1e-3), jax.random.key(0))
+    z = state.kept[0]
+
+    def climbed(parameters: Any) -> float:
+        each = jax.vmap(em.model(parameters).log_joint)(jnp.asarray(data.train), z)
+        return float(each.mean() + log_weight_prior(parameters) / len(data.train))
+
+    before, after = climbed(em.start.parameters), climbed(state.parameters)
+    assert after > before
+    each = jax.vmap(vae.log_joint)(jnp.asarray(data.train), z)
+    assert float(reported) == pytest.approx(float(each.mean()), rel=1e-5)
+    moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), state.parameters, em.start.parameters)
+    assert 0 < max(jax.tree.leaves(moved)) <= UPDATES * 1.001e-3
+    assert em.samples == 15 * len(data.train)
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, em.model(state.parameters).posterior, vae.posterior))
+
+
+def test_it_goes_on_to_the_same_numbers_and_its_rate_is_one_of_the_paper_s(
+    linear_table: Table, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "CHUNK", 600)
+    monkeypatch.setattr(loop, "FIRST", 1_200)
+    em = monte_carlo_em(*tiny(linear_table))
+    assert chosen_rate(em, jax.random.key(0)) in loop.RATES
+
+    def to(samples: int, checkpoint: Checkpoint) -> list[dict[str, float]]:
+        return run(em, 0.02, jax.random.key(1), samples, lambda model: {}, checkpoint=checkpoint)[1]
+
+    whole = to(2_400, Checkpoint(tmp_path / "whole"))
+    to(1_200, Checkpoint(tmp_path / "halves"))
+    assert to(2_400, Checkpoint(tmp_path / "halves"))[-1] == whole[-1]
+    assert [point["samples"] for point in whole] == [600, 1_200, 1_800, 2_400]
+
+
+def test_a_step_may_count_for_more_than_a_chunk(linear_table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "CHUNK", 100)
+    em: Algorithm = monte_carlo_em(*tiny(linear_table))
+    told: list[dict[str, float]] = []
+    run(em, 0.02, jax.random.key(1), 500, lambda model: {}, progress=told.append)
+    assert [(line["samples"], line["total"]) for line in told] == [(300, 600), (600, 600)]
