@@ -10,8 +10,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from aevb.evaluation.annealed import FIRST_STEP, hmc_step
 from aevb.model import VAE
 from aevb.networks import trainable
-from aevb.optimizers import optimizer_of
-from aevb.paper.experiments.algorithm import Algorithm, State, ascend
+from aevb.paper.experiments.algorithm import Algorithm, State, ascend, started
 from aevb.paper.experiments.data import PaperData
 from aevb.training import log_weight_prior
 
@@ -86,5 +85,5 @@ def monte_carlo_em(model: VAE, data: PaperData) -> Algorithm:
         return state, reported[0]
 
     z = model.p_z().sample(jax.random.key(0), (len(rows),))
-    start = State(learned, optimizer_of("adagrad")[0].init(learned), (z, jnp.full(len(rows), FIRST_STEP, jnp.float32)))
+    start = started(learned, (z, jnp.full(len(rows), FIRST_STEP, jnp.float32)))
     return Algorithm(start, step, (LEAPFROG + UPDATES) * len(rows), whole)
