@@ -242,6 +242,22 @@ def test_progress_on_a_terminal_and_elsewhere(monkeypatch: pytest.MonkeyPatch, s
         assert all(line.endswith("at most 0:00:00 left") for line in others)
 
 
+def test_progress_of_one_line_after_another_has_a_pace_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs of ten; the second goes ten times as fast, and what is left of it is said at its own pace."""
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr("aevb.cli.terminal.INTERVAL", 0.0)
+    clock = iter([0.0, 100.0, 200.0, 1_000.0, 1_010.0, 1_020.0])
+    monkeypatch.setattr("aevb.cli.terminal.time.monotonic", lambda: next(clock))
+    with EpochProgress(Terminal(json=False, quiet=False, debug=False), "sample") as progress:
+        for _ in range(2):
+            for done in (1, 2, 3):
+                progress({"epoch": done, "epochs": 10, "train_bound": -1.5})
+    lines = sys.stderr.getvalue().splitlines()  # type: ignore[attr-defined]
+    left = [line.partition("at most ")[2] for line in lines]
+    assert left == ["", "0:13:20 left", "0:11:40 left", "", "0:01:20 left", "0:01:10 left"]
+    assert all(line.startswith("sample ") for line in lines)
+
+
 def test_every_setting_is_an_option() -> None:
     options = inspect.signature(fit).parameters
     assert FitConfiguration.model_fields.keys() - options.keys() == {"verbose"}  # progress is the terminal's business

@@ -8,13 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from aevb.figures.style import INK
-from aevb.paper.drawings.diagram import GENERATIVE, RECOGNITION, book
+from aevb.figures.style import ALERT, INK, MODEL
+from aevb.paper.drawings.diagram import book
 from aevb.paper.experiments.published import FIGURE_2, FIGURE_2_ENDS, FIGURE_2_RIGHT
 
-__all__ = ["COLORS", "figure2", "legend"]
+__all__ = ["COLORS", "NAMES", "figure2"]
 
-COLORS = {"aevb": RECOGNITION, "wake-sleep": GENERATIVE, "mcem": "#3a923a"}
+#: Of each algorithm, in figures 2 and 3.
+COLORS = {"aevb": MODEL, "wake-sleep": "#009e73", "mcem": ALERT}
 NAMES = {"aevb": "AEVB", "wake-sleep": "wake-sleep", "mcem": "Monte Carlo EM"}
 #: Of the printed frames.
 LIMITS = {"mnist": (-150.0, -95.0), "frey-face": (0.0, 1600.0)}
@@ -48,7 +49,7 @@ def figure2(points: Sequence[dict[str, Any]]) -> Figure:
         line[0].set_ylabel("bound, nats a row")
     for ax in axes[-1]:
         ax.set_xlabel("training samples")
-    legend(figure, sorted({point["algorithm"] for point in points}))
+    _legend(figure, sorted({point["algorithm"] for point in points}))
     return figure
 
 
@@ -72,7 +73,7 @@ def _panel(ax: Axes, points: list[dict[str, Any]], dataset: str, latents: int) -
     ax.grid(axis="y")
 
 
-def legend(figure: Figure, algorithms: Sequence[str]) -> None:
+def _legend(figure: Figure, algorithms: Sequence[str]) -> None:
     """Below a figure of curves: whose colours, and what is solid, dashed or a ring."""
     marks = [Line2D([], [], color=COLORS[name], lw=1.4, label=NAMES[name]) for name in algorithms]
     looks = [("train", {"ls": "-"}), ("test", {"ls": (0, (3, 1.5))})]

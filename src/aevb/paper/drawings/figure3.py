@@ -7,14 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from aevb.figures.style import ALERT, FAINT, INK, MODEL
+from aevb.figures.style import FAINT, INK
 from aevb.paper.drawings.diagram import book, math
+from aevb.paper.drawings.figure2 import COLORS, NAMES
 from aevb.paper.experiments.published import FIGURE_3
 
 __all__ = ["figure3"]
 
-#: Colour and name of each algorithm.
-LOOKS = {"aevb": (MODEL, "AEVB"), "wake-sleep": ("#009e73", "wake-sleep"), "mcem": (ALERT, "Monte Carlo EM")}
 #: The parts: line of ours, filling of the printed marker.
 PARTS = {"train": ("-", True), "test": ((0, (4, 2)), False)}
 #: Axes of the print, by training rows: nats a row.
@@ -43,7 +42,7 @@ def figure3(points: Sequence[dict[str, Any]]) -> Figure:
 
 
 def _panel(axes: Axes, points: Sequence[dict[str, Any]], n_train: int) -> None:
-    for algorithm, (color, _) in LOOKS.items():
+    for algorithm, color in COLORS.items():
         for part, (line, filled) in PARTS.items():
             for seed in sorted({point["seed"] for point in points}):
                 ours = [p for p in points if (p["algorithm"], p["seed"]) == (algorithm, seed)]
@@ -55,7 +54,7 @@ def _panel(axes: Axes, points: Sequence[dict[str, Any]], n_train: int) -> None:
 
 def _key() -> list[Line2D]:
     """Algorithms by colour, with an empty place that fills their column, then what lines and circles are."""
-    colors = [Line2D([], [], color=color, lw=2, label=name) for color, name in LOOKS.values()]
+    colors = [Line2D([], [], color=color, lw=2, label=NAMES[name]) for name, color in COLORS.items()]
     lines = [Line2D([], [], color=INK, lw=1.2, ls=line, label=part) for part, (line, _) in PARTS.items()]
     circles = [
         Line2D([], [], color=INK, ls="none", marker="o", ms=4.5, mfc=INK if filled else "white", label=f"paper, {part}")

@@ -18,7 +18,7 @@ HEIGHT = 3.4
 
 @book
 def mosaics(parts: Sequence[Pictures]) -> Figure:
-    """Each part a square of images, with its data set, latents, training samples and test bound above it."""
+    """Each part a square of images, with its data set and latents above it."""
     tiles = [_tiled(part.images, SHAPES[part.dataset]) for part in parts]
     widths = [tile.shape[1] / tile.shape[0] for tile in tiles]
     figure = Figure(figsize=(HEIGHT * sum(widths) + 0.15 * len(parts), HEIGHT + 0.45), layout="constrained")
@@ -26,7 +26,7 @@ def mosaics(parts: Sequence[Pictures]) -> Figure:
     for ax, part, tile in zip(axes, parts, tiles, strict=True):
         ax.imshow(tile, cmap="gray", vmin=0, vmax=1, interpolation="none")
         ax.set_axis_off()
-        ax.set_title(f"{TITLES[part.dataset]}, {part.latents} latents: {part.point['test']:.1f} nats")
+        ax.set_title(f"{TITLES[part.dataset]}, {part.latents} latents")
     return figure
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["FIGURE_2", "FIGURE_2_ENDS", "FIGURE_2_RIGHT", "FIGURE_3", "beside"]
+__all__ = ["FIGURE_2", "FIGURE_2_ENDS", "FIGURE_2_RIGHT", "FIGURE_3", "beside", "beside_figure3"]
 
 #: The test bound by AEVB (and, of 20 latents of MNIST, by wake-sleep), at so many training samples.
 FIGURE_2: dict[tuple[str, int, str], dict[float, float]] = {
@@ -58,20 +58,43 @@ def beside(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     list of dict
         The point, `printed` and `difference` (ours less the paper's, in nats).
     """
-    lines: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for point in points:
-        key = tuple(point[name] for name in ("dataset", "latents", "algorithm", "seed"))
-        lines[key] = max(lines.get(key, point), point, key=lambda one: one["samples"])
     found = []
-    for (dataset, latents, algorithm, _), point in lines.items():
-        printed = _printed(dataset, latents, algorithm, point["samples"])
+    for point in _last(points, ("dataset", "latents", "algorithm", "seed")):
+        printed = _printed(point["dataset"], point["latents"], point["algorithm"], point["samples"])
         difference = None if printed is None else point["test"] - printed
         found.append({**point, "printed": printed, "difference": difference})
     return found
 
 
+def beside_figure3(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last point of every line of figure 3, with the printed values at as many samples, `None` where none are.
+
+    Returns
+    -------
+    list of dict
+        The point, `printed_train` and `printed_test`.
+    """
+    found = []
+    for point in _last(points, ("n_train", "algorithm", "seed")):
+        marks = {part: FIGURE_3.get((point["n_train"], point["algorithm"], part), {}) for part in ("train", "test")}
+        found.append({**point, **{f"printed_{part}": _near(m, point["samples"]) for part, m in marks.items()}})
+    return found
+
+
+def _last(points: Sequence[dict[str, Any]], line: Sequence[str]) -> list[dict[str, Any]]:
+    """The point with most samples of every line, which is named by these fields."""
+    ends: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for point in points:
+        key = tuple(point[name] for name in line)
+        ends[key] = max(ends.get(key, point), point, key=lambda one: one["samples"])
+    return list(ends.values())
+
+
 def _printed(dataset: str, latents: int, algorithm: str, samples: float) -> float | None:
     if (dataset, algorithm) == ("frey-face", "wake-sleep"):
         return FIGURE_2_ENDS[dataset, latents][algorithm] if samples >= FREY_FLAT else None
-    marks = FIGURE_2.get((dataset, latents, algorithm), {})
-    return next((bound for mark, bound in marks.items() if 0.9 < samples / mark < 1.1), None)
+    return _near(FIGURE_2.get((dataset, latents, algorithm), {}), samples)
+
+
+def _near(marks: dict[float, float], samples: float) -> float | None:
+    return next((value for mark, value in marks.items() if 0.9 < samples / mark < 1.1), None)

@@ -1,0 +1,70 @@
+"""The commands of the paper's experiments, on a few small rows: tables, files, JSON, and going on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from aevb.cli import app
+from aevb.paper.experiments import algorithm, figure2
+from aevb.paper.experiments.data import PaperData
+from aevb.paper.experiments.manifolds import SHAPES
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["paper", *arguments])
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Rows of the right width, few and with few hidden units, in an empty folder."""
+
+    def data(name: str) -> PaperData:
+        pixels = int(np.prod(SHAPES[name.removesuffix("-grey")]))
+        rows = (np.random.default_rng(0).random((200, pixels)) < 0.3).astype(np.float32)
+        return PaperData(rows[:150], rows[150:], None, "bernoulli", 4)
+
+    monkeypatch.setattr(figure2, "paper_data", data)
+    monkeypatch.setattr(algorithm, "FIRST", 1_000)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_figure2_prints_a_table_and_writes_points_and_drawing() -> None:
+    result = run("figure2", "--panel", "mnist-3", "--samples", "50000", "--seeds", "2")
+    assert result.exit_code == 0, result.output
+    assert "line 4 of 4: dataset mnist, latents 3, algorithm wake-sleep, seed 1" in result.stderr
+    header, _, *rows = (line.split() for line in result.stdout.splitlines())
+    assert header[:3] == ["dataset", "latents", "algorithm"]
+    assert [row[:4] for row in rows[:4]] == [
+        ["mnist", "3", name, str(seed)] for seed in (0, 1) for name in ("aevb", "wake-sleep")
+    ]
+    assert result.stdout.splitlines()[-2:] == ["figure2/figure2.json", "figure2/figure2.svg"]
+    points = json.loads(Path("figure2/figure2.json").read_text())
+    assert len(points) == 4
+    assert Path("figure2/figure2.svg").read_text().startswith("<?xml")
+    again = run("figure2", "--panel", "mnist-3", "--samples", "50000", "--seeds", "2", "--json")
+    assert "line" not in again.stderr
+    document = json.loads(again.stdout)
+    assert document["points"] == points
+    assert document["table"][0]["printed"] is None
+    assert document["files"] == ["figure2/figure2.json", "figure2/figure2.svg"]
+
+
+@pytest.mark.parametrize("panel", ["mnist", "mnist-0", "mnist-x", "cifar-3", "-3", "mnist-99999"])
+def test_a_panel_that_is_none_is_refused_by_name(panel: str) -> None:
+    result = run("figure2", f"--panel={panel}")
+    assert result.exit_code != 0
+    assert "a panel is a data set and its latents" in str(result.exception) + result.output
+
+
+@pytest.mark.parametrize(("name", "parts"), [("figure4", 2), ("figure5", 4)])
+def test_pictures_are_drawn_from_models_that_are_kept(name: str, parts: int) -> None:
+    result = run(name, "--samples", "50000", "--json", "-o", "out")
+    assert result.exit_code == 0, result.output
+    document: dict[str, Any] = json.loads(result.stdout)
+    assert len(document["points"]) == parts
+    assert document["files"] == [f"out/{name}.json", f"out/{name}.svg"]
+    assert len(list(Path("out/models").iterdir())) == parts
