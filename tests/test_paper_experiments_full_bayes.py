@@ -11,6 +11,7 @@ import numpyro.distributions as dist
 import pytest
 from jax.flatten_util import ravel_pytree
 from numpyro.distributions import Independent, Normal
+from scipy import special
 
 from aevb.checkpoints import Checkpoint
 from aevb.model import VAE
@@ -183,14 +184,25 @@ def test_a_fit_stopped_and_taken_up_again_is_the_fit_that_went_on(tmp_path: Path
     np.testing.assert_array_equal(again.log_scale, straight.log_scale)
 
 
-def test_the_predictive_likelihood_averages_over_theta_before_the_logarithm(uncertain: Uncertain) -> None:
-    """Without anything of z in it, p(x) = prod_d E[p(x_d|theta)]: the conjugate model's is a Gaussian, known."""
-    exact, units = conjugate(MEAN, VARIANCE**0.5), np.linspace(-1, 3, 5, dtype=np.float32)[:, None]
-    found = log_predictive(exact, units, jax.random.key(0), thetas=100, samples=1)
-    expected = Normal(MEAN, np.sqrt(NOISE**2 + VARIANCE)).log_prob(units[:, 0])
-    np.testing.assert_allclose(found, expected, atol=0.2)
-    sure = log_predictive(exact.at(exact.mean), units, jax.random.key(0))
-    np.testing.assert_allclose(sure, Normal(MEAN, NOISE).log_prob(units[:, 0]), atol=1e-4)
+class Odds(eqx.Module):
+    """p(x|z) = Bernoulli with the log-odds theta + z."""
+
+    theta: jax.Array
+
+    def __call__(self, z: jax.Array) -> dist.Distribution:
+        return dist.Bernoulli(logits=self.theta + z).to_event(1)
+
+
+def test_the_predictive_likelihood_averages_over_z_and_theta_before_the_logarithm() -> None:
+    """Rows of one pixel: p(x=1) = E[sigmoid(theta + z)] over both Gaussians, by quadrature."""
+    found = Uncertain(VAE(Ignored(), Odds(jnp.array([1.5])), StandardNormal(1)), scale=2.0)
+    eps, weights = np.polynomial.hermite_e.hermegauss(60)
+    units = np.array([[0], [1]], np.float32)
+    for model, spread in ((found, 5**0.5), (found.at(found.mean), 1.0)):
+        one = float(weights / np.sqrt(2 * np.pi) @ special.expit(1.5 + spread * eps))
+        values = log_predictive(model, units, jax.random.key(0), thetas=2_000, samples=50)
+        np.testing.assert_allclose(values, np.log([1 - one, one]), atol=0.08)
+        np.testing.assert_allclose(np.exp(values).sum(), 1, rtol=1e-5)
 
 
 def test_the_experiment_has_both_fits_and_knows_what_is_done(
@@ -199,6 +211,7 @@ def test_the_experiment_has_both_fits_and_knows_what_is_done(
     grey = np.random.default_rng(0).random((60, PIXELS)).astype(np.float32)
     data = PaperData(grey, black_and_white(12), lambda x, key: x / 0, "bernoulli", 3)  # nothing is to be drawn afresh
     monkeypatch.setattr(experiment, "paper_data", {"mnist": data}.__getitem__)
+    monkeypatch.setattr(experiment.log_predictive, "__kwdefaults__", {"thetas": 3, "samples": 64})
     how = {"sizes": (8,), "latents": 2, "hidden": 3, "seeds": (0,), "rows": 10}
     points = full_vb(tmp_path, 2 * short, **how)
     assert [point["algorithm"] for point in points if point["samples"] == 2 * short] == ["map", "full-vb"]
@@ -222,6 +235,6 @@ def test_the_figure_has_a_panel_for_each_size_and_a_dot_for_each_seed() -> None:
         for size in (8, 40) for name in ("map", "full-vb") for seed in (0, 1) for samples in (10, 100)
     ]  # fmt: skip
     figure = drawn.full_vb(points)
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["", "N = 8", "N = 40"]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["held-out rows, by N", "N = 8", "N = 40"]
     assert [len(bars.lines[0].get_xdata()) for bars in figure.axes[0].containers] == [4, 4, 4, 4]
     figure.canvas.draw()

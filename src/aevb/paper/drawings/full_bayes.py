@@ -56,8 +56,8 @@ def full_vb(points: Sequence[Point]) -> Figure:
     for axes, size in zip(ways, sizes, strict=True):
         _on_the_way(axes, [point for point in points if point["n_train"] == size])
         axes.set_title(f"N = {size:,}")
-    against.set(ylabel=r"held-out $\log p(\mathbf{x}|\mathbf{X})$, nats a row")
-    against.yaxis.label.set_parse_math(True)
+    against.set_title("held-out rows, by N")
+    against.set(ylabel="log-likelihood, nats a row", xticks=sizes, xticklabels=[f"{size:,}" for size in sizes])
     marks = [Line2D([], [], color=COLORS[way.algorithm], ms=4.2, mew=1.0, label=way.name, **way.look) for way in WAYS]
     marks.append(Line2D([], [], color=INK, ls=(0, (1, 1.2)), lw=1.1, label="training rows"))
     figure.legend(handles=marks, loc="outside lower center", ncols=3)
@@ -79,7 +79,7 @@ def _against_size(axes: Axes, points: Sequence[Point]) -> None:
             color=color, mfc=way.look.get("mfc", color), ls="", marker="o", ms=4.2, mew=1.0, elinewidth=0.9, zorder=3,
         )  # fmt: skip
     axes.set(xscale="log", xlabel="training rows N")
-    axes.grid(axis="y")
+    _tidy(axes)
 
 
 def _on_the_way(axes: Axes, points: Sequence[Point]) -> None:
@@ -91,4 +91,9 @@ def _on_the_way(axes: Axes, points: Sequence[Point]) -> None:
             axes.plot(samples, [point["test"] for point in line], color=color, lw=1.3)
             axes.plot(samples, [point["train"] for point in line], color=color, lw=1.1, ls=(0, (1, 1.2)))
     axes.set(xscale="log", xlabel="training samples")
+    _tidy(axes)
+
+
+def _tidy(axes: Axes) -> None:
+    axes.minorticks_off()
     axes.grid(axis="y")
