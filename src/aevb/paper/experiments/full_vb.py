@@ -34,8 +34,8 @@ ALGORITHMS: dict[str, Callable[[VAE, PaperData], Algorithm]] = {
 SIZES = (100, 1_000, 10_000)
 #: What a reader runs in minutes: these N, and so many training samples.
 QUICK, QUICK_SAMPLES = (100, 1_000), 1_000_000
-#: Draws of theta, and of z for each of them: of full VB from 100 rows, 200 and 1,024 fall a nat short of five times as
-#: many and four times as many, 50 and 4,096 two and a half; of MAP, whose theta is the same in all, half a nat.
+#: Draws of theta, and of z for each of them. On full VB from 100 rows they fall a nat short of 1,000 and 4,096 (as many
+#: draws, but 50 thetas, two and a half); on MAP, whose theta is always the same, half a nat.
 THETAS, DRAWS = 200, 1_024
 #: Looks for each tenfold of samples: one takes the time of several 100,000 training samples.
 MARKS = 2
