@@ -55,8 +55,8 @@ class Algorithm(NamedTuple):
     step: Callable[[State, Array, PRNGKeyArray], tuple[State, Array]]
     #: Training samples a step counts for.
     samples: int
-    #: Parameters -> the model they are of.
-    model: Callable[[PyTree], VAE]
+    #: Parameters -> what they are of: a VAE, or what has more to it.
+    model: Callable[[PyTree], Any]
 
 
 def minibatches(model: VAE, objective: Callable[..., Array], data: PaperData) -> Algorithm:
@@ -122,12 +122,12 @@ def run(
     rate: float,
     key: PRNGKeyArray,
     samples: int,
-    look: Callable[[VAE], dict[str, float]],
+    look: Callable[[Any], dict[str, float]],
     *,
     marks: int = MARKS,
     progress: Callable[[dict[str, float]], None] | None = None,
     checkpoint: Checkpoint | None = None,
-) -> tuple[VAE, list[dict[str, float]]]:
+) -> tuple[Any, list[dict[str, float]]]:
     """Steps until so many training samples have been seen, with looks at the model evenly on a logarithmic axis.
 
     Parameters

@@ -1,0 +1,243 @@
+"""Laws of full variational Bayes: eq. 22 and 24 agree, and come to the exact posterior of theta where it is known."""
+
+from functools import partial
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+from jax.flatten_util import ravel_pytree
+from numpyro.distributions import Independent, Normal
+from scipy import special
+
+from aevb.checkpoints import Checkpoint
+from aevb.model import VAE
+from aevb.networks import trainable
+from aevb.objectives import sgvb_a
+from aevb.paper.drawings import full_bayes as drawn
+from aevb.paper.experiments import algorithm
+from aevb.paper.experiments import full_vb as experiment
+from aevb.paper.experiments.algorithm import run
+from aevb.paper.experiments.data import PaperData
+from aevb.paper.experiments.full_bayes import Uncertain, closed_form, full_bayes, generic, kl_from_prior
+from aevb.paper.experiments.full_vb import full_vb, log_predictive
+from aevb.paper.experiments.networks import paper_model
+from aevb.priors import StandardNormal
+
+PIXELS, ROWS, DRAWS = 6, 20, 4_000
+
+
+def black_and_white(rows: int, seed: int = 0) -> np.ndarray:
+    return (np.random.default_rng(seed).random((rows, PIXELS)) < 0.3).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def uncertain() -> Uncertain:
+    """A small network, its theta spread as widely as a prior that has begun to be learned from."""
+    return Uncertain(paper_model(PIXELS, 2, 3, "bernoulli", jax.random.key(0)), scale=0.4)
+
+
+# The conjugate model: x ~ N(theta, NOISE^2) whatever z is, theta ~ N(0, 1), so that theta | X is Gaussian.
+NOISE, X = 0.8, np.random.default_rng(3).normal(1.2, 0.8, (8, 1)).astype(np.float32)
+VARIANCE = 1 / (1 + len(X) / NOISE**2)
+MEAN = VARIANCE * float(X.sum()) / NOISE**2
+LOG_EVIDENCE = float(
+    dist.MultivariateNormal(jnp.zeros(len(X)), NOISE**2 * jnp.eye(len(X)) + 1.0).log_prob(jnp.asarray(X[:, 0]))
+)
+
+
+class Ignored(eqx.Module):
+    """q(z|x) = N(mean, scale^2) of every row: p(z), unless it is to be wrong."""
+
+    mean: float = eqx.field(static=True, default=0.0)
+    scale: float = eqx.field(static=True, default=1.0)
+
+    def __call__(self, x: jax.Array) -> dist.Distribution:
+        return dist.Normal(jnp.full(1, self.mean), self.scale).to_event(1)
+
+
+class Mean(eqx.Module):
+    """p(x|z) = N(theta, NOISE^2)."""
+
+    theta: jax.Array
+
+    def __call__(self, z: jax.Array) -> dist.Distribution:
+        return dist.Normal(self.theta, NOISE).to_event(1)
+
+
+def conjugate(mean: float = 0.0, scale: float = 0.01) -> Uncertain:
+    return Uncertain(VAE(Ignored(), Mean(jnp.array([mean], jnp.float32)), StandardNormal(1)), scale)
+
+
+def values_and_slopes(estimator, model: Uncertain, x: np.ndarray, count: int):
+    """Of many draws: (DRAWS,) and (DRAWS, P), mu's and log sigma's slopes and phi's."""
+    learned, rest = eqx.partition(model, trainable(model))
+
+    def bound(learned, key):
+        return estimator(eqx.combine(learned, rest), jnp.asarray(x), key, count)
+
+    values, slopes = jax.jit(jax.vmap(partial(jax.value_and_grad(bound), learned)))(
+        jax.random.split(jax.random.key(1), DRAWS)
+    )
+    return np.asarray(values), np.asarray(jax.vmap(lambda tree: ravel_pytree(tree)[0])(slopes))
+
+
+def test_both_estimators_have_one_mean_and_one_mean_slope_and_the_closed_form_scatters_less(
+    uncertain: Uncertain,
+) -> None:
+    x = black_and_white(ROWS)
+    (value, slope), (value_24, slope_24) = (
+        values_and_slopes(way, uncertain, x, ROWS) for way in (generic, closed_form)
+    )
+    # The draws are the same, so that it is their differences whose mean is to be 0.
+    for a, b in ((value[:, None], value_24[:, None]), (slope, slope_24)):
+        error = (a - b).std(0) / np.sqrt(DRAWS)
+        assert np.all(np.abs((a - b).mean(0)) < 4.5 * error + 1e-5)
+    assert value_24.var() < value.var()
+    assert slope_24.var(0).sum() < slope.var(0).sum()
+
+
+def test_the_bound_is_of_all_rows_and_its_prior_counts_once(uncertain: Uncertain) -> None:
+    """The value is that of rows less KL / N: of N rows in all the KL counts once, whatever N is."""
+    x, key = jnp.asarray(black_and_white(ROWS)), jax.random.key(2)
+    kl = float(kl_from_prior(uncertain.mean, uncertain.log_scale))
+    bound = eqx.filter_jit(closed_form)
+    few, many = (float(bound(uncertain, x, key, jnp.asarray(count))) for count in (10, 1_000))
+    assert few + kl / 10 == pytest.approx(many + kl / 1_000, abs=1e-4)
+
+
+def test_the_kl_is_numpyro_s_and_that_of_a_quadrature(uncertain: Uncertain) -> None:
+    q, p = uncertain.q(), uncertain.p()
+    assert isinstance(q, Independent)
+    assert isinstance(p, Independent)
+    expected = float(dist.kl_divergence(q.base_dist, p.base_dist).sum())
+    assert float(kl_from_prior(uncertain.mean, uncertain.log_scale)) == pytest.approx(expected, rel=1e-5)
+    eps, weights = np.polynomial.hermite_e.hermegauss(20)
+    theta = 0.7 + 0.3 * eps
+    gap = Normal(0.7, 0.3).log_prob(theta) - Normal(0.0, 1.0).log_prob(theta)
+    by_quadrature = float(weights / np.sqrt(2 * np.pi) @ np.asarray(gap))
+    assert float(kl_from_prior(jnp.array([0.7]), jnp.log(jnp.array([0.3])))) == pytest.approx(by_quadrature, rel=1e-5)
+
+
+def test_with_no_spread_it_is_map_s_objective_up_to_a_constant() -> None:
+    """sigma -> 0: eq. 22 is the mean of eq. 6 at mu plus log N(mu; 0, I) / N, less log q of zeta and sigma alone."""
+    x, key = jnp.asarray(black_and_white(ROWS)), jax.random.key(4)
+    constants = []
+    for seed in range(3):
+        model = paper_model(PIXELS, 2, 3, "bernoulli", jax.random.key(seed))
+        model = jax.tree.map(lambda leaf: 30 * leaf if eqx.is_inexact_array(leaf) else leaf, model)
+        certain = Uncertain(model, scale=1e-4)
+        keys = jax.random.split(jax.random.split(key)[1], ROWS)
+        rows = jax.vmap(partial(sgvb_a, model))(x, keys).mean()
+        assert certain.mean.size == 3 * 2 + 3 + PIXELS * 3 + PIXELS  # the decoder's, biases too, and no more
+        at_point = rows + certain.p().log_prob(certain.mean) / ROWS
+        value = eqx.filter_jit(generic)(certain, x, key, ROWS)
+        constants.append(float(value - at_point))
+    assert np.ptp(constants) < 2e-3
+
+
+def test_at_the_exact_posterior_eq_22_is_the_log_evidence_draw_by_draw() -> None:
+    exact = conjugate(MEAN, VARIANCE**0.5)
+    values, _ = values_and_slopes(generic, exact, X, len(X))
+    np.testing.assert_allclose(len(X) * values, LOG_EVIDENCE, atol=1e-3)
+    noisy, _ = values_and_slopes(closed_form, exact, X, len(X))
+    assert abs(len(X) * noisy.mean() - LOG_EVIDENCE) < 4 * len(X) * noisy.std() / np.sqrt(DRAWS)
+
+
+@pytest.mark.parametrize(("mean", "scale"), [(MEAN + 0.2, VARIANCE**0.5), (MEAN, 2 * VARIANCE**0.5), (0.0, 1.0)])
+def test_anywhere_else_the_bound_is_lower_by_the_kl_to_the_posterior(mean: float, scale: float) -> None:
+    values, _ = values_and_slopes(closed_form, conjugate(mean, scale), X, len(X))
+    gap = float(dist.kl_divergence(dist.Normal(mean, scale), dist.Normal(MEAN, VARIANCE**0.5)))
+    assert abs(LOG_EVIDENCE - gap - len(X) * values.mean()) < 4 * len(X) * values.std() / np.sqrt(DRAWS)
+
+
+@pytest.mark.parametrize(("estimator", "draws"), [(closed_form, 1), (generic, 20)])
+def test_ascent_comes_to_the_exact_posterior_of_theta(estimator, draws: int) -> None:
+    model = conjugate()
+    start = eqx.combine(model.unravel(model.mean), model.rest.likelihood)
+    data = PaperData(X, X, None, "gaussian", 1)
+    fit = full_bayes(VAE(Ignored(), start, StandardNormal(1)), data, estimator=estimator, draws=draws)
+    found, points = run(fit, 0.1, jax.random.key(5), 6 * algorithm.CHUNK, lambda found: {"mean": float(found.mean[0])})
+    assert float(found.mean[0]) == pytest.approx(MEAN, abs=0.2 * VARIANCE**0.5)
+    assert float(found.log_scale[0]) == pytest.approx(0.5 * np.log(VARIANCE), abs=0.1)
+    assert len(X) * points[-1]["bound"] == pytest.approx(LOG_EVIDENCE, abs=0.3)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Chunks, and tries of a step size, of few samples; how many."""
+    monkeypatch.setattr(algorithm, "CHUNK", 1_000)
+    monkeypatch.setattr(algorithm, "FIRST", 1_000)
+    return 1_000
+
+
+def test_a_fit_stopped_and_taken_up_again_is_the_fit_that_went_on(tmp_path: Path, short: int) -> None:
+    data = PaperData(black_and_white(ROWS), black_and_white(5), None, "bernoulli", 3)
+    fit = full_bayes(data.model(2, jax.random.key(0)), data)
+
+    def ran(samples: int, checkpoint: Checkpoint | None = None) -> Uncertain:
+        return run(fit, 0.1, jax.random.key(1), samples, lambda found: {}, checkpoint=checkpoint)[0]
+
+    ran(short, Checkpoint(tmp_path))
+    again, straight = ran(3 * short, Checkpoint(tmp_path)), ran(3 * short)
+    np.testing.assert_array_equal(again.mean, straight.mean)
+    np.testing.assert_array_equal(again.log_scale, straight.log_scale)
+
+
+class Odds(eqx.Module):
+    """p(x|z) = Bernoulli with the log-odds theta + z."""
+
+    theta: jax.Array
+
+    def __call__(self, z: jax.Array) -> dist.Distribution:
+        return dist.Bernoulli(logits=self.theta + z).to_event(1)
+
+
+@pytest.mark.parametrize("q", [Ignored(), Ignored(3.0, 0.1)])
+def test_the_predictive_likelihood_averages_over_z_and_theta_before_the_logarithm(q: Ignored) -> None:
+    """Rows of one pixel: p(x=1) = E[sigmoid(theta + z)] over both Gaussians, by quadrature."""
+    found = Uncertain(VAE(q, Odds(jnp.array([1.5])), StandardNormal(1)), scale=2.0)
+    eps, weights = np.polynomial.hermite_e.hermegauss(60)
+    units = np.array([[0], [1]], np.float32)
+    for model, spread in ((found, 5**0.5), (found.at(found.mean), 1.0)):
+        one = float(weights / np.sqrt(2 * np.pi) @ special.expit(1.5 + spread * eps))
+        values = log_predictive(model, units, jax.random.key(0), thetas=2_000, samples=50)
+        np.testing.assert_allclose(values, np.log([1 - one, one]), atol=0.08)
+
+
+def test_the_experiment_has_both_fits_and_knows_what_is_done(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short: int
+) -> None:
+    grey = np.random.default_rng(0).random((60, PIXELS)).astype(np.float32)
+    data = PaperData(grey, black_and_white(12), lambda x, key: x / 0, "bernoulli", 3)  # nothing is to be drawn afresh
+    monkeypatch.setattr(experiment, "paper_data", {"mnist": data}.__getitem__)
+    monkeypatch.setattr(experiment.log_predictive, "__kwdefaults__", {"thetas": 3, "samples": 64})
+    how = {"sizes": (8,), "latents": 2, "hidden": 3, "seeds": (0,), "rows": 10}
+    points = full_vb(tmp_path, 2 * short, **how)
+    assert [point["algorithm"] for point in points if point["samples"] == 2 * short] == ["map", "full-vb"]
+    for point in points:
+        assert (point["dataset"], point["n_train"], point["latents"], point["hidden"]) == ("mnist", 8, 2, 3)
+        assert point["rate"] in algorithm.RATES
+        for part in ("train", "validation", "test"):
+            assert -2 * PIXELS < point[part] < 0 < point[f"{part}_error"]
+        assert (point["test"] == point["test_at_mean"]) == (point["algorithm"] == "map")
+    said: list[str] = []
+    assert full_vb(tmp_path, 2 * short, **how, said=said.append) == points
+    assert not said
+
+
+def test_the_figure_has_a_panel_for_each_size_and_a_dot_for_each_seed() -> None:
+    points = [
+        {
+            "n_train": size, "algorithm": name, "seed": seed, "samples": samples,
+            "test": -150.0 + seed, "test_at_mean": -140.0, "test_error": 1.0, "train": -120.0, "validation": -samples,
+        }
+        for size in (8, 40) for name in ("map", "full-vb") for seed in (0, 1) for samples in (10, 100)
+    ]  # fmt: skip
+    figure = drawn.full_vb(points)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["held-out rows, by N", "N = 8", "N = 40"]
+    assert [len(bars.lines[0].get_xdata()) for bars in figure.axes[0].containers] == [4, 4, 4, 4]
+    figure.canvas.draw()
