@@ -117,6 +117,29 @@ def figure5(
     _pictures(experiment, FIGURE_5, look, quick, samples, "Random samples")
 
 
+def full_vb(
+    *,
+    output: FOLDER = Path("full-vb"),
+    quick: BRIEF = False,
+    samples: SAMPLES = None,
+    seeds: SEEDS = 1,
+    json: JSON = False,
+    quiet: QUIET = False,
+    debug: DEBUG = False,
+) -> None:
+    """Appendix F: a distribution over theta beside the MAP fit, held-out log-likelihood from few training rows."""
+    from aevb.paper.drawings.full_bayes import full_vb as drawn
+    from aevb.paper.experiments import full_vb as run
+
+    experiment = _Experiment(output, "full-vb", json, quiet, debug)
+    budget = samples or (run.QUICK_SAMPLES if quick else LONG)
+    with experiment as how:
+        points = run.full_vb(output, budget, sizes=run.QUICK if quick else run.SIZES, seeds=range(seeds), **how)
+        columns = {"n_train": ",", "algorithm": "", "seed": "", "rate": "", "samples": ",", "train": ".1f"}
+        columns |= {"validation": ".1f", "test": ".1f", "test_error": ".1f", "test_at_mean": ".1f"}
+        experiment.result(points, points, columns, drawn(points), "What a distribution over theta buys")
+
+
 def _pictures(
     experiment: "_Experiment",
     parts: tuple[tuple[str, int], ...],
@@ -142,6 +165,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "figure3": figure3,
     "figure4": figure4,
     "figure5": figure5,
+    "full-vb": full_vb,
 }
 
 

@@ -13,8 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 from aevb.model import VAE
 from aevb.networks import trainable
 from aevb.objectives import sgvb_a, sgvb_b
-from aevb.optimizers import optimizer_of
-from aevb.paper.experiments.algorithm import BATCH, Algorithm, State, ascend
+from aevb.paper.experiments.algorithm import BATCH, Algorithm, State, ascend, started
 from aevb.paper.experiments.data import PaperData
 from aevb.paper.experiments.networks import DEVIATION
 
@@ -146,5 +145,4 @@ def full_bayes(model: VAE, data: PaperData, *, estimator: Estimator = closed_for
         x = rows[jax.random.randint(key_rows, (BATCH,), 0, len(rows))]
         return ascend(bound, state, rate, x, key_noise)
 
-    first = State(learned, optimizer_of("adagrad")[0].init(learned))
-    return Algorithm(first, step, BATCH, lambda parameters: eqx.combine(parameters, rest))
+    return Algorithm(started(learned), step, BATCH, lambda parameters: eqx.combine(parameters, rest))

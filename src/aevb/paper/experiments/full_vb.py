@@ -53,7 +53,7 @@ def full_vb(
     said: Callable[[str], None] = lambda line: None,
     progress: Callable[[dict[str, float]], None] | None = None,
 ) -> list[Point]:
-    """Both fits of the first N rows of MNIST, for each N, kept in `folder`/full_vb.json one by one.
+    """Both fits of the first N rows of MNIST, for each N, kept in `folder`/full-vb.json one by one.
 
     MNIST is made black and white once, not for every minibatch: a bound on log p(X) is on that of one X.
 
@@ -96,7 +96,7 @@ def full_vb(
     def points(line: Line, checkpoint: Checkpoint) -> list[Point]:
         return _fitted(**line, samples=samples, rows=rows, progress=progress, checkpoint=checkpoint)
 
-    return kept(folder, "full_vb", lines, samples, points, said)
+    return kept(folder, "full-vb", lines, samples, points, said)
 
 
 def _fitted(
