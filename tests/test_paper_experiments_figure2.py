@@ -72,5 +72,7 @@ def test_the_last_point_of_a_line_is_set_beside_the_printed_one_at_as_many_sampl
     assert len(beside([point(seed=0), point(seed=1)])) == 2
     (row,) = beside([point(dataset="frey-face", algorithm="wake-sleep", test=580.0)])
     assert row["difference"] == pytest.approx(2.0)
+    (row,) = beside([point(test=None)])
+    assert row["difference"] is None
     (row,) = beside([point(dataset="mnist-grey")])
     assert row["printed"] is None

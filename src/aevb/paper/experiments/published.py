@@ -61,7 +61,8 @@ def beside(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for point in _last(points, ("dataset", "latents", "algorithm", "seed")):
         printed = _printed(point["dataset"], point["latents"], point["algorithm"], point["samples"])
-        difference = None if printed is None else point["test"] - printed
+        known = printed is not None and point["test"] is not None  # JSON has no NaN: a bound that was none is null
+        difference = point["test"] - printed if known else None
         found.append({**point, "printed": printed, "difference": difference})
     return found
 
