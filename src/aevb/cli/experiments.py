@@ -132,9 +132,10 @@ def full_vb(
     from aevb.paper.experiments import full_vb as run
 
     experiment = _Experiment(output, "full-vb", json, quiet, debug)
+    sizes, rows = (run.QUICK, run.QUICK_ROWS) if quick else (run.SIZES, run.ROWS)
     budget = samples or (run.QUICK_SAMPLES if quick else LONG)
     with experiment as how:
-        points = run.full_vb(output, budget, sizes=run.QUICK if quick else run.SIZES, seeds=range(seeds), **how)
+        points = run.full_vb(output, budget, sizes=sizes, seeds=range(seeds), rows=rows, **how)
         columns = {"n_train": ",", "algorithm": "", "seed": "", "rate": "", "samples": ",", "train": ".1f"}
         columns |= {"validation": ".1f", "test": ".1f", "test_error": ".1f", "test_at_mean": ".1f"}
         experiment.result(points, points, columns, drawn(points), "What a distribution over theta buys")
