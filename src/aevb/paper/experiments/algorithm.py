@@ -96,7 +96,7 @@ def started(parameters: PyTree, kept: PyTree = ()) -> State:
 def ascend(
     bound: Callable[..., tuple[Array, Array]], state: State, rate: Array, *arguments: Any
 ) -> tuple[State, Array]:
-    """A step of Adagrad up `bound`, (parameters, *arguments) -> (what is climbed, what is reported)."""
+    """A step of Adagrad up `bound`, of the parameters and these arguments: what is climbed, and what is reported."""
     (_, reported), slope = jax.value_and_grad(bound, has_aux=True)(state.parameters, *arguments)
     direction, optimizer = ADAGRAD.update(slope, state.optimizer)
     parameters = jax.tree.map(lambda p, d: p + rate * d, state.parameters, direction)
