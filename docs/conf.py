@@ -14,7 +14,7 @@ copyright = author
 release = version = installed_version("aevb")
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "_templates", "_static"]
+exclude_patterns = ["_build", "jupyter_execute", "_templates", "_static"]
 templates_path = ["_templates"]
 html_theme = "furo"
 html_static_path = ["_static"]
