@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from aevb.checkpoints import Checkpoint, clear
-from aevb.storage import parse_json, to_json
-from aevb.storage.files import commit, write_aside
+from aevb.storage import parse_json, to_json, write_together
 
 __all__ = ["Line", "Point", "kept"]
 
@@ -56,6 +55,6 @@ def kept(
         checkpoint = Checkpoint(folder / "checkpoints", {**line, "samples": samples})
         new = [{**line, **point} for point in run(line, checkpoint)]
         points = [point for point in points if point not in of_line] + new
-        commit(write_aside(folder, {path.name: to_json(points).encode()}))
+        write_together(folder, {path.name: to_json(points).encode()})
         clear(folder / "checkpoints")
     return points
