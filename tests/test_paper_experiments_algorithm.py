@@ -1,5 +1,6 @@
 """Laws of Algorithm 1 as printed: Adagrad's step, the prior on the weights, the choice of a step size, and going on."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def test_a_minibatch_climbs_the_bound_of_rows_drawn_anew(bits: PaperData) -> Non
 def test_aevb_learns_more_than_the_marginals(bits: PaperData) -> None:
     """Three bits of entropy H(0.4): independent pixels would cost nine."""
     algorithm = minibatches(bits.model(3, KEY), sgvb_b, bits)
-    _, points = run(algorithm, 0.1, KEY, 2 * CHUNK, lambda model: {})
+    _, points = run(algorithm, lambda: 0.1, KEY, 2 * CHUNK, lambda model: {})
     entropy = -(0.4 * np.log(0.4) + 0.6 * np.log(0.6))
     assert -7 * entropy < points[-1]["bound"] < -3 * entropy
 
@@ -115,7 +116,9 @@ def test_the_step_size_with_the_best_training_bound_is_chosen(bound: Any, best: 
 
 
 def test_looks_are_even_on_a_logarithmic_axis_and_the_last_is_one() -> None:
-    _, points = run(counting(lambda count, rate: count), 0.1, KEY, 100 * CHUNK, lambda model: {"n": 1.0}, marks=4)
+    _, points = run(
+        counting(lambda count, rate: count), lambda: 0.1, KEY, 100 * CHUNK, lambda model: {"n": 1.0}, marks=4
+    )
     seen = np.array([point["samples"] for point in points]) / CHUNK
     assert seen[-1] == 100
     assert 6 <= len(seen) <= 10
@@ -130,7 +133,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(bits: PaperData, t
     def look(model: Any) -> dict[str, float]:
         return {"norm": float(sum(jnp.sum(w**2) for w in jax.tree.leaves(eqx.filter(model, trainable(model)))))}
 
-    whole, points = run(algorithm, 0.02, KEY, 4 * CHUNK, look)
+    whole, points = run(algorithm, lambda: 0.02, KEY, 4 * CHUNK, look)
     checkpoint = Checkpoint(tmp_path, {"seed": 0}, interval=0.0)
 
     def stop(line: dict[str, float]) -> None:
@@ -138,9 +141,10 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(bits: PaperData, t
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(algorithm, 0.02, KEY, 4 * CHUNK, look, progress=stop, checkpoint=checkpoint)
+        run(algorithm, lambda: 0.02, KEY, 4 * CHUNK, look, progress=stop, checkpoint=checkpoint)
     lines: list[dict[str, float]] = []
-    model, again = run(algorithm, 0.02, KEY, 4 * CHUNK, look, progress=lines.append, checkpoint=checkpoint)
+    rate = partial(pytest.fail, "the step size is kept")
+    model, again = run(algorithm, rate, KEY, 4 * CHUNK, look, progress=lines.append, checkpoint=checkpoint)
     assert [line["samples"] for line in lines] == [3 * CHUNK, 4 * CHUNK]
     assert again == points
     assert eqx.tree_equal(whole, model)

@@ -160,7 +160,9 @@ def test_ascent_comes_to_the_exact_posterior_of_theta(estimator, draws: int) -> 
     start = eqx.combine(model.unravel(model.mean), model.rest.likelihood)
     data = PaperData(X, X, None, "gaussian", 1)
     fit = full_bayes(VAE(Ignored(), start, StandardNormal(1)), data, estimator=estimator, draws=draws)
-    found, points = run(fit, 0.1, jax.random.key(5), 6 * algorithm.CHUNK, lambda found: {"mean": float(found.mean[0])})
+    found, points = run(
+        fit, lambda: 0.1, jax.random.key(5), 6 * algorithm.CHUNK, lambda found: {"mean": float(found.mean[0])}
+    )
     assert float(found.mean[0]) == pytest.approx(MEAN, abs=0.2 * VARIANCE**0.5)
     assert float(found.log_scale[0]) == pytest.approx(0.5 * np.log(VARIANCE), abs=0.1)
     assert len(X) * points[-1]["bound"] == pytest.approx(LOG_EVIDENCE, abs=0.3)
@@ -179,7 +181,7 @@ def test_a_fit_stopped_and_taken_up_again_is_the_fit_that_went_on(tmp_path: Path
     fit = full_bayes(data.model(2, jax.random.key(0)), data)
 
     def ran(samples: int, checkpoint: Checkpoint | None = None) -> Uncertain:
-        return run(fit, 0.1, jax.random.key(1), samples, lambda found: {}, checkpoint=checkpoint)[0]
+        return run(fit, lambda: 0.1, jax.random.key(1), samples, lambda found: {}, checkpoint=checkpoint)[0]
 
     ran(short, Checkpoint(tmp_path))
     again, straight = ran(3 * short, Checkpoint(tmp_path)), ran(3 * short)

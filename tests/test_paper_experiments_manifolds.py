@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from aevb.paper.drawings.mosaics import mosaics
-from aevb.paper.experiments import figure2
+from aevb.paper.experiments import algorithm, figure2
 from aevb.paper.experiments.algorithm import CHUNK
 from aevb.paper.experiments.data import PaperData
 from aevb.paper.experiments.manifolds import SHAPES, drawn_from_prior, grid, pictures
@@ -30,6 +30,7 @@ def test_a_part_is_means_of_pixels_and_is_not_trained_twice(tmp_path: Path, monk
         return PaperData(rows[:150], rows[150:], None, "bernoulli", 4)
 
     monkeypatch.setattr(figure2, "paper_data", data)
+    monkeypatch.setattr(algorithm, "FIRST", 1_000)
     parts, chunks = (("mnist", 2), ("frey-face", 2)), []
     how: Any = {"progress": chunks.append}
     found = pictures(tmp_path, parts, lambda model: grid(3), CHUNK, **how)

@@ -96,7 +96,7 @@ def test_it_goes_on_to_the_same_numbers_and_its_rate_is_one_of_the_paper_s(
     assert chosen_rate(em, jax.random.key(0)) in loop.RATES
 
     def to(samples: int, checkpoint: Checkpoint) -> list[dict[str, float]]:
-        return run(em, 0.02, jax.random.key(1), samples, lambda model: {}, checkpoint=checkpoint)[1]
+        return run(em, lambda: 0.02, jax.random.key(1), samples, lambda model: {}, checkpoint=checkpoint)[1]
 
     whole = to(2_400, Checkpoint(tmp_path / "whole"))
     to(1_200, Checkpoint(tmp_path / "halves"))
@@ -108,5 +108,5 @@ def test_a_step_may_count_for_more_than_a_chunk(linear_table: Table, monkeypatch
     monkeypatch.setattr(loop, "CHUNK", 100)
     em: Algorithm = monte_carlo_em(*tiny(linear_table))
     told: list[dict[str, float]] = []
-    run(em, 0.02, jax.random.key(1), 500, lambda model: {}, progress=told.append)
+    run(em, lambda: 0.02, jax.random.key(1), 500, lambda model: {}, progress=told.append)
     assert [(line["samples"], line["total"]) for line in told] == [(300, 600), (600, 600)]

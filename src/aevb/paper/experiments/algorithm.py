@@ -119,7 +119,7 @@ def chosen_rate(algorithm: Algorithm, key: PRNGKeyArray) -> float:
 
 def run(
     algorithm: Algorithm,
-    rate: float,
+    rate: Callable[[], float],
     key: PRNGKeyArray,
     samples: int,
     look: Callable[[Any], dict[str, float]],
@@ -132,8 +132,10 @@ def run(
 
     Parameters
     ----------
-    algorithm, rate
-        What steps, and how far.
+    algorithm
+        What steps.
+    rate
+        Finds how far it steps: asked once, and a run that is taken up again keeps the answer.
     key
         Of rows and noise.
     samples
@@ -150,8 +152,8 @@ def run(
     Returns
     -------
     tuple
-        The last model, and the points: `samples`, `bound` (of training rows, the mean over the last chunk, as the
-        weights moved) and what `look` says.
+        The last model, and the points: `samples`, `rate`, `bound` (of training rows, the mean over the last chunk, as
+        the weights moved) and what `look` says.
     """
     steps = max(1, CHUNK // algorithm.samples)
     size = steps * algorithm.samples
@@ -160,16 +162,18 @@ def run(
     state, done, points = algorithm.start, 0, list[dict[str, float]]()
     if checkpoint is not None and (resumed := checkpoint.load(state)) is not None:
         state, document = resumed
-        done, points = document["done"], document["points"]
+        done, points, step_size = document["done"], document["points"], document["rate"]
+    else:
+        step_size = rate()
     while done < total:
         keys = jax.random.split(jax.random.fold_in(key, done), steps)
-        state, bounds = chunk(state, jnp.asarray(rate), keys)
+        state, bounds = chunk(state, jnp.asarray(step_size), keys)
         done += 1
-        line = {"samples": done * size, "bound": float(bounds.mean())}
+        line = {"samples": done * size, "rate": step_size, "bound": float(bounds.mean())}
         if done == total or int(marks * np.log10(done)) < int(marks * np.log10(done + 1)):
             points.append({**line, **look(algorithm.model(state.parameters))})
         if checkpoint is not None:
-            checkpoint.save(state, {"done": done, "points": points})
+            checkpoint.save(state, {"done": done, "rate": step_size, "points": points})
         if progress is not None:
             progress({**line, "total": total * size})
     if checkpoint is not None:

@@ -81,11 +81,11 @@ def trained(
     data = paper_data(dataset)
     key_model, key_rate, key_run, key_test = jax.random.split(jax.random.key(seed), 4)
     rival = minibatches(data.model(latents, key_model), ALGORITHMS[algorithm], data)
-    rate = chosen_rate(rival, key_rate)
     test = partial(mean_bound, rows=jnp.asarray(data.test), key=key_test)
+    rate = partial(chosen_rate, rival, key_rate)
     model, points = run(rival, rate, key_run, samples, lambda model: {"test": float(test(model))}, **how)
     return model, [
-        {"rate": rate, "samples": int(point["samples"]), "train": point["bound"], "test": point["test"]}
+        {"rate": point["rate"], "samples": int(point["samples"]), "train": point["bound"], "test": point["test"]}
         for point in points
     ]
 

@@ -122,7 +122,7 @@ def trained(
     key_model, key_rate, key_run, key_rows = jax.random.split(jax.random.key(seed), 4)
     model = data.model(latents, key_model, hidden)
     few = data._replace(train=data.train[:CHOSEN_ON]) if algorithm == "mcem" else data
-    rate = chosen_rate(ALGORITHMS[algorithm](model, few), key_rate)
+    rate = partial(chosen_rate, ALGORITHMS[algorithm](model, few), key_rate)
     train = data.train[:rows]
     if data.resample is not None:
         train = np.asarray(data.resample(jnp.asarray(train), key_rows))
@@ -133,7 +133,7 @@ def trained(
         for part, units in parts.items():
             found = agreement(model, units[:AGREED_ON])
             points[-1] |= {f"{part}_{estimate}": number for estimate, number in found.items()}
-    return model, [{"rate": rate, **point, "samples": int(point["samples"])} for point in points]
+    return model, [{**point, "samples": int(point["samples"])} for point in points]
 
 
 def marginal_likelihood(model: VAE, parts: dict[str, NDArray[np.float32]]) -> dict[str, float]:

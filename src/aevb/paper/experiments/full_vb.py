@@ -6,6 +6,7 @@ in which log p(x|theta) is an integral over so few latents that it need not rely
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +112,9 @@ def _fitted(
     data = data._replace(train=train, resample=None)
     key_model, key_rate, key_run, key_theta = jax.random.split(jax.random.key(seed), 4)
     fit = ALGORITHMS[algorithm](data.model(latents, key_model, hidden), data)
-    rate = chosen_rate(fit, key_rate)
-    _, points = run(fit, rate, key_run, samples, lambda found: _scores(found, parts, key_theta), marks=MARKS, **how)
-    return [{**point, "rate": rate, "samples": int(point["samples"])} for point in points]
+    rate, look = partial(chosen_rate, fit, key_rate), partial(_scores, parts=parts, key=key_theta)
+    _, points = run(fit, rate, key_run, samples, look, marks=MARKS, **how)
+    return [{**point, "samples": int(point["samples"])} for point in points]
 
 
 def _black_and_white(grey: NDArray[np.float32]) -> NDArray[np.float32]:
