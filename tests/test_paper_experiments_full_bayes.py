@@ -235,7 +235,8 @@ def test_the_figure_has_a_panel_for_each_size_and_a_dot_for_each_seed() -> None:
     points = [
         {
             "n_train": size, "algorithm": name, "seed": seed, "samples": samples,
-            "test": -150.0 + seed, "test_at_mean": -140.0, "test_error": 1.0, "train": -120.0, "validation": -samples,
+            "test": -150.0 + seed, "test_at_mean": -140.0, "test_error": 1.0,
+            "test_at_mean_error": 1.0, "train": -120.0, "validation": -samples,
         }
         for size in (8, 40) for name in ("map", "full-vb") for seed in (0, 1) for samples in (10, 100)
     ]  # fmt: skip

@@ -151,11 +151,13 @@ def _pictures(
 ) -> None:
     from aevb.paper.drawings.mosaics import mosaics
     from aevb.paper.experiments.manifolds import QUICK_SAMPLES, pictures
+    from aevb.storage import to_json
 
     with experiment as how:
         budget = samples or (QUICK_SAMPLES if quick else LONG)
         found = pictures(experiment.folder, parts, look, budget, **how)
         points = [{"dataset": part.dataset, "latents": part.latents, **part.point} for part in found]
+        experiment.write("json", to_json(points))
         columns = {"dataset": "", "latents": "", "samples": ",", "train": ".1f", "test": ".1f"}
         experiment.result(points, points, columns, mosaics(found), title)
 
@@ -194,6 +196,12 @@ class _Experiment:
     def _chunk(self, line: Mapping[str, float]) -> None:
         self.progress({"epoch": int(line["samples"]), "epochs": int(line["total"]), "train_bound": line["bound"]})
 
+    def write(self, kind: str, text: str) -> None:
+        """The file of this kind, with the experiment's name."""
+        from aevb.storage import write_together
+
+        write_together(self.folder, {f"{self.name}.{kind}": text.encode()})
+
     def result(
         self,
         points: Sequence[Mapping[str, Any]],
@@ -202,13 +210,11 @@ class _Experiment:
         figure: "Figure",
         title: str,
     ) -> None:
-        """Write the points and the figure, and print the table of `shown`."""
+        """Draw the points, which are in a file by now, and print the table of `shown`."""
         from aevb.report.svg import standalone_svg
-        from aevb.storage import to_json, write_together
 
-        contents = {f"{self.name}.json": to_json(points), f"{self.name}.svg": standalone_svg(figure, title)}
-        written = write_together(self.folder, {name: text.encode() for name, text in contents.items()})
-        files = [str(path) for path in written]
+        self.write("svg", standalone_svg(figure, title))
+        files = [str(self.folder / f"{self.name}.{kind}") for kind in ("json", "svg")]
         document = {
             "points": points,
             "table": shown,
@@ -231,7 +237,11 @@ def _said(value: Any, form: str) -> str:
 
 def _panel(text: str) -> tuple[str, int]:
     dataset, _, latents = text.rpartition("-")
-    if dataset not in ("mnist", "mnist-grey", "frey-face") or not latents.isdigit() or not 0 < int(latents) < 10_000:
+    if (
+        dataset not in ("mnist", "mnist-grey", "frey-face")
+        or not (latents.isascii() and latents.isdecimal())
+        or not 0 < int(latents) < 10_000
+    ):
         raise ConfigError(
             f"a panel is a data set and its latents, as mnist-20, mnist-grey-20 or frey-face-2, not {text}"
         )

@@ -75,7 +75,9 @@ def _against_size(axes: Axes, points: Sequence[Point]) -> None:
         means = [np.mean([end[way.value] for end in ends if end["n_train"] == size]) for size in sizes]
         axes.plot(sizes, means, color=color, ls=way.look["ls"], lw=1.3)
         axes.errorbar(
-            [end["n_train"] for end in ends], [end[way.value] for end in ends], [end["test_error"] for end in ends],
+            [end["n_train"] for end in ends],
+            [end[way.value] for end in ends],
+            [end[f"{way.value}_error"] for end in ends],
             color=color, mfc=way.look.get("mfc", color), ls="", marker="o", ms=4.2, mew=1.0, elinewidth=0.9, zorder=3,
         )  # fmt: skip
     axes.set(xscale="log", xlabel="training rows N")

@@ -10,6 +10,7 @@ import numpyro.distributions as dist
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PRNGKeyArray
 
+from aevb.errors import ConfigError
 from aevb.model import VAE
 from aevb.networks import trainable
 from aevb.objectives import sgvb_a, sgvb_b
@@ -98,7 +99,8 @@ def generic(model: Uncertain, x: Array, key: PRNGKeyArray, count: int) -> Array:
 def closed_form(model: Uncertain, x: Array, key: PRNGKeyArray, count: int) -> Array:
     """Eq. 24 over N: mean [log p(x|z) - KL(q(z|x) || p(z))] - KL(q(theta) || p(theta)) / N, both KLs in closed form.
 
-    Parameters and value are those of `generic`; the mean too, with less variance.
+    Parameters and value are those of `generic`; the mean too, usually with less variance (not at the exact posterior,
+    where `generic` has none).
     """
     key_theta, key_z = jax.random.split(key)
     theta = model.q().rsample(key_theta)
@@ -130,7 +132,14 @@ def full_bayes(model: VAE, data: PaperData, *, estimator: Estimator = closed_for
         Of theta for a minibatch, each for its share of the rows. Algorithm 2 draws one for each row, 100 times as many
         numbers and a step that takes ten times as long or more. One draw for all gives mu's slope twice the variance
         (N = 1,000, early in a fit), ten hardly more than a hundred do.
+
+    Raises
+    ------
+    ConfigError
+        The rows of a minibatch cannot be shared evenly by so many draws.
     """
+    if BATCH % draws:
+        raise ConfigError(f"draws must divide {BATCH}, the rows of a minibatch, and {draws} does not")
     learned, rest = eqx.partition(start := Uncertain(model), trainable(start))
     rows = jnp.asarray(data.train)
 

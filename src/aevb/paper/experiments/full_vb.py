@@ -76,11 +76,11 @@ def full_vb(
     Returns
     -------
     list of dict
-        Points: `dataset`, `latents`, `hidden`, `n_train`, `algorithm`, `seed`, `rate` (the step size chosen), and
-        after `samples`, in nats a row, `bound` (of what the fit climbs but MAP's prior; full VB's has KL(q(theta) ||
-        p(theta)) / N taken off) and `train`, `validation` and `test`, the mean of `log_predictive`, with
-        `train_error`, `validation_error` and `test_error`, standard errors over rows; `test_at_mean` is at the mean
-        of theta alone. MAP stopped early is its point of greatest `validation`.
+        Points: `dataset`, `latents`, `hidden`, `n_train`, `algorithm`, `seed`, `rows`, `rate` (the step size chosen),
+        and after `samples`, in nats a row, `bound` (of what the fit climbs but MAP's prior; full VB's has
+        KL(q(theta) || p(theta)) / N taken off) and `train`, `validation` and `test`, the mean of `log_predictive`, with
+        `train_error`, `validation_error` and `test_error`, standard errors over rows; `test_at_mean`, with its error,
+        is at the mean of theta alone. MAP stopped early is its point of greatest `validation`.
     """
     lines = [
         {
@@ -90,6 +90,7 @@ def full_vb(
             "n_train": size,
             "algorithm": algorithm,
             "seed": seed,
+            "rows": rows,
         }
         for seed in seeds
         for size in sizes
@@ -97,14 +98,14 @@ def full_vb(
     ]
 
     def points(line: Line, checkpoint: Checkpoint) -> list[Point]:
-        return _fitted(**line, samples=samples, rows=rows, progress=progress, checkpoint=checkpoint)
+        return _fitted(**line, samples=samples, progress=progress, checkpoint=checkpoint)
 
     return kept(folder, "full-vb", lines, samples, points, said)
 
 
 def _fitted(
-    dataset: str, latents: int, hidden: int, n_train: int, algorithm: str, seed: int,
-    *, samples: int, rows: int, **how: Any,
+    dataset: str, latents: int, hidden: int, n_train: int, algorithm: str, seed: int, rows: int,
+    *, samples: int, **how: Any,
 ) -> list[Point]:  # fmt: skip
     data = paper_data(dataset)
     train, validation = (_black_and_white(part) for part in (data.train[:n_train], data.train[-rows:]))
@@ -123,13 +124,11 @@ def _black_and_white(grey: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _scores(found: VAE | Uncertain, parts: dict[str, NDArray[np.float32]], key: PRNGKeyArray) -> dict[str, float]:
-    scores = {}
-    for part, units in parts.items():
-        each = log_predictive(found, units, key)
-        scores[part], scores[f"{part}_error"] = float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each)))
-    if not isinstance(found, Uncertain):
-        return {**scores, "test_at_mean": scores["test"]}
-    return {**scores, "test_at_mean": float(log_predictive(found.at(found.mean), parts["test"], key).mean())}
+    each = {part: log_predictive(found, units, key) for part, units in parts.items()}
+    at_mean = found.at(found.mean) if isinstance(found, Uncertain) else None
+    each["test_at_mean"] = each["test"] if at_mean is None else log_predictive(at_mean, parts["test"], key)
+    means = {part: float(nats.mean()) for part, nats in each.items()}
+    return means | {f"{part}_error": float(nats.std(ddof=1) / np.sqrt(len(nats))) for part, nats in each.items()}
 
 
 def log_predictive(
