@@ -116,8 +116,8 @@ class FakeVAE:
     def reconstruct(self, X: Any) -> Any:
         return X
 
-    def sample(self, n: int) -> Any:
-        return TABLE.slice(0, n)
+    def sample(self, n: int, random_state: int | None) -> Any:
+        return TABLE.slice(random_state or 0, n)
 
     def impute(self, X: Any, draws: int | None = None) -> Any:
         return X if draws is None else [X] * draws
@@ -398,6 +398,8 @@ def test_scores_and_codes_stand_beside_what_was_ignored(fitted: str, written: di
 
 def test_rows_are_written_as_they_come(fitted: str, written: dict[str, Any]) -> None:
     assert json.loads(run("sample", fitted, "-n", "2", "-o", "x.csv", "--json").stdout)["rows"] == 2
+    run("sample", fitted, "-n", "2", "-o", "other.csv", "--seed", "1")
+    assert written["other.csv"].equals(TABLE.slice(1, 2))
     run("reconstruct", fitted, "small.csv", "-o", "y.csv")
     run("impute", fitted, "small.csv", "-o", "one.csv")
     run("impute", fitted, "small.csv", "-o", "many.csv", "--draws", "2")

@@ -82,6 +82,9 @@ def sample(
     run: RUN,
     output: OUT,
     number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many rows.")],
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="Of these rows; that of the fit unless given.")
+    ] = None,
     *,
     json: JSON = False,
     quiet: QUIET = False,
@@ -91,7 +94,7 @@ def sample(
     terminal = Terminal(json, quiet, debug)
     with terminal.warned():
         _check_ending(output)
-        rows = _load(run).sample(number)
+        rows = _load(run).sample(number, random_state=seed)
         _write(rows, output)
         _done(terminal, output, {"rows": len(rows)})
 

@@ -43,7 +43,7 @@ def cards(*, deck: FOLDER = None, json: JSON = False, quiet: QUIET = False, debu
         for package in sorted(set(missing := list(left_out()))):
             count = missing.count(package)
             terminal.note(
-                f"left out for want of {package}: {count} of the checks (pip install 'aevb[paper]' brings it)"
+                f"left out for want of {package}: {count} of the checks (pip install {package.lower()} brings it)"
             )
         written = _write(deck, CARDS) if deck else []
         document: dict[str, Any] = {

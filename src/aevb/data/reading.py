@@ -295,7 +295,7 @@ def read_images(files: list[Path], image_size: tuple[int, int] | None = None) ->
     try:
         from PIL import Image
     except ImportError as error:
-        raise DataError("reading images takes Pillow: pip install 'aevb[images]'") from error
+        raise DataError("reading images takes Pillow: pip install pillow") from error
     import warnings
 
     arrays: list[NDArray[np.uint8]] = []
