@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from aevb.cli import app
-from aevb.paper.experiments import algorithm, figure2, manifolds
+from aevb.paper.experiments import algorithm, figure2, figure3, full_vb, manifolds
 from aevb.paper.experiments.data import PaperData
 from aevb.paper.experiments.manifolds import SHAPES
 
@@ -53,7 +53,35 @@ def test_figure2_prints_a_table_and_writes_points_and_drawing() -> None:
     assert document["files"] == ["figure2/figure2.json", "figure2/figure2.svg"]
 
 
-@pytest.mark.parametrize("panel", ["mnist", "mnist-0", "mnist-x", "cifar-3", "-3", "mnist-99999"])
+@pytest.mark.parametrize("name", ["figure3", "full-vb"])
+def test_what_takes_longer_is_asked_for_as_said_and_shown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The experiment itself is tested beside its module; here, what it is told and what comes of its points."""
+    module = {"figure3": figure3, "full-vb": full_vb}[name]
+    asked: list[Any] = []
+
+    def experiment(folder: Path, samples: int, **how: Any) -> list[dict[str, Any]]:
+        asked.append({"folder": folder, "samples": samples, **how})
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.json").write_text("[]")
+        about = {"seed": 0, "rate": 0.02, "train": -120.0, "validation": -140.0, "test": -142.0}
+        about |= {"test_error": 1.0, "test_at_mean": -143.0, "test_at_mean_error": 1.0}
+        names = module.ALGORITHMS
+        return [{"n_train": 1_000, "algorithm": a, "samples": s, **about} for a in names for s in (10**6, 10**7)]
+
+    monkeypatch.setattr(module, name.replace("-", "_"), experiment)
+    result = run(name, "--quick", "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["files"] == [f"{name}/{name}.json", f"{name}/{name}.svg"]
+    assert Path(f"{name}/{name}.svg").read_text().startswith("<?xml")
+    assert asked[0]["samples"] == 1_000_000
+    assert asked[0]["rows"] < module.ROWS
+    table = run(name, "--samples", "200000", "--seeds", "2").stdout
+    assert all(name in table for name in module.ALGORITHMS)
+    assert (asked[1]["samples"], asked[1]["seeds"], asked[1]["rows"]) == (200_000, range(2), module.ROWS)
+
+
+@pytest.mark.parametrize("panel", ["mnist-\u00b2", "mnist", "mnist-0", "mnist-x", "cifar-3", "-3", "mnist-99999"])
 def test_a_panel_that_is_none_is_refused_by_name(panel: str) -> None:
     result = run("figure2", f"--panel={panel}")
     assert result.exit_code != 0

@@ -123,6 +123,7 @@ def test_looks_are_even_on_a_logarithmic_axis_and_the_last_is_one() -> None:
     assert seen[-1] == 100
     assert 6 <= len(seen) <= 10
     assert (np.diff(np.log10(seen))[2:] < 0.5).all()
+    assert 10**6 in seen * CHUNK  # where figures are compared
     for point in points:  # ten steps a chunk, and the mean over the last of them
         assert point["bound"] == pytest.approx(point["samples"] / 5_000 - 5.5)
 

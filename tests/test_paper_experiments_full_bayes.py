@@ -14,6 +14,7 @@ from numpyro.distributions import Independent, Normal
 from scipy import special
 
 from aevb.checkpoints import Checkpoint
+from aevb.errors import ConfigError
 from aevb.model import VAE
 from aevb.networks import trainable
 from aevb.objectives import sgvb_a
@@ -198,6 +199,12 @@ class Odds(eqx.Module):
         return dist.Bernoulli(logits=self.theta + z).to_event(1)
 
 
+def test_draws_of_theta_share_a_minibatch_evenly_or_not_at_all() -> None:
+    data = PaperData(black_and_white(ROWS), black_and_white(5), None, "bernoulli", 3)
+    with pytest.raises(ConfigError, match="draws must divide 100"):
+        full_bayes(data.model(2, jax.random.key(0)), data, draws=7)
+
+
 @pytest.mark.parametrize("q", [Ignored(), Ignored(3.0, 0.1)])
 def test_the_predictive_likelihood_averages_over_z_and_theta_before_the_logarithm(q: Ignored) -> None:
     """Rows of one pixel: p(x=1) = E[sigmoid(theta + z)] over both Gaussians, by quadrature."""
@@ -216,6 +223,7 @@ def test_the_experiment_has_both_fits_and_knows_what_is_done(
     grey = np.random.default_rng(0).random((60, PIXELS)).astype(np.float32)
     data = PaperData(grey, black_and_white(12), lambda x, key: x / 0, "bernoulli", 3)  # nothing is to be drawn afresh
     monkeypatch.setattr(experiment, "paper_data", {"mnist": data}.__getitem__)
+    monkeypatch.setattr(experiment, "CHUNK", short)
     monkeypatch.setattr(experiment.log_predictive, "__kwdefaults__", {"thetas": 3, "samples": 64})
     how = {"sizes": (8,), "latents": 2, "hidden": 3, "seeds": (0,), "rows": 10}
     points = full_vb(tmp_path, 2 * short, **how)
@@ -223,7 +231,7 @@ def test_the_experiment_has_both_fits_and_knows_what_is_done(
     for point in points:
         assert (point["dataset"], point["n_train"], point["latents"], point["hidden"]) == ("mnist", 8, 2, 3)
         assert point["rate"] in algorithm.RATES
-        for part in ("train", "validation", "test"):
+        for part in ("train", "validation", "test", "test_at_mean"):
             assert -2 * PIXELS < point[part] < 0 < point[f"{part}_error"]
         assert (point["test"] == point["test_at_mean"]) == (point["algorithm"] == "map")
     said: list[str] = []

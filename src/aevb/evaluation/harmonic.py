@@ -24,7 +24,8 @@ BURN_IN, ACCEPTANCE = 100, 0.9
 #: Draws of p(z) among which chains that start there find a place. Of as many draws as chains few are near the
 #: posterior, and a chain that starts far from it ends at the next hill: that cost tens of nats.
 CANDIDATES = 1_000
-#: Chains of a row: independent of each other, so that their spread is the estimate's error.
+#: Chains of a row, whose spread is the estimate's error. They move independently; from p(z) they start among the same
+#: candidates, so that a hill which none of those is near is missed by all, and the spread does not show it.
 CHAINS = 10
 
 
@@ -41,9 +42,11 @@ def harmonic(
 ) -> Annealed:
     """-log (1/L) sum_l q(z_l) / p(x, z_l), z_l ~ p(z|x), q a density fitted to other draws of p(z|x): appendix D.
 
-    Draws are by Hamiltonian Monte Carlo, q(z) is a Gaussian with their mean and covariance. The paper names no family;
-    a Gaussian has tails no heavier than those of a posterior under a Gaussian prior, without which the estimate has no
-    finite variance, and it is exact for a linear model. Good for fewer than five latents, says the paper.
+    Draws are by Hamiltonian Monte Carlo, q(z) is a Gaussian with their mean and covariance. The paper names no family.
+    The posterior of a linear model is a Gaussian; of others, whose tails are the prior's, the variance is finite where
+    the fitted covariance is less than twice the prior's, as that of a posterior is which is narrower than its prior.
+    An error of e nats of a row's mean makes its logarithm too high by e^2 / 2, and that does not average out over
+    rows. Good for fewer than five latents, says the paper.
 
     Parameters
     ----------

@@ -126,6 +126,7 @@ def run(
     look: Callable[[Any], dict[str, float]],
     *,
     marks: int = MARKS,
+    chunk: int | None = None,
     progress: Callable[[dict[str, float]], None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> tuple[Any, list[dict[str, float]]]:
@@ -140,11 +141,14 @@ def run(
     key
         Of rows and noise.
     samples
-        When to stop, in whole chunks: of `CHUNK`, or of one step where that counts for more.
+        When to stop, in whole chunks.
     look
         Model -> numbers by name, for a point of the curve.
     marks
         Looks for each tenfold of samples, powers of ten among them where chunks end there.
+    chunk
+        Samples between looks at the clock, the checkpoint and the marks, `CHUNK` unless said, and one step where that
+        counts for more.
     progress
         Told after every chunk ``samples``, ``total`` and ``bound``.
     checkpoint
@@ -156,10 +160,12 @@ def run(
         The last model, and the points: `samples`, `rate`, `bound` (of training rows, the mean over the last chunk, as
         the weights moved) and what `look` says.
     """
-    steps = max(1, CHUNK // algorithm.samples)
+    steps = max(1, (chunk or CHUNK) // algorithm.samples)
     size = steps * algorithm.samples
     total = -(-samples // size)
-    chunk = eqx.filter_jit(lambda state, rate, keys: jax.lax.scan(lambda s, k: algorithm.step(s, rate, k), state, keys))
+    advance = eqx.filter_jit(
+        lambda state, rate, keys: jax.lax.scan(lambda s, k: algorithm.step(s, rate, k), state, keys)
+    )
     state, done, points = algorithm.start, 0, list[dict[str, float]]()
     if checkpoint is not None and (resumed := checkpoint.load(state)) is not None:
         state, document = resumed
@@ -168,7 +174,7 @@ def run(
         step_size = rate()
     while done < total:
         keys = jax.random.split(jax.random.fold_in(key, done), steps)
-        state, bounds = chunk(state, jnp.asarray(step_size), keys)
+        state, bounds = advance(state, jnp.asarray(step_size), keys)
         done += 1
         line = {"samples": done * size, "rate": step_size, "bound": float(bounds.mean())}
         if done == total or int(marks * np.log10((done - 1) * size or 1)) < int(marks * np.log10(done * size)):

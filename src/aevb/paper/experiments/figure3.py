@@ -81,7 +81,8 @@ def figure3(
     -------
     list of dict
         Points: `dataset`, `latents`, `hidden`, `n_train`, `algorithm`, `seed`, `rows`, `rate` (the step size chosen),
-        and after `samples` what `marginal_likelihood` says; the last of each line of AEVB has `agreement` too.
+        and after `samples` what `marginal_likelihood` says, and `bound` (of the samples on the way; of Monte Carlo EM
+        the mean of log p(x, z) at its chains); the last of each line of AEVB has `agreement` too.
     """
     lines = [
         {
@@ -150,13 +151,14 @@ def marginal_likelihood(model: VAE, parts: dict[str, NDArray[np.float32]]) -> di
     -------
     dict
         For each part its name, and with `_error` after it the standard error over rows, with `_monte_carlo_error` that
-        of the estimate for these rows, both in nats.
+        of the estimate for these rows, with `_bias` how much too high it is by those errors; all in nats.
     """
     found: dict[str, float] = {}
     for part, rows in parts.items():
         scores = harmonic(model, rows, **HARMONIC)
         found[part] = float(scores.log_likelihood.mean())
         found[f"{part}_error"] = float(scores.log_likelihood.std(ddof=1) / np.sqrt(len(rows)))
+        found[f"{part}_bias"] = float(np.square(scores.monte_carlo_error).mean() / 2)
         found[f"{part}_monte_carlo_error"] = float(np.sqrt(np.sum(scores.monte_carlo_error**2)) / len(rows))
     return found
 
