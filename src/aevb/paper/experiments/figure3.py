@@ -22,7 +22,7 @@ from aevb.paper.experiments.lines import Line, Point, kept
 from aevb.paper.experiments.monte_carlo_em import monte_carlo_em
 from aevb.paper.experiments.wake_sleep import wake_sleep
 
-__all__ = ["ALGORITHMS", "QUICK", "SIZES", "agreement", "figure3", "marginal_likelihood", "trained"]
+__all__ = ["ALGORITHMS", "QUICK", "SIZES", "agreement", "figure3", "marginal_likelihood"]
 
 ALGORITHMS: dict[str, Callable[[VAE, PaperData], Algorithm]] = {
     "aevb": lambda model, data: minibatches(model, sgvb_b, data),
@@ -100,24 +100,16 @@ def figure3(
     ]
 
     def points(line: Line, checkpoint: Checkpoint) -> list[Point]:
-        return trained(**line, samples=samples, marks=marks, progress=progress, checkpoint=checkpoint)[1]
+        return _line(**line, samples=samples, marks=marks, progress=progress, checkpoint=checkpoint)
 
     return kept(folder, "figure3", lines, samples, points, said)
 
 
-def trained(
-    dataset: str = "mnist",
-    latents: int = LATENTS,
-    hidden: int = HIDDEN,
-    n_train: int = SIZES[0],
-    algorithm: str = "aevb",
-    seed: int = 0,
-    rows: int = ROWS,
-    *,
-    samples: int,
-    **how: Any,
-) -> tuple[VAE, list[Point]]:
-    """A model after so many training samples, and its line; `how` goes to `algorithm.run`."""
+def _line(
+    dataset: str, latents: int, hidden: int, n_train: int, algorithm: str, seed: int, rows: int,
+    *, samples: int, **how: Any,
+) -> list[Point]:  # fmt: skip
+    """The points of one line; `how` goes to `algorithm.run`."""
     data = paper_data(dataset)
     data = data._replace(train=data.train[:n_train])
     key_model, key_rate, key_run, key_rows = jax.random.split(jax.random.key(seed), 4)
@@ -134,7 +126,7 @@ def trained(
         for part, units in parts.items():
             found = agreement(model, units[:AGREED_ON])
             points[-1] |= {f"{part}_{estimate}": number for estimate, number in found.items()}
-    return model, [{**point, "samples": int(point["samples"])} for point in points]
+    return [{**point, "samples": int(point["samples"])} for point in points]
 
 
 def marginal_likelihood(model: VAE, parts: dict[str, NDArray[np.float32]]) -> dict[str, float]:

@@ -101,12 +101,12 @@ def full_vb(
     ]
 
     def points(line: Line, checkpoint: Checkpoint) -> list[Point]:
-        return _fitted(**line, samples=samples, progress=progress, checkpoint=checkpoint)
+        return _line(**line, samples=samples, progress=progress, checkpoint=checkpoint)
 
     return kept(folder, "full-vb", lines, samples, points, said)
 
 
-def _fitted(
+def _line(
     dataset: str, latents: int, hidden: int, n_train: int, algorithm: str, seed: int, rows: int,
     *, samples: int, **how: Any,
 ) -> list[Point]:  # fmt: skip

@@ -69,8 +69,8 @@ def pictures(
     for number, (dataset, latents) in enumerate(parts, start=1):
         said(f"part {number} of {len(parts)}: {dataset}, {latents} latents")
         line: dict[str, Any] = {"dataset": dataset, "latents": latents, "seed": seed, "samples": samples}
-        kept = Checkpoint(folder / "models" / f"{dataset}-{latents}-{seed}-{samples}", line)
-        model, points = trained(dataset, latents, seed=seed, samples=samples, progress=progress, checkpoint=kept)
+        checkpoint = Checkpoint(folder / "models" / f"{dataset}-{latents}-{seed}-{samples}", line)
+        model, points = trained(dataset, latents, seed=seed, samples=samples, progress=progress, checkpoint=checkpoint)
         images = jax.jit(jax.vmap(_mean, (None, 0)))(model, looked_at(model))
         found.append(Pictures(dataset, latents, np.asarray(images), points[-1]))
     return found
