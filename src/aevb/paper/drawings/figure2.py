@@ -66,7 +66,7 @@ def _panel(ax: Axes, points: list[dict[str, Any]], dataset: str, latents: int) -
     for algorithm, color in COLORS.items():
         printed = dict(FIGURE_2.get((dataset, latents, algorithm), {}))
         if algorithm in FIGURE_2_ENDS.get((dataset, latents), {}):
-            printed[FIGURE_2_RIGHT] = FIGURE_2_ENDS[dataset, latents][algorithm]
+            printed[FIGURE_2_RIGHT[dataset]] = FIGURE_2_ENDS[dataset, latents][algorithm]
         ax.plot(list(printed), list(printed.values()), "o", color=color, mfc="white", ms=3.6, mew=0.9, zorder=3)
     ax.set(xscale="log", xlim=(1e5, 3e8), ylim=LIMITS[dataset.removesuffix("-grey")])
     ax.minorticks_off()
