@@ -11,6 +11,14 @@ from aevb.configuration import FitConfiguration, Parameters, check_parameters, r
 from aevb.errors import ConfigError
 from aevb.schema import KINDS
 
+
+class Other:
+    """An object of a type that no setting names; it is called the same in every process."""
+
+    def __repr__(self) -> str:
+        return "Other()"
+
+
 GOOD = {
     "alpha": [0, 0.5, 0.99],
     "latent_dim": [1, 20, "auto", np.int64(3), (100, 50), [100, 50]],
@@ -35,7 +43,7 @@ GOOD = {
     "batch_size": [1, 100],
     "learning_rate": [0.001, 1, np.float64(0.1)],
     "activation": ["tanh", "relu", "silu", "gelu", "elu"],
-    "optimizer": ["adam", "adagrad", "sgd", "rmsprop", object()],
+    "optimizer": ["adam", "adagrad", "sgd", "rmsprop", Other()],
     "weight_prior": [True, False, np.bool_(True)],
     "weight_decay": [0, 0.3],
     "kl_warmup": [0, 0.5, 1.0],
@@ -56,9 +64,9 @@ BAD = {
     "latent_dim": [0, -1, True, 2.0, "2", None, 10**9, float("nan"), (1, 2, 3), (1, 0), (1,)],
     "hidden": [256, "256", [0], [True], [2.5], [10**9], [1] * 65, None],
     "likelihood": ["gausian", {"a": "gausian"}, {1: "gaussian"}, 3, None],
-    "prior": [object(), "normal", 3, None],
-    "posterior": [object(), "diag", True],
-    "objective": ["elbo", 1, object()],
+    "prior": [Other(), "normal", 3, None],
+    "posterior": [Other(), "diag", True],
+    "objective": ["elbo", 1, Other()],
     "samples": [0, True, "1", 1.5],
     "epochs": [-1, True, "many", 1.5, 10**30],
     "batch_size": [0, True, 0.5],
