@@ -31,10 +31,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small")
 def test_every_line_of_every_panel_is_there_in_nats_and_goes_up(tmp_path: Path) -> None:
     panels, said = (("mnist", 3), ("frey-face", 2)), []
-    points = figure2.figure2(tmp_path, 2 * CHUNK, panels=panels, seeds=(1,), said=said.append)
-    assert len(said) == 4
+    points = figure2.figure2(tmp_path, 2 * CHUNK, panels=panels, seeds=(0, 1), said=said.append)
+    assert len(said) == 8
     lines = {(p["dataset"], p["latents"], p["algorithm"], p["seed"]) for p in points}
-    assert lines == {(*panel, name, 1) for panel in panels for name in figure2.ALGORITHMS}
+    assert lines == {(*panel, name, seed) for panel in panels for name in figure2.ALGORITHMS for seed in (0, 1)}
     for point in points:
         assert point.keys() == {"dataset", "latents", "algorithm", "seed", "rate", "samples", "train", "test"}
         assert point["rate"] in RATES
@@ -46,7 +46,7 @@ def test_every_line_of_every_panel_is_there_in_nats_and_goes_up(tmp_path: Path) 
     figure = drawn(points)
     titles = [ax.get_title("left") for ax in figure.axes]
     assert titles == ["MNIST, 3 latents", "Frey Face, 2 latents"]
-    assert len(figure.axes[0].lines) >= 4  # train and test, of two algorithms
+    assert len(figure.axes[0].lines) >= 8  # train and test, of two algorithms and two seeds
 
 
 @pytest.mark.usefixtures("small")

@@ -33,10 +33,10 @@ def pixels(monkeypatch: pytest.MonkeyPatch) -> PaperData:
 
 def test_every_line_has_its_points_and_is_run_once(pixels: PaperData, tmp_path: Path) -> None:
     said: list[str] = []
-    settings = {"sizes": (20,), "algorithms": ("mcem", "aevb"), "rows": 8, "marks": 1, "said": said.append}
+    settings = {"sizes": (20, 40), "algorithms": ("mcem", "aevb"), "rows": 8, "marks": 1, "said": said.append}
     points = module.figure3(tmp_path, 1_200, **settings)
     lines = list(dict.fromkeys((point["n_train"], point["algorithm"]) for point in points))
-    assert lines == [(20, "mcem"), (20, "aevb")]
+    assert lines == [(20, "mcem"), (20, "aevb"), (40, "mcem"), (40, "aevb")]
     for point in points:
         assert {"dataset": "mnist", "latents": 3, "hidden": 100, "seed": 0, "rows": 8}.items() <= point.items()
         assert point["rate"] in loop.RATES
@@ -49,9 +49,9 @@ def test_every_line_has_its_points_and_is_run_once(pixels: PaperData, tmp_path: 
     for estimate in ("harmonic_from_q", "l_5000", "annealed"):
         assert last[f"test_{estimate}"] == pytest.approx(last["test_harmonic"], abs=0.1)
     assert last["samples"] == 1_200
-    assert len(said) == 2
+    assert len(said) == 4
     assert module.figure3(tmp_path, 1_200, **settings) == points
-    assert len(said) == 2
+    assert len(said) == 4
 
 
 def test_the_drawing_has_a_line_for_each_algorithm_and_part() -> None:

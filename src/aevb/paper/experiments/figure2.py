@@ -85,7 +85,7 @@ def trained(
     rate = partial(chosen_rate, rival, key_rate)
     model, points = run(rival, rate, key_run, samples, lambda model: {"test": float(test(model))}, **how)
     return model, [
-        {"rate": point["rate"], "samples": int(point["samples"]), "train": point["bound"], "test": point["test"]}
+        {"rate": point["rate"], "samples": point["samples"], "train": point["bound"], "test": point["test"]}
         for point in points
     ]
 

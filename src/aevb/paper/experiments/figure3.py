@@ -126,7 +126,7 @@ def _line(
         for part, units in parts.items():
             found = agreement(model, units[:AGREED_ON])
             points[-1] |= {f"{part}_{estimate}": number for estimate, number in found.items()}
-    return [{**point, "samples": int(point["samples"])} for point in points]
+    return points
 
 
 def marginal_likelihood(model: VAE, parts: dict[str, NDArray[np.float32]]) -> dict[str, float]:

@@ -117,8 +117,7 @@ def _line(
     key_model, key_rate, key_run, key_theta = jax.random.split(jax.random.key(seed), 4)
     fit = ALGORITHMS[algorithm](data.model(latents, key_model, hidden), data)
     rate, look = partial(chosen_rate, fit, key_rate), partial(_scores, parts=parts, key=key_theta)
-    _, points = run(fit, rate, key_run, samples, look, marks=MARKS[algorithm], chunk=CHUNK, **how)
-    return [{**point, "samples": int(point["samples"])} for point in points]
+    return run(fit, rate, key_run, samples, look, marks=MARKS[algorithm], chunk=CHUNK, **how)[1]
 
 
 def _black_and_white(grey: NDArray[np.float32]) -> NDArray[np.float32]:
