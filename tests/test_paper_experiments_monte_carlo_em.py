@@ -24,7 +24,7 @@ def test_chains_reach_the_exact_posterior_and_nine_proposals_of_ten_are_accepted
     """A row many times over, from the prior: mean, spread and acceptance, with theta standing still at a rate of 0."""
     row = rows()[0]
     data = PaperData(np.tile(np.float32(row.x), (COPIES, 1)), np.zeros((0, 13)), None, "gaussian", 1)
-    chains = monte_carlo_em(as_vae(row), data)
+    chains = monte_carlo_em(as_vae(row), data, jax.random.key(2))
     keys = jax.random.split(jax.random.key(0), 300)
     move = jax.jit(lambda state, keys: jax.lax.scan(lambda s, key: chains.step(s, jnp.zeros(()), key), state, keys))
     state, reported = move(chains.start, keys)
@@ -50,7 +50,7 @@ def test_theta_s_slope_at_posterior_draws_is_that_of_the_evidence(linear_table: 
     """Fisher's identity: d log p(x) = E_p(z|x)[d log p(x, z)], here along the mean of one column."""
     vae, data = tiny(linear_table)
     x = data.train[0]
-    draws = monte_carlo_em(vae, data._replace(train=np.tile(x, (COPIES, 1))))
+    draws = monte_carlo_em(vae, data._replace(train=np.tile(x, (COPIES, 1))), jax.random.key(2))
     move = jax.jit(lambda state, keys: jax.lax.scan(lambda s, key: draws.step(s, jnp.zeros(()), key), state, keys)[0])
     z, _ = move(draws.start, jax.random.split(jax.random.key(1), 200)).kept
 
@@ -69,7 +69,7 @@ def test_theta_s_slope_at_posterior_draws_is_that_of_the_evidence(linear_table: 
 def test_five_updates_by_one_set_of_draws_climb_what_they_should(linear_table: Table) -> None:
     """Five steps of Adagrad up the mean of log p(x, z) and the weight prior, by hand."""
     vae, data = tiny(linear_table)
-    em = monte_carlo_em(vae, data)
+    em = monte_carlo_em(vae, data, jax.random.key(2))
     state, reported = jax.jit(em.step)(em.start, jnp.array(1e-3), jax.random.key(0))
     z = state.kept[0]
 
@@ -96,7 +96,7 @@ def test_it_goes_on_to_the_same_numbers_and_its_rate_is_one_of_the_paper_s(
 ) -> None:
     monkeypatch.setattr(loop, "CHUNK", 600)
     monkeypatch.setattr(loop, "FIRST", 1_200)
-    em = monte_carlo_em(*tiny(linear_table))
+    em = monte_carlo_em(*tiny(linear_table), jax.random.key(2))
     assert chosen_rate(em, jax.random.key(0)) in loop.RATES
 
     def to(samples: int, checkpoint: Checkpoint) -> list[dict[str, float]]:
@@ -110,7 +110,7 @@ def test_it_goes_on_to_the_same_numbers_and_its_rate_is_one_of_the_paper_s(
 
 def test_a_step_may_count_for_more_than_a_chunk(linear_table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "CHUNK", 100)
-    em: Algorithm = monte_carlo_em(*tiny(linear_table))
+    em: Algorithm = monte_carlo_em(*tiny(linear_table), jax.random.key(2))
     told: list[dict[str, float]] = []
     run(em, lambda: 0.02, jax.random.key(1), 500, lambda model: {}, progress=told.append)
     assert [(line["samples"], line["total"]) for line in told] == [(300, 600), (600, 600)]

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PRNGKeyArray
 from numpy.typing import NDArray
 
 from aevb.checkpoints import Checkpoint
@@ -24,9 +25,9 @@ from aevb.paper.experiments.wake_sleep import wake_sleep
 
 __all__ = ["ALGORITHMS", "QUICK", "SIZES", "agreement", "figure3", "marginal_likelihood"]
 
-ALGORITHMS: dict[str, Callable[[VAE, PaperData], Algorithm]] = {
-    "aevb": lambda model, data: minibatches(model, sgvb_b, data),
-    "wake-sleep": lambda model, data: minibatches(model, wake_sleep, data),
+ALGORITHMS: dict[str, Callable[[VAE, PaperData, PRNGKeyArray], Algorithm]] = {
+    "aevb": lambda model, data, key: minibatches(model, sgvb_b, data),
+    "wake-sleep": lambda model, data, key: minibatches(model, wake_sleep, data),
     "mcem": monte_carlo_em,
 }
 #: Training rows of the two panels.
@@ -112,16 +113,16 @@ def _line(
     """The points of one line; `how` goes to `algorithm.run`."""
     data = paper_data(dataset)
     data = data._replace(train=data.train[:n_train])
-    key_model, key_rate, key_run, key_rows = jax.random.split(jax.random.key(seed), 4)
+    key_model, key_rate, key_run, key_rows, key_chains = jax.random.split(jax.random.key(seed), 5)
     model = data.model(latents, key_model, hidden)
     few = data._replace(train=data.train[:CHOSEN_ON]) if algorithm == "mcem" else data
-    rate = partial(chosen_rate, ALGORITHMS[algorithm](model, few), key_rate)
+    rate = partial(chosen_rate, ALGORITHMS[algorithm](model, few, key_chains), key_rate)
     train = data.train[:rows]
     if data.resample is not None:
         train = np.asarray(data.resample(jnp.asarray(train), key_rows))
     parts = {"train": train, "test": data.test[:rows]}
     look = partial(marginal_likelihood, parts=parts)
-    model, points = run(ALGORITHMS[algorithm](model, data), rate, key_run, samples, look, **how)
+    model, points = run(ALGORITHMS[algorithm](model, data, key_chains), rate, key_run, samples, look, **how)
     if algorithm == "aevb":
         for part, units in parts.items():
             found = agreement(model, units[:AGREED_ON])

@@ -25,7 +25,7 @@ GAIN = 0.1
 BLOCK = 200
 
 
-def monte_carlo_em(model: VAE, data: PaperData) -> Algorithm:
+def monte_carlo_em(model: VAE, data: PaperData, key: PRNGKeyArray) -> Algorithm:
     """E: a step of HMC for z_i ~ p(z|x_i) of every row i; M: five steps up (1/N) sum_i log p(x_i, z_i), z_i as it is.
 
     By Fisher's identity, d/d theta log p(x) = E_p(z|x)[d/d theta log p(x, z)], that is the slope of the marginal
@@ -47,6 +47,8 @@ def monte_carlo_em(model: VAE, data: PaperData) -> Algorithm:
         Where to start. Its encoder is left as it is.
     data
         Whose training rows have a chain each.
+    key
+        Of where the chains begin.
 
     Returns
     -------
@@ -84,6 +86,6 @@ def monte_carlo_em(model: VAE, data: PaperData) -> Algorithm:
         state, reported = jax.lax.scan(update, state._replace(kept=(z, size)), length=UPDATES)
         return state, reported[0]
 
-    z = model.p_z().sample(jax.random.key(0), (len(rows),))
+    z = model.p_z().sample(key, (len(rows),))
     start = started(learned, (z, jnp.full(len(rows), FIRST_STEP, jnp.float32)))
     return Algorithm(start, step, (LEAPFROG + UPDATES) * len(rows), whole)
