@@ -38,9 +38,7 @@ def test_figure2_prints_a_table_and_writes_points_and_drawing() -> None:
     assert "line 4 of 4: dataset mnist, latents 3, algorithm wake-sleep, seed 1" in result.stderr
     header, _, *rows = (line.split() for line in result.stdout.splitlines())
     assert header[:3] == ["dataset", "latents", "algorithm"]
-    assert [row[:4] for row in rows[:4]] == [
-        ["mnist", "3", name, str(seed)] for seed in (0, 1) for name in ("aevb", "wake-sleep")
-    ]
+    assert [row[:4] for row in rows[:-2]] == [["mnist", "3", name, "2"] for name in ("aevb", "wake-sleep")]
     assert result.stdout.splitlines()[-2:] == ["figure2/figure2.json", "figure2/figure2.svg"]
     points = json.loads(Path("figure2/figure2.json").read_text())
     assert len(points) == 4

@@ -59,7 +59,8 @@ def test_the_mean_bound_is_that_of_the_rows_one_draw_each() -> None:
 
 
 def point(**about: Any) -> dict[str, Any]:
-    return {"dataset": "mnist", "latents": 20, "algorithm": "aevb", "seed": 0, "samples": 10**7, "test": -100.0} | about
+    of = {"dataset": "mnist", "latents": 20, "algorithm": "aevb", "seed": 0, "samples": 10**7, "rate": 0.02}
+    return of | {"train": -99.0, "test": -100.0} | about
 
 
 def test_the_last_point_of_a_line_is_set_beside_the_printed_one_at_as_many_samples() -> None:
@@ -69,15 +70,27 @@ def test_the_last_point_of_a_line_is_set_beside_the_printed_one_at_as_many_sampl
     (row,) = beside([point(samples=2 * 10**6)])
     assert row["printed"] is None
     assert row["difference"] is None
-    assert len(beside([point(seed=0), point(seed=1)])) == 2
     (row,) = beside([point(dataset="frey-face", algorithm="wake-sleep", test=580.0)])
     assert row["difference"] == pytest.approx(2.0)
     (row,) = beside([point(dataset="frey-face", algorithm="wake-sleep", latents=3)])
     assert row["printed"] is None
-    (row,) = beside([point(test=None)])
-    assert row["difference"] is None
+    (row,) = beside([point(test=None), point(seed=1)])
+    assert (row["test"], row["spread"], row["difference"]) == (None, None, None)
     (row,) = beside([point(dataset="mnist-grey")])
     assert row["printed"] is None
+
+
+def test_a_longer_line_is_set_beside_the_print_on_its_way_too() -> None:
+    rows = beside([point(samples=samples) for samples in (10**6, 10**7, 5 * 10**7, 10**8, 2 * 10**8)])
+    assert [row["samples"] for row in rows] == [10**7, 10**8, 2 * 10**8]
+
+
+def test_what_is_beside_the_print_is_the_mean_over_seeds_with_its_spread() -> None:
+    (row,) = beside([point(seed=0), point(seed=1, train=-98.0, test=-103.0, rate=0.01)])
+    assert (row["seeds"], row["rate"]) == (2, "0.01, 0.02")
+    assert (row["train"], row["test"], row["spread"]) == (-98.5, -101.5, pytest.approx(4.5**0.5))
+    (row,) = beside([point()])
+    assert (row["seeds"], row["spread"]) == (1, None)
 
 
 def test_gaps_are_the_mean_over_seeds_at_equal_samples_beside_the_paper_s() -> None:

@@ -52,8 +52,8 @@ def figure2(
     budget = samples or (run.QUICK_SAMPLES if quick else LONG)
     with experiment as how:
         points = run.figure2(output, budget, panels=panels, seeds=range(seeds), **how)
-        columns = {"dataset": "", "latents": "", "algorithm": "", "seed": "", "rate": "", "samples": ","}
-        columns |= {"train": ".1f", "test": ".1f", "printed": ".1f", "difference": "+.1f"}
+        columns = {"dataset": "", "latents": "", "algorithm": "", "seeds": "", "rate": "", "samples": ","}
+        columns |= {"train": ".1f", "test": ".1f", "spread": ".1f", "printed": ".1f", "difference": "+.1f"}
         experiment.result(points, beside(points), columns, drawn(points), "The bound against training samples")
 
 

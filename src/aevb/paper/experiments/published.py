@@ -37,6 +37,8 @@ FIGURE_2_ENDS: dict[tuple[str, int], dict[str, float]] = {
 }
 #: Samples at which the algorithms are compared.
 GAPS_AT = (10**6, 10**7, 10**8)
+#: Samples at which ours are held against the print, besides those where a line ends.
+BESIDE_AT = (10**7, 10**8)
 #: From so many samples on wake-sleep's curves of Frey Face are flat.
 FREY_FLAT = 5e5
 #: How far a number of samples may be from that of a printed value to be held against it: figure 2 rises by up to 27
@@ -60,19 +62,37 @@ FIGURE_3: dict[tuple[int, str, str], dict[float, float]] = {
 
 
 def beside(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The last point of every line of figure 2, with the printed test bound at as many samples, `None` where none is.
+    """The bounds of every line of figure 2, means over its seeds, beside the printed test bound at as many samples.
 
     Returns
     -------
     list of dict
-        The point, `printed` and `difference` (ours less the paper's, in nats).
+        At `BESIDE_AT` and at the last point, `dataset`, `latents`, `algorithm`, `samples`, `seeds` (how many), `rate`
+        (the step sizes that they chose), in nats `train`, `test`, `spread` (standard deviation of `test` over seeds,
+        `None` of one), `printed`, `None` where nothing is, and `difference` (ours less the paper's).
     """
     found = []
-    for point in _last(points, ("dataset", "latents", "algorithm", "seed")):
-        printed = _printed(point["dataset"], point["latents"], point["algorithm"], point["samples"])
-        known = printed is not None and point["test"] is not None  # JSON has no NaN: a bound that was none is null
-        difference = point["test"] - printed if known else None
-        found.append({**point, "printed": printed, "difference": difference})
+    for line in _lines(points, ("dataset", "latents", "algorithm")):
+        last = max(point["samples"] for point in line)
+        for samples in sorted({last, *BESIDE_AT}):
+            at = [point for point in line if point["samples"] == samples]
+            if not at:
+                continue
+            train, test = (_mean([point[part] for point in at]) for part in ("train", "test"))
+            about = {name: at[0][name] for name in ("dataset", "latents", "algorithm", "samples")}
+            printed = _printed(**about)
+            found.append(
+                {
+                    **about,
+                    "seeds": len(at),
+                    "rate": ", ".join(map(str, sorted({point["rate"] for point in at}))),
+                    "train": train,
+                    "test": test,
+                    "spread": None if test is None else _spread([point["test"] for point in at]),
+                    "printed": printed,
+                    "difference": _less(test, printed),
+                }
+            )
     return found
 
 
@@ -100,13 +120,23 @@ def gaps(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             ends = FIGURE_2_ENDS.get((dataset, latents), {})
             end = [ends.get("aevb", _printed(dataset, latents, "aevb", 1e8)), ends.get("wake-sleep")]
             about = {"dataset": dataset, "latents": latents, "samples": samples, "seeds": len(each)}
-            ours = {"gap": mean(each), "spread": stdev(each) if len(each) > 1 else None}
+            ours = {"gap": mean(each), "spread": _spread(each)}
             found.append({**about, **ours, "printed": _less(*printed), "printed_end": _less(*end)})
     return found
 
 
 def _less(a: float | None, b: float | None) -> float | None:
     return None if a is None or b is None else a - b
+
+
+def _spread(values: Sequence[float]) -> float | None:
+    return stdev(values) if len(values) > 1 else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """JSON has no NaN: a bound that was none is null, and so is a mean with one."""
+    known = [value for value in values if value is not None]
+    return mean(known) if len(known) == len(values) else None
 
 
 def beside_figure3(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -118,20 +148,20 @@ def beside_figure3(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         The point, `printed_train` and `printed_test`.
     """
     found = []
-    for point in _last(points, ("n_train", "algorithm", "seed")):
+    for line in _lines(points, ("n_train", "algorithm", "seed")):
+        point = max(line, key=lambda one: one["samples"])
         marks = {part: FIGURE_3.get((point["n_train"], point["algorithm"], part), {}) for part in ("train", "test")}
         printed = {f"printed_{part}": _near(m, point["samples"], FIGURE_3_WITHIN) for part, m in marks.items()}
         found.append({**point, **printed})
     return found
 
 
-def _last(points: Sequence[dict[str, Any]], line: Sequence[str]) -> list[dict[str, Any]]:
-    """The point with most samples of every line, which is named by these fields."""
-    ends: dict[tuple[Any, ...], dict[str, Any]] = {}
+def _lines(points: Sequence[dict[str, Any]], names: Sequence[str]) -> list[list[dict[str, Any]]]:
+    """The points of every line, which is named by these fields."""
+    lines: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for point in points:
-        key = tuple(point[name] for name in line)
-        ends[key] = max(ends.get(key, point), point, key=lambda one: one["samples"])
-    return list(ends.values())
+        lines.setdefault(tuple(point[name] for name in names), []).append(point)
+    return list(lines.values())
 
 
 def _printed(dataset: str, latents: int, algorithm: str, samples: float) -> float | None:
