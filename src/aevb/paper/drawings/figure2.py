@@ -19,8 +19,10 @@ COLORS = {"aevb": MODEL, "wake-sleep": "#009e73", "mcem": ALERT}
 NAMES = {"aevb": "AEVB", "wake-sleep": "wake-sleep", "mcem": "Monte Carlo EM"}
 #: Of the printed frames.
 LIMITS = {"mnist": (-150.0, -95.0), "frey-face": (0.0, 1600.0)}
-TITLES = {"mnist": "MNIST", "mnist-grey": "MNIST, grey values", "frey-face": "Frey Face"}
+TITLES = {"mnist": "MNIST", "frey-face": "Frey Face", "mnist-grey": "Grey MNIST"}
 MOST_ACROSS = 5
+#: What the print does not say and its numbers hang on.
+CAPTION = "MNIST is black and white, drawn anew from grey values for every minibatch, unless its panel says otherwise."
 
 
 @book
@@ -34,21 +36,21 @@ def figure2(points: Sequence[dict[str, Any]]) -> Figure:
     """
     key = lambda point: (point["dataset"], point["latents"])  # noqa: E731
     panels = {panel: list(group) for panel, group in groupby(sorted(points, key=_order), key)}
-    rows = {dataset: [panel for panel in panels if panel[0] == dataset] for dataset, _ in panels}
-    across = min(MOST_ACROSS, max(map(len, rows.values()), default=1))
-    figure = Figure(figsize=(1.2 + 1.75 * max(across, 2), 0.5 + 2.1 * max(len(rows), 1)), layout="constrained")
-    axes = figure.subplots(max(len(rows), 1), across, squeeze=False)
-    for line, (dataset, its) in zip(axes, rows.items(), strict=False):
-        for place, ax in enumerate(line):
-            if place >= len(its):
-                ax.set_axis_off()
-                continue
-            _panel(ax, panels[its[place]], *its[place])
-            ax.set_title(f"{TITLES[dataset] + ', ' if place == 0 else ''}{its[place][1]} latents")
-            ax.tick_params(labelleft=place == 0)
-        line[0].set_ylabel("bound, nats a row")
-    for ax in axes[-1]:
-        ax.set_xlabel("training samples")
+    across = max(2, min(MOST_ACROSS, len(panels)))
+    down = max(1, -(-len(panels) // across))
+    figure = Figure(figsize=(1.2 + 1.9 * across, 0.7 + 2.1 * down), layout="constrained")
+    axes = figure.subplots(down, across).flat
+    before = None
+    for place, (ax, ((dataset, latents), its)) in enumerate(zip(axes, panels.items(), strict=False)):
+        first = place % across == 0 or dataset != before
+        _panel(ax, its, dataset, latents)
+        ax.set_title(f"{TITLES[dataset] + ', ' if first else ''}{latents} latents")
+        ax.tick_params(labelleft=first)
+        ax.set_ylabel("bound, nats a row" if first else "")
+        ax.set_xlabel("training samples" if place >= len(panels) - across else "")
+        before = dataset
+    for ax in axes[len(panels) :]:
+        ax.set_axis_off()
     _legend(figure, sorted({point["algorithm"] for point in points}))
     return figure
 
@@ -79,4 +81,4 @@ def _legend(figure: Figure, algorithms: Sequence[str]) -> None:
     looks = [("train", {"ls": "-"}), ("test", {"ls": (0, (3, 1.5))})]
     marks += [Line2D([], [], color=INK, lw=1.1, label=name, **how) for name, how in looks]  # type: ignore[arg-type]
     marks.append(Line2D([], [], color=INK, ls="", marker="o", mfc="white", ms=4, label="printed (test)"))
-    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks))
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), title=CAPTION, title_fontsize=7.5)
