@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,13 +46,37 @@ def test_every_line_has_its_points_and_is_run_once(pixels: PaperData, tmp_path: 
             assert -6 < point[part] < -2
             assert 0 < point[f"{part}_monte_carlo_error"] < 0.2
             assert 0 < point[f"{part}_error"] < 1
-    last = points[-1]
-    for estimate in ("harmonic_from_q", "l_5000", "annealed"):
-        assert last[f"test_{estimate}"] == pytest.approx(last["test_harmonic"], abs=0.1)
-    assert last["samples"] == 1_200
+    for last, estimates in ((points[-1], ("harmonic_from_q", "l_5000", "annealed")), (points[1], ("annealed",))):
+        for estimate in estimates:
+            assert last[f"test_{estimate}"] == pytest.approx(last["test_harmonic"], abs=0.1)
+    assert "test_l_5000" not in points[1]  # Monte Carlo EM has no encoder
+    assert points[-1]["samples"] == 1_200
     assert len(said) == 4
     assert module.figure3(tmp_path, 1_200, **settings) == points
     assert len(said) == 4
+
+
+def test_places_of_chains_are_draws_of_the_posterior_whatever_the_encoder_says(pixels: PaperData) -> None:
+    """Their mean and deviation by quadrature over the one latent."""
+    model = pixels.model(1, jax.random.key(0))
+    matrices = lambda model: [layer.weight for layer in model.likelihood.network.layers]  # noqa: E731
+    model = eqx.tree_at(matrices, model, [matrix * 200 for matrix in matrices(model)])
+    rows, z = pixels.test[:2], jnp.linspace(-6, 6, 2_001)[:, None]
+    log_joint = jax.vmap(jax.vmap(model.log_joint, (None, 0)), (0, None))(jnp.asarray(rows), z)
+    weights, z = np.asarray(jax.nn.softmax(log_joint, axis=1), np.float64), np.asarray(z)[:, 0]
+    mean = weights @ z
+    deviation = np.sqrt(weights @ z**2 - mean**2)
+    assert deviation.max() < 0.8  # of p(z) it is 1
+    draws = [module.posterior_places(model, rows, candidates=20_000, seed=seed)[:, :, 0] for seed in range(50)]
+    found = np.concatenate(draws, axis=1)
+    assert (np.abs(found.mean(1) - mean) < 4 * deviation / np.sqrt(found.shape[1])).all()
+    assert np.abs(found.std(1) / deviation - 1).max() < 0.15
+
+
+def test_a_row_s_places_are_the_same_in_any_company(pixels: PaperData) -> None:
+    model = pixels.model(2, jax.random.key(0))
+    alone = module.posterior_places(model, pixels.test[1:2], candidates=500)
+    assert np.array_equal(alone[0], module.posterior_places(model, pixels.test[:5], candidates=500)[1])
 
 
 def test_the_drawing_has_a_line_for_each_algorithm_and_part() -> None:

@@ -16,7 +16,7 @@ from aevb.evaluation.bounds import Progress, at_least_one, each_row, row_keys
 from aevb.model import VAE
 from aevb.posteriors import BernoulliPosterior, CategoricalPosterior
 
-__all__ = ["Annealed", "Bracket", "annealed", "base", "bracket", "hmc_step", "refuse_levels", "reverse_annealed"]
+__all__ = ["Annealed", "Bracket", "annealed", "bracket", "hmc_step", "refuse_levels", "reverse_annealed"]
 
 #: Of Hamiltonian Monte Carlo: leapfrog steps, the share of proposals to accept, and what a step size is changed by
 #: after each step; step sizes are in units of the start's own deviations.
@@ -181,7 +181,7 @@ def _forward(
     model: VAE, x: Array, key: PRNGKeyArray, *, chains: int, temperatures: int, start: Start
 ) -> tuple[Array, Array]:
     key_start, key_walk = jax.random.split(key)
-    q = base(model, x, start)
+    q = _base(model, x, start)
     return _walk(model, x, q, q.sample(key_start, (chains,)), _path(start, temperatures), key_walk)
 
 
@@ -190,7 +190,7 @@ def _reverse(
 ) -> tuple[Array, Array]:
     x, z = both[:-latents], both[-latents:]
     ends = jnp.broadcast_to(z, (chains, latents))
-    return _walk(model, x, base(model, x, start), ends, _path(start, temperatures)[::-1], key)
+    return _walk(model, x, _base(model, x, start), ends, _path(start, temperatures)[::-1], key)
 
 
 def _simulated(model: VAE, _: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
@@ -200,7 +200,7 @@ def _simulated(model: VAE, _: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
     return z, model.likelihood(z).sample(key_x)
 
 
-def base(model: VAE, x: Array, start: Start) -> dist.Distribution:
+def _base(model: VAE, x: Array, start: Start) -> dist.Distribution:
     """Where chains start: q(z|x), or p(z)."""
     return model.posterior(x) if start == "posterior" else model.p_z()
 

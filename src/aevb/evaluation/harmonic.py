@@ -11,21 +11,17 @@ from jaxtyping import Array, PRNGKeyArray
 from numpy.typing import NDArray
 
 from aevb.errors import AevbWarning
-from aevb.evaluation.annealed import FIRST_STEP, LEAPFROG, Annealed, Start, base, hmc_step, refuse_levels
+from aevb.evaluation.annealed import FIRST_STEP, LEAPFROG, Annealed, hmc_step, refuse_levels
 from aevb.evaluation.bounds import Progress, at_least_one, each_row, row_keys
 from aevb.model import VAE
 
-__all__ = ["harmonic"]
+__all__ = ["CHAINS", "harmonic"]
 
 #: The most latents that the paper recommends it for.
 MOST_LATENTS = 4
 #: Steps before the first draw that counts, in which the step size is tuned to this share of proposals accepted.
 BURN_IN, ACCEPTANCE = 100, 0.9
-#: Draws of p(z) among which chains that start there find a place. Of as many draws as chains few are near the
-#: posterior, and a chain that starts far from it ends at the next hill: that cost tens of nats.
-CANDIDATES = 1_000
-#: Chains of a row, whose spread is the estimate's error. They move independently; from p(z) they start among the same
-#: candidates, so that a hill which none of those is near is missed by all, and the spread does not show it.
+#: Chains of a row, whose spread is the estimate's error: a hill that none of them starts near it does not show.
 CHAINS = 10
 
 
@@ -36,7 +32,7 @@ def harmonic(
     samples: int = 500,
     burn_in: int = BURN_IN,
     leapfrog: int = LEAPFROG,
-    start: Start = "posterior",
+    places: NDArray[np.float32] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Annealed:
@@ -55,14 +51,15 @@ def harmonic(
     units
         Rows in model units, shape (n, D), NaN where missing.
     samples
-        L, for the fit of q and then as many new ones, of `CHAINS` chains together.
+        L, for the fit of q and then as many new ones, of all chains of a row together.
     burn_in
         Steps of each chain before the first draw that counts.
     leapfrog
         Leapfrog steps to a draw.
-    start
-        Where chains start: "posterior", at q(z|x), or "prior", at draws of p(z) taken by their p(x|z), for a model
-        whose encoder was never trained, or fits its training rows alone: chains stay on the hill they start on.
+    places
+        Where chains start, shape (n, chains, latents): at `CHAINS` draws of q(z|x) unless said. Chains stay on the hill
+        they start on, and of a model whose encoder was never trained, or fits its training rows alone, it is the wrong
+        one.
     seed
         Of the draws; a row's are its own.
     progress
@@ -93,30 +90,37 @@ def harmonic(
             AevbWarning,
             stacklevel=2,
         )
-    draws = -(-samples // CHAINS)
-    row = partial(_log_ratios, draws=draws, burn_in=burn_in, leapfrog=leapfrog, start=start)
-    log_ratios, acceptance = each_row(row, model, units, row_keys(units, seed), progress=progress)
-    log_r = np.asarray(log_ratios, dtype=np.float64)  # (n, draws, CHAINS)
+    chains = CHAINS if places is None else places.shape[1]
+    draws = -(-samples // chains)
+    # A row and, where they are given, its chains' places, side by side.
+    both = units if places is None else np.concatenate([units, places.reshape(len(units), -1)], axis=1)
+    row = partial(_log_ratios, width=units.shape[1], draws=draws, burn_in=burn_in, leapfrog=leapfrog)
+    log_ratios, acceptance = each_row(row, model, both, row_keys(units, seed), progress=progress)
+    log_r = np.asarray(log_ratios, dtype=np.float64)  # (n, draws, chains)
     most = log_r.max(axis=(1, 2), keepdims=True)
     by_chain = np.exp(log_r - most).mean(axis=1)
     mean = by_chain.mean(axis=1)
     empty = np.isnan(units).all(axis=1)
-    error = np.where(empty, 0.0, by_chain.std(axis=1, ddof=1) / np.sqrt(CHAINS) / mean)
+    error = np.where(empty, 0.0, by_chain.std(axis=1, ddof=1) / np.sqrt(chains) / mean)
     return Annealed(
         np.where(empty, 0.0, -(np.log(mean) + most[:, 0, 0])),
         error,
-        1 / np.maximum(error**2, 1 / (draws * CHAINS)),
+        1 / np.maximum(error**2, 1 / (draws * chains)),
         np.asarray(acceptance, dtype=np.float64),
     )
 
 
 def _log_ratios(
-    model: VAE, x: Array, key: PRNGKeyArray, *, draws: int, burn_in: int, leapfrog: int, start: Start
+    model: VAE, both: Array, key: PRNGKeyArray, *, width: int, draws: int, burn_in: int, leapfrog: int
 ) -> tuple[Array, Array]:
-    """log q(z_l) - log p(x, z_l), shape (draws, CHAINS), and the mean acceptance."""
+    """log q(z_l) - log p(x, z_l), shape (draws, chains), and the mean acceptance."""
     key_start, key_tune, key_fit, key_new = jax.random.split(key, 4)
+    x, places = both[:width], both[width:]
     target = partial(model.log_joint, x)
-    variance = base(model, x, start).variance
+    if places.size:
+        start, variance = places.reshape(-1, model.posterior.latent_dim), model.p_z().variance
+    else:
+        start, variance = model.posterior(x).sample(key_start, (CHAINS,)), model.posterior(x).variance
 
     def tune(state: tuple[Array, Array], key: PRNGKeyArray) -> tuple[tuple[Array, Array], None]:
         z, size = state
@@ -127,22 +131,10 @@ def _log_ratios(
         z, accepted = hmc_step(target, z, size, variance, key, leapfrog=leapfrog)
         return z, (z, accepted)
 
-    first_state = (_places(model, x, start, key_start), jnp.array(FIRST_STEP))
-    (z, size), _ = jax.lax.scan(tune, first_state, jax.random.split(key_tune, burn_in))
+    (z, size), _ = jax.lax.scan(tune, (start, jnp.array(FIRST_STEP)), jax.random.split(key_tune, burn_in))
     z, (first, _) = jax.lax.scan(draw, z, jax.random.split(key_fit, draws))
     _, (new, accepted) = jax.lax.scan(draw, z, jax.random.split(key_new, draws))
     rows = first.reshape(-1, first.shape[-1])
     covariance = jnp.cov(rows.T).reshape(2 * rows.shape[1:])
     q = dist.MultivariateNormal(rows.mean(0), covariance + 1e-9 * jnp.eye(len(covariance)), validate_args=False)
     return q.log_prob(new) - jax.vmap(jax.vmap(target))(new), accepted.mean()
-
-
-def _places(model: VAE, x: Array, start: Start, key: PRNGKeyArray) -> Array:
-    """Where chains start, shape (CHAINS, k)."""
-    if start == "posterior":
-        return model.posterior(x).sample(key, (CHAINS,))
-    key_candidates, key_choice = jax.random.split(key)
-    z = model.p_z().sample(key_candidates, (CANDIDATES,))
-    return z[
-        jax.random.categorical(key_choice, jax.vmap(lambda z: model.likelihood(z).log_prob(x))(z), shape=(CHAINS,))
-    ]

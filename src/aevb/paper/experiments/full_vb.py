@@ -24,6 +24,7 @@ from aevb.paper.experiments.algorithm import Algorithm, chosen_rate, minibatches
 from aevb.paper.experiments.data import PaperData, paper_data
 from aevb.paper.experiments.full_bayes import Uncertain, full_bayes
 from aevb.paper.experiments.lines import Line, Point, kept
+from aevb.paper.experiments.networks import affine_log_likelihood
 
 __all__ = ["ALGORITHMS", "QUICK", "QUICK_ROWS", "QUICK_SAMPLES", "ROWS", "SIZES", "full_vb", "log_predictive"]
 
@@ -177,9 +178,7 @@ def _log_sums(found: VAE | Uncertain, rows: Array, keys: PRNGKeyArray, samples: 
         model = found if isinstance(found, VAE) else found.draw(key_theta)
         p = model.p_z()
         shared = p.sample(key_z, (samples,))
-        # Eq. 11 is affine in x: a value and a slope for each z, and then one product for all rows.
-        affine = jax.vmap(jax.value_and_grad(lambda x, z: model.likelihood(z).log_prob(x)), (None, 0))
-        value, slope = affine(jnp.zeros(rows.shape[1]), shared)
+        value, slope = affine_log_likelihood(model, shared)
 
         def of_row(x: Array, log_likelihood: Array, key: PRNGKeyArray) -> Array:
             q = model.posterior(x)

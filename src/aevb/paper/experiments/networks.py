@@ -15,7 +15,7 @@ from aevb.networks import MLP, Fixed, trainable
 from aevb.posteriors import DiagonalGaussian, Encoder, Features
 from aevb.priors import StandardNormal
 
-__all__ = ["DEVIATION", "BoundedGaussian", "paper_model"]
+__all__ = ["DEVIATION", "BoundedGaussian", "affine_log_likelihood", "paper_model"]
 
 #: "Initialized by random sampling from N(0, 0.01)": read as a deviation, as the authors' first code has it.
 DEVIATION = 0.01
@@ -79,3 +79,28 @@ def paper_model(
     keys = jax.random.split(key, len(leaves))
     drawn = [DEVIATION * jax.random.normal(k, leaf.shape) for k, leaf in zip(keys, leaves, strict=True)]
     return eqx.combine(jax.tree.unflatten(structure, drawn), rest)
+
+
+def affine_log_likelihood(model: VAE, z: Array) -> tuple[Array, Array]:
+    """a_k and b_k of log p(x|z_k) = a_k + b_k x: eq. 11 is affine in x, so that of many rows and z it is one product.
+
+    Parameters
+    ----------
+    model
+        Of black and white pixels.
+    z
+        Shape (K, J).
+
+    Returns
+    -------
+    tuple
+        a, shape (K,), and b, shape (K, D), in nats.
+
+    Examples
+    --------
+    >>> a, b = affine_log_likelihood(paper_model(4, 2, 3, "bernoulli", jax.random.key(0)), jnp.zeros((5, 2)))
+    >>> a.shape, b.shape
+    ((5,), (5, 4))
+    """
+    nothing = jnp.zeros_like(model.decode(z[0]))
+    return jax.vmap(jax.value_and_grad(lambda x, z: model.likelihood(z).log_prob(x)), (None, 0))(nothing, z)
