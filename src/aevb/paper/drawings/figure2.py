@@ -17,8 +17,8 @@ __all__ = ["COLORS", "NAMES", "figure2"]
 #: Of each algorithm, in figures 2 and 3.
 COLORS = {"aevb": MODEL, "wake-sleep": "#009e73", "mcem": ALERT}
 NAMES = {"aevb": "AEVB", "wake-sleep": "wake-sleep", "mcem": "Monte Carlo EM"}
-#: Of the printed frames.
-LIMITS = {"mnist": (-150.0, -95.0), "frey-face": (0.0, 1600.0)}
+#: Of the printed frames, MNIST's 5 nats higher: ours leave it.
+LIMITS = {"mnist": (-150.0, -90.0), "frey-face": (0.0, 1600.0)}
 TITLES = {"mnist": "MNIST", "frey-face": "Frey Face", "mnist-grey": "Grey MNIST"}
 MOST_ACROSS = 5
 #: What the print does not say and its numbers hang on.
