@@ -84,3 +84,14 @@ def test_from_given_places_it_is_the_evidence_too_whatever_the_encoder_says(loos
 def test_no_steps_are_refused(loose_table: Table) -> None:
     with pytest.raises(ConfigError, match="leapfrog must be a whole number of at least 1; got 0"):
         harmonic(loose_table.model, loose_table.units[:2], leapfrog=0)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 0), (2, 4, -1), (2, 1, 0), (2, 0)])
+def test_places_of_other_rows_or_latents_or_of_one_chain_are_refused(
+    shape: tuple[int, ...], loose_table: Table
+) -> None:
+    """The last number is how many latents too many."""
+    latents = loose_table.model.posterior.latent_dim
+    places = np.zeros((*shape[:-1], latents + shape[-1]), np.float32)
+    with pytest.raises(ConfigError, match=r"places must be of 2 rows, 2 chains or more and \d latents; got \("):
+        harmonic(loose_table.model, loose_table.units[:2], places=places)

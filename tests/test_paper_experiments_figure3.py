@@ -12,6 +12,7 @@ from aevb.paper.drawings.figure3 import figure3 as drawing
 from aevb.paper.experiments import algorithm as loop
 from aevb.paper.experiments import figure3 as module
 from aevb.paper.experiments.data import PaperData
+from aevb.paper.experiments.published import FIGURE_3, beside_figure3
 
 
 @pytest.fixture
@@ -77,6 +78,22 @@ def test_a_row_s_places_are_the_same_in_any_company(pixels: PaperData) -> None:
     model = pixels.model(2, jax.random.key(0))
     alone = module.posterior_places(model, pixels.test[1:2], candidates=500)
     assert np.array_equal(alone[0], module.posterior_places(model, pixels.test[:5], candidates=500)[1])
+
+
+def test_a_line_is_set_beside_the_print_where_that_has_values_and_at_its_end() -> None:
+    """An iteration of Monte Carlo EM is many samples, so that its points are near those of the print, not at them."""
+    point = {"n_train": 1_000, "algorithm": "mcem", "seed": 0, "train": -120.0, "test": -140.0}
+    printed = {part: FIGURE_3[1_000, "mcem", part] for part in ("train", "test")}
+    rows = beside_figure3([{**point, "samples": samples} for samples in (60_030_000, 56_250_000, 10_035_000, 45_000)])
+    assert [row["samples"] for row in rows] == [10_035_000, 60_030_000]
+    for row, mark in zip(rows, (1e7, 5.9e7), strict=True):
+        assert {part: row[f"printed_{part}"] for part in printed} == {
+            part: marks[mark] for part, marks in printed.items()
+        }
+    (row,) = beside_figure3([{**point, "samples": samples} for samples in (45_000, 90_000)])
+    assert (row["samples"], row["printed_train"], row["printed_test"]) == (90_000, None, None)
+    (row,) = beside_figure3([{**point, "n_train": 7, "samples": 10**7}])
+    assert row["printed_train"] is None
 
 
 def test_the_drawing_has_a_line_for_each_algorithm_and_part() -> None:

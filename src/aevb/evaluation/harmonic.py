@@ -10,7 +10,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
 from numpy.typing import NDArray
 
-from aevb.errors import AevbWarning
+from aevb.errors import AevbWarning, ConfigError
 from aevb.evaluation.annealed import FIRST_STEP, LEAPFROG, Annealed, hmc_step, refuse_levels
 from aevb.evaluation.bounds import Progress, at_least_one, each_row, row_keys
 from aevb.model import VAE
@@ -74,7 +74,7 @@ def harmonic(
     Raises
     ------
     ConfigError
-        Latents are levels, or fewer samples or steps than one.
+        Latents are levels, places are of other rows or latents or of one chain, or fewer samples or steps than one.
 
     Warns
     -----
@@ -90,6 +90,10 @@ def harmonic(
             AevbWarning,
             stacklevel=2,
         )
+    expected = (len(units), model.posterior.latent_dim)
+    if places is not None and (places.ndim != 3 or places.shape[::2] != expected or places.shape[1] < 2):
+        rows, latents = expected
+        raise ConfigError(f"places must be of {rows} rows, 2 chains or more and {latents} latents; got {places.shape}")
     chains = CHAINS if places is None else places.shape[1]
     draws = -(-samples // chains)
     # A row and, where they are given, its chains' places, side by side.

@@ -140,7 +140,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def beside_figure3(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The last point of every line of figure 3, with the printed values at as many samples, `None` where none are.
+    """Of every line of figure 3 its end and the points at printed values, with those, `None` where none are.
 
     Returns
     -------
@@ -149,10 +149,13 @@ def beside_figure3(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     found = []
     for line in _lines(points, ("n_train", "algorithm", "seed")):
-        point = max(line, key=lambda one: one["samples"])
-        marks = {part: FIGURE_3.get((point["n_train"], point["algorithm"], part), {}) for part in ("train", "test")}
-        printed = {f"printed_{part}": _near(m, point["samples"], FIGURE_3_WITHIN) for part, m in marks.items()}
-        found.append({**point, **printed})
+        parts = {part: FIGURE_3.get((line[0]["n_train"], line[0]["algorithm"], part), {}) for part in ("train", "test")}
+        nearest = [min(line, key=lambda one: abs(one["samples"] - mark)) for marks in parts.values() for mark in marks]
+        for point in sorted(line, key=lambda one: one["samples"]):
+            printed = {f"printed_{part}": _near(m, point["samples"], FIGURE_3_WITHIN) for part, m in parts.items()}
+            known = any(value is not None for value in printed.values())
+            if (known and point in nearest) or point["samples"] == max(one["samples"] for one in line):
+                found.append({**point, **printed})
     return found
 
 
