@@ -58,8 +58,8 @@ def harmonic(
         Leapfrog steps to a draw.
     places
         Where chains start, shape (n, chains, latents): at `CHAINS` draws of q(z|x) unless said. Chains stay on the hill
-        they start on, and of a model whose encoder was never trained, or fits its training rows alone, it is the wrong
-        one.
+        they start on. An encoder that was never trained, or fits its training rows alone, puts them on the wrong one:
+        then give draws of p(z) taken by their p(x|z).
     seed
         Of the draws; a row's are its own.
     progress

@@ -22,7 +22,7 @@ LIMITS = {"mnist": (-150.0, -90.0), "frey-face": (0.0, 1600.0)}
 TITLES = {"mnist": "MNIST", "frey-face": "Frey Face", "mnist-grey": "Grey MNIST"}
 MOST_ACROSS = 5
 #: What the print does not say and its numbers hang on.
-CAPTION = "MNIST is black and white, drawn anew from grey values for every minibatch, unless its panel says otherwise."
+CAPTION = "MNIST is black and white, drawn anew for every minibatch and once for test rows, unless its panel says grey."
 
 
 @book

@@ -40,9 +40,9 @@ LATENTS, HIDDEN = 3, 100
 DRAWS, LEAPFROG, ROWS = 50, 4, 1_000
 HARMONIC: dict[str, Any] = {"samples": DRAWS, "burn_in": 30, "leapfrog": LEAPFROG}
 #: Draws of p(z) among which chains find where to start. Posteriors of rows known by heart are narrow: among a thousand
-#: none was near those of some rows, whose chains ended on another hill, and the mean of Monte Carlo EM was 6 nats low.
+#: none was near those of some rows, whose chains all ended on another hill.
 CANDIDATES = 100_000
-#: Rows whose places are looked for at a time: they bound the memory.
+#: Rows whose places are looked for at a time.
 BLOCK = 50
 #: Looks for each tenfold of samples.
 MARKS = 4
