@@ -190,7 +190,7 @@ def posterior_places(
 @eqx.filter_jit
 def _places(model: VAE, rows: Array, keys: PRNGKeyArray, key: PRNGKeyArray, candidates: int) -> Array:
     z = model.p_z().sample(key, (candidates,))
-    value, slope = affine_log_likelihood(model, z)
+    value, slope = affine_log_likelihood(model, z, rows.shape[1])
 
     def of_row(row: tuple[Array, PRNGKeyArray]) -> Array:
         x, key = row

@@ -178,7 +178,7 @@ def _log_sums(found: VAE | Uncertain, rows: Array, keys: PRNGKeyArray, samples: 
         model = found if isinstance(found, VAE) else found.draw(key_theta)
         p = model.p_z()
         shared = p.sample(key_z, (samples,))
-        value, slope = affine_log_likelihood(model, shared)
+        value, slope = affine_log_likelihood(model, shared, rows.shape[1])
 
         def of_row(x: Array, log_likelihood: Array, key: PRNGKeyArray) -> Array:
             q = model.posterior(x)

@@ -9,7 +9,6 @@ import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
 
-from aevb.errors import ConfigError
 from aevb.likelihoods import Bernoulli, Decoder, Likelihood
 from aevb.model import VAE
 from aevb.networks import MLP, Fixed, trainable
@@ -82,7 +81,7 @@ def paper_model(
     return eqx.combine(jax.tree.unflatten(structure, drawn), rest)
 
 
-def affine_log_likelihood(model: VAE, z: Array) -> tuple[Array, Array]:
+def affine_log_likelihood(model: VAE, z: Array, pixels: int) -> tuple[Array, Array]:
     """a_k and b_k of log p(x|z_k) = a_k + b_k x: eq. 11 is affine in x, so that of many rows and z it is one product.
 
     Parameters
@@ -91,24 +90,18 @@ def affine_log_likelihood(model: VAE, z: Array) -> tuple[Array, Array]:
         Of black and white pixels.
     z
         Shape (K, J).
+    pixels
+        D.
 
     Returns
     -------
     tuple
         a, shape (K,), and b, shape (K, D), in nats.
 
-    Raises
-    ------
-    ConfigError
-        The likelihood is another.
-
     Examples
     --------
-    >>> a, b = affine_log_likelihood(paper_model(4, 2, 3, "bernoulli", jax.random.key(0)), jnp.zeros((5, 2)))
+    >>> a, b = affine_log_likelihood(paper_model(4, 2, 3, "bernoulli", jax.random.key(0)), jnp.zeros((5, 2)), 4)
     >>> a.shape, b.shape
     ((5,), (5, 4))
     """
-    if not all(isinstance(part, Bernoulli) for part in model.likelihood.parts):
-        raise ConfigError("log p(x|z) is affine in x for black and white pixels alone")
-    nothing = jnp.zeros_like(model.decode(z[0]))
-    return jax.vmap(jax.value_and_grad(lambda x, z: model.likelihood(z).log_prob(x)), (None, 0))(nothing, z)
+    return jax.vmap(jax.value_and_grad(lambda x, z: model.likelihood(z).log_prob(x)), (None, 0))(jnp.zeros(pixels), z)
