@@ -13,7 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 from numpy.typing import NDArray
 
 from aevb.checkpoints import Checkpoint
-from aevb.evaluation.annealed import annealed
+from aevb.evaluation.annealed import Annealed, annealed
 from aevb.evaluation.bounds import importance_weighted, row_keys
 from aevb.evaluation.harmonic import CHAINS, harmonic
 from aevb.model import VAE
@@ -152,12 +152,16 @@ def marginal_likelihood(model: VAE, parts: dict[str, NDArray[np.float32]]) -> di
     """
     found: dict[str, float] = {}
     for part, rows in parts.items():
-        scores = harmonic(model, rows, places=posterior_places(model, rows), **HARMONIC)
+        scores = _appendix_d(model, rows)
         found[part] = float(scores.log_likelihood.mean())
         found[f"{part}_error"] = float(scores.log_likelihood.std(ddof=1) / np.sqrt(len(rows)))
         found[f"{part}_bias"] = float(np.square(scores.monte_carlo_error).mean() / 2)
         found[f"{part}_monte_carlo_error"] = float(np.sqrt(np.sum(scores.monte_carlo_error**2)) / len(rows))
     return found
+
+
+def _appendix_d(model: VAE, rows: NDArray[np.float32]) -> Annealed:
+    return harmonic(model, rows, places=posterior_places(model, rows), **HARMONIC)
 
 
 def posterior_places(
@@ -221,7 +225,7 @@ def agreement(model: VAE, rows: NDArray[np.float32], *, encoder: bool = True) ->
         `harmonic_from_q` and `l_5000`.
     """
     estimates: dict[str, Any] = {
-        "harmonic": harmonic(model, rows, places=posterior_places(model, rows), **HARMONIC),
+        "harmonic": _appendix_d(model, rows),
         "annealed": annealed(model, rows, start="prior"),
     }
     if encoder:

@@ -151,10 +151,10 @@ def beside_figure3(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for line in _lines(points, ("n_train", "algorithm", "seed")):
         parts = {part: FIGURE_3.get((line[0]["n_train"], line[0]["algorithm"], part), {}) for part in ("train", "test")}
         nearest = [min(line, key=lambda one: abs(one["samples"] - mark)) for marks in parts.values() for mark in marks]
-        for point in sorted(line, key=lambda one: one["samples"]):
+        *before, end = sorted(line, key=lambda one: one["samples"])
+        for point in [*(one for one in before if one in nearest), end]:
             printed = {f"printed_{part}": _near(m, point["samples"], FIGURE_3_WITHIN) for part, m in parts.items()}
-            known = any(value is not None for value in printed.values())
-            if (known and point in nearest) or point["samples"] == max(one["samples"] for one in line):
+            if point is end or any(value is not None for value in printed.values()):
                 found.append({**point, **printed})
     return found
 
