@@ -95,3 +95,11 @@ def test_places_of_other_rows_or_latents_or_of_one_chain_are_refused(
     places = np.zeros((*shape[:-1], latents + shape[-1]), np.float32)
     with pytest.raises(ConfigError, match=r"places must be of 2 rows, 2 chains or more and \d latents; got \("):
         harmonic(loose_table.model, loose_table.units[:2], places=places)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_places_that_are_not_finite_are_refused(value: float, loose_table: Table) -> None:
+    places = np.zeros((2, 3, loose_table.model.posterior.latent_dim), np.float32)
+    places[1, 2, 0] = value
+    with pytest.raises(ConfigError, match="places must be finite"):
+        harmonic(loose_table.model, loose_table.units[:2], places=places)

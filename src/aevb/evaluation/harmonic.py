@@ -74,7 +74,8 @@ def harmonic(
     Raises
     ------
     ConfigError
-        Latents are levels, places are of other rows or latents or of one chain, or fewer samples or steps than one.
+        Latents are levels; places are of other rows or latents, of one chain, or not finite; fewer samples or steps
+        than one.
 
     Warns
     -----
@@ -94,6 +95,8 @@ def harmonic(
     if places is not None and (places.ndim != 3 or places.shape[::2] != expected or places.shape[1] < 2):
         rows, latents = expected
         raise ConfigError(f"places must be of {rows} rows, 2 chains or more and {latents} latents; got {places.shape}")
+    if places is not None and not np.isfinite(places).all():
+        raise ConfigError("places must be finite: a chain that starts at NaN or infinity stays there")
     chains = CHAINS if places is None else places.shape[1]
     draws = -(-samples // chains)
     # A row and, where they are given, its chains' places, side by side.
