@@ -24,7 +24,7 @@ from aevb.paper.experiments import full_vb as experiment
 from aevb.paper.experiments.algorithm import run
 from aevb.paper.experiments.data import PaperData
 from aevb.paper.experiments.full_bayes import Uncertain, closed_form, full_bayes, generic, kl_from_prior
-from aevb.paper.experiments.full_vb import full_vb, log_predictive
+from aevb.paper.experiments.full_vb import ends, full_vb, log_predictive
 from aevb.paper.experiments.networks import paper_model
 from aevb.priors import StandardNormal
 
@@ -239,6 +239,17 @@ def test_the_experiment_has_both_fits_and_knows_what_is_done(
     assert not said
 
 
+def test_ends_are_last_points_and_of_map_where_validation_rows_like_it_best_too() -> None:
+    points = [
+        {"n_train": 8, "algorithm": name, "seed": seed, "samples": samples, "validation": validation}
+        for name in ("map", "full-vb")
+        for seed, validations in enumerate([(-9.0, -7.0, -8.0), (-9.0, -8.0, -7.0)])
+        for samples, validation in zip((10, 20, 30), validations, strict=True)
+    ]
+    found = [(point["algorithm"], point["seed"], point["samples"]) for point in ends(points)]
+    assert found == [("map", 0, 20), ("map", 0, 30), ("map", 1, 30), ("full-vb", 0, 30), ("full-vb", 1, 30)]
+
+
 def test_the_figure_has_a_panel_for_each_size_and_a_dot_for_each_seed() -> None:
     points = [
         {
@@ -251,4 +262,7 @@ def test_the_figure_has_a_panel_for_each_size_and_a_dot_for_each_seed() -> None:
     figure = drawn.full_vb(points)
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["held-out rows, by N", "N = 8", "N = 40"]
     assert [len(bars.lines[0].get_xdata()) for bars in figure.axes[0].containers] == [4, 4, 4, 4]
+    against, *ways = figure.axes
+    assert {axes.get_ylim() for axes in ways} != {against.get_ylim()}
+    assert len({axes.get_ylim() for axes in ways}) == 1
     figure.canvas.draw()

@@ -138,7 +138,7 @@ def full_vb(
         points = run.full_vb(output, budget, sizes=sizes, seeds=range(seeds), rows=rows, **how)
         columns = {"n_train": ",", "algorithm": "", "seed": "", "rate": "", "samples": ",", "train": ".1f"}
         columns |= {"validation": ".1f", "test": ".1f", "test_error": ".1f", "test_at_mean": ".1f"}
-        experiment.result(points, points, columns, drawn(points), "What a distribution over theta buys")
+        experiment.result(points, run.ends(points), columns, drawn(points), "What a distribution over theta buys")
 
 
 def _pictures(

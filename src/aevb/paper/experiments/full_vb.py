@@ -26,7 +26,7 @@ from aevb.paper.experiments.full_bayes import Uncertain, full_bayes
 from aevb.paper.experiments.lines import Line, Point, kept
 from aevb.paper.experiments.networks import affine_log_likelihood
 
-__all__ = ["ALGORITHMS", "QUICK", "QUICK_ROWS", "QUICK_SAMPLES", "ROWS", "SIZES", "full_vb", "log_predictive"]
+__all__ = ["ALGORITHMS", "QUICK", "QUICK_ROWS", "QUICK_SAMPLES", "ROWS", "SIZES", "ends", "full_vb", "log_predictive"]
 
 ALGORITHMS: dict[str, Callable[[VAE, PaperData], Algorithm]] = {
     "map": lambda model, data: minibatches(model, sgvb_b, data),
@@ -105,6 +105,20 @@ def full_vb(
         return _line(**line, samples=samples, progress=progress, checkpoint=checkpoint)
 
     return kept(folder, "full-vb", lines, samples, points, said)
+
+
+def ends(points: Sequence[Point]) -> list[Point]:
+    """The last point of every fit, and before it where MAP is stopped: of its points the one of greatest `validation`.
+
+    The fits are in the order of their first points.
+    """
+    found = []
+    for fit in dict.fromkeys((point["n_train"], point["algorithm"], point["seed"]) for point in points):
+        line = [point for point in points if (point["n_train"], point["algorithm"], point["seed"]) == fit]
+        last = max(line, key=lambda point: point["samples"])
+        stopped = max(line, key=lambda point: point["validation"]) if fit[1] == "map" else last
+        found += [last] if stopped is last else [stopped, last]
+    return found
 
 
 def _line(
