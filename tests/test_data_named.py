@@ -79,6 +79,12 @@ def test_what_is_not_there_and_cannot_be_fetched(name, monkeypatch):
     monkeypatch.setattr(sklearn.datasets, "fetch_openml", offline)
     with pytest.raises(DataError, match="AEVB_DATA"):
         named(name)
+    if name != "frey-face":
+        with pytest.raises(DataError, match=f"names no folder, and {name} could not be fetched"):
+            named(name)
+        monkeypatch.setenv("AEVB_DATA", "elsewhere")
+        with pytest.raises(DataError, match=f"elsewhere has no {name}.*set AEVB_DATA to a folder with {name}"):
+            named(name)
 
 
 def test_every_name_is_read_somewhere():

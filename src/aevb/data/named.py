@@ -108,7 +108,10 @@ def _fetched(name: str, identifier: str, **options: Any) -> Any:
     try:
         return fetch_openml(identifier, version={"adult": 2}.get(identifier, 1), **options)
     except (OSError, ValueError, ImportError) as error:
+        files = {"mnist": "mnist.npz", "adult": "adult_train.csv and adult_test.csv"}[name]
+        folder = os.environ.get("AEVB_DATA")
+        missing = f"{folder} has no {files}" if folder else "AEVB_DATA names no folder"
         raise DataError(
-            f"{name} is not in the folder AEVB_DATA names and could not be fetched from OpenML "
-            f"({type(error).__name__}): set AEVB_DATA to the folder that has it"
+            f"{missing}, and {name} could not be fetched from OpenML ({type(error).__name__}): "
+            f"set AEVB_DATA to a folder with {files}"
         ) from error
