@@ -15,6 +15,7 @@ from aevb.networks import trainable
 from aevb.objectives import sgvb_b
 from aevb.paper.experiments.algorithm import (
     CHUNK,
+    FIRST,
     RATES,
     Algorithm,
     State,
@@ -112,7 +113,10 @@ def test_aevb_learns_more_than_the_marginals(bits: PaperData) -> None:
     ids=["best", "diverges", "second half", "none"],
 )
 def test_the_step_size_with_the_best_training_bound_is_chosen(bound: Any, best: float) -> None:
-    assert chosen_rate(counting(bound), KEY) == best
+    told: list[dict[str, float]] = []
+    assert chosen_rate(counting(bound), KEY, progress=told.append) == best
+    assert [line["samples"] for line in told] == list(range(CHUNK, FIRST + 1, CHUNK))
+    assert {line["total"] for line in told} == {FIRST}
 
 
 def test_looks_are_even_on_a_logarithmic_axis_and_the_last_is_one() -> None:

@@ -6,6 +6,7 @@ state and a step, and the loop only counts training samples.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -104,17 +105,32 @@ def ascend(
     return State(parameters, optimizer, state.kept), reported
 
 
-def chosen_rate(algorithm: Algorithm, key: PRNGKeyArray) -> float:
+def chosen_rate(
+    algorithm: Algorithm, key: PRNGKeyArray, *, progress: Callable[[dict[str, float]], None] | None = None
+) -> float:
     """The step size of `RATES` with the best bound of training rows in the first `FIRST` samples: three runs in one.
 
-    All three see the same rows and noise; one that diverges is not chosen.
+    All three see the same rows and noise; one that diverges is not chosen. `progress` is told what `run` tells it, with
+    the best of the three bounds.
     """
     keys = jax.random.split(key, max(2, FIRST // algorithm.samples))
+    steps = max(1, CHUNK // algorithm.samples)
 
-    def bounds(rate: Array) -> Array:
-        return jax.lax.scan(lambda state, key: algorithm.step(state, rate, key), algorithm.start, keys)[1]
+    @jax.jit
+    @partial(jax.vmap, in_axes=(0, 0, None))
+    def advance(state: State, rate: Array, keys: PRNGKeyArray) -> tuple[State, Array]:
+        return jax.lax.scan(lambda state, key: algorithm.step(state, rate, key), state, keys)
 
-    found = np.asarray(jax.jit(jax.vmap(bounds))(jnp.array(RATES)))[:, -max(1, len(keys) // 10) :].mean(axis=1)
+    states = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(RATES), *jnp.shape(leaf))), algorithm.start)
+    bounds = np.empty((len(RATES), 0))
+    while (done := bounds.shape[1]) < len(keys):
+        states, seen = advance(states, jnp.array(RATES), keys[done : done + steps])
+        bounds = np.append(bounds, np.asarray(seen), axis=1)
+        if progress is not None:
+            best = float(np.nan_to_num(np.mean(seen, axis=1), nan=-np.inf).max())
+            samples, total = (count * algorithm.samples for count in (bounds.shape[1], len(keys)))
+            progress({"samples": samples, "total": total, "bound": best})
+    found = bounds[:, -max(1, len(keys) // 10) :].mean(axis=1)
     return RATES[int(np.argmax(np.nan_to_num(found, nan=-np.inf)))]
 
 

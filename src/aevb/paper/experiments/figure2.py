@@ -53,7 +53,7 @@ def figure2(
     panels, seeds
         Which lines.
     said, progress
-        Told which line is next, and each chunk of samples.
+        Told which line is next, and each chunk of samples, those that choose the step size first.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def trained(
     key_model, key_rate, key_run, key_test = jax.random.split(jax.random.key(seed), 4)
     rival = minibatches(data.model(latents, key_model), ALGORITHMS[algorithm], data)
     test = partial(mean_bound, rows=jnp.asarray(data.test), key=key_test)
-    rate = partial(chosen_rate, rival, key_rate)
+    rate = partial(chosen_rate, rival, key_rate, progress=how.get("progress"))
     model, points = run(rival, rate, key_run, samples, lambda model: {"test": float(test(model))}, **how)
     return model, [
         {"rate": point["rate"], "samples": point["samples"], "train": point["bound"], "test": point["test"]}

@@ -81,7 +81,7 @@ def figure3(
     marks
         Looks for each tenfold of samples.
     said, progress
-        Told which line is next, and each chunk of samples.
+        Told which line is next, and each chunk of samples, those that choose the step size first.
 
     Returns
     -------
@@ -121,7 +121,8 @@ def _line(
     key_model, key_rate, key_run, key_rows, key_chains = jax.random.split(jax.random.key(seed), 5)
     model = data.model(latents, key_model, hidden)
     few = data._replace(train=data.train[:CHOSEN_ON]) if algorithm == "mcem" else data
-    rate = partial(chosen_rate, ALGORITHMS[algorithm](model, few, key_chains), key_rate)
+    rival = ALGORITHMS[algorithm](model, few, key_chains)
+    rate = partial(chosen_rate, rival, key_rate, progress=how.get("progress"))
     train = data.train[:rows]
     if data.resample is not None:
         train = np.asarray(data.resample(jnp.asarray(train), key_rows))

@@ -63,7 +63,7 @@ def pictures(
     seed
         Of the models.
     said, progress
-        Told which part is next, and each chunk of samples.
+        Told which part is next, and each chunk of samples, those that choose the step size first.
     """
     found = []
     for number, (dataset, latents) in enumerate(parts, start=1):
