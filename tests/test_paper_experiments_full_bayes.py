@@ -24,7 +24,7 @@ from aevb.paper.experiments import full_vb as experiment
 from aevb.paper.experiments.algorithm import run
 from aevb.paper.experiments.data import PaperData
 from aevb.paper.experiments.full_bayes import Uncertain, closed_form, full_bayes, generic, kl_from_prior
-from aevb.paper.experiments.full_vb import ends, full_vb, log_predictive
+from aevb.paper.experiments.full_vb import ends, full_vb, log_predictive, spent
 from aevb.paper.experiments.networks import paper_model
 from aevb.priors import StandardNormal
 
@@ -234,9 +234,26 @@ def test_the_experiment_has_both_fits_and_knows_what_is_done(
         for part in ("train", "validation", "test", "test_at_mean"):
             assert -2 * PIXELS < point[part] < 0 < point[f"{part}_error"]
         assert (point["test"] == point["test_at_mean"]) == (point["algorithm"] == "map")
+    assert ["kl" in point for point in points] == [False] * (len(points) - 1) + [True]
+    assert points[-1]["kl"] > 0
+    assert points[-1]["units"] in range(4)
     said: list[str] = []
     assert full_vb(tmp_path, 2 * short, **how, said=said.append) == points
     assert not said
+
+
+def test_what_is_spent_is_the_divergence_a_row_and_units_at_their_prior_are_not_used(uncertain: Uncertain) -> None:
+    """N(0, 1) for every number costs nothing; one weight to a pixel known to a hundredth uses its unit."""
+    at_prior = eqx.tree_at(lambda u: (u.mean, u.log_scale), uncertain, (0 * uncertain.mean, 0 * uncertain.log_scale))
+    assert spent(at_prior, 7) == {"kl": 0.0, "units": 0}
+    decoder = at_prior.unravel(at_prior.log_scale)
+    known = eqx.tree_at(
+        lambda d: d.network.layers[-1].weight, decoder, replace_fn=lambda w: w.at[2, 1].set(np.log(0.01))
+    )
+    found = eqx.tree_at(lambda u: u.log_scale, at_prior, ravel_pytree(known)[0])
+    assert spent(found, 7) == {"kl": pytest.approx((np.log(100) - (1 - 1e-4) / 2) / 7, rel=1e-5), "units": 1}
+    inward = eqx.tree_at(lambda d: d.network.layers[0].weight, decoder, replace_fn=lambda w: w - 5.0)
+    assert spent(eqx.tree_at(lambda u: u.log_scale, at_prior, ravel_pytree(inward)[0]), 7)["units"] == 0
 
 
 def test_ends_are_last_points_and_of_map_where_validation_rows_like_it_best_too() -> None:

@@ -51,10 +51,11 @@ def full_vb(points: Sequence[Point]) -> Figure:
     figure = Figure(figsize=(2.7 + 1.5 * len(sizes), 3.0), layout="constrained")
     against, *ways = figure.subplots(1, 1 + len(sizes), width_ratios=[1.7] + [1] * len(sizes))
     _against_size(against, points)
-    for axes, size in zip(ways, sizes, strict=True):
-        # Training rows climb so far that on their axis held-out rows differ by a hair: the left panel has its own.
+    # Training rows climb so far that on their axis held-out rows differ by a hair: the left panel has its own.
+    for axes in ways[1:]:
         axes.sharey(ways[0])
-        axes.tick_params(labelleft=axes is ways[0])
+        axes.tick_params(labelleft=False)
+    for axes, size in zip(ways, sizes, strict=True):
         _on_the_way(axes, [point for point in points if point["n_train"] == size])
         axes.set_title(f"N = {size:,}")
     against.set_title("held-out rows, by N")
