@@ -1,4 +1,5 @@
-"""Latents that are bits or one-hot groups, on MNIST: every estimator that can train them, given equal time.
+"""Latents that are bits or one-hot groups, on MNIST: every estimator that can train them, given
+equal time.
 
     AEVB_DATA=FOLDER python -m benchmarks.discrete [--seconds N]
 
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from aevb import VAE
-from aevb.data import read
+from aevb.table import read
 
 RESULTS = Path(__file__).parents[1] / "docs" / "discrete.json"
 #: q, number of latents, estimator and draws a row.
@@ -37,8 +38,15 @@ SETTINGS: dict[str, Any] = {
 TRAIN, TEST_SAMPLES, TIMED = 60_000, 1_000, 3
 
 
-def run(images: np.ndarray, seconds: float, posterior: str, latents: int, objective: str, samples: int) -> Any:
-    chosen = {"posterior": posterior, "latent_dim": latents, "objective": objective, "samples": samples}
+def run(
+    images: np.ndarray, seconds: float, posterior: str, latents: int, objective: str, samples: int
+) -> Any:
+    chosen = {
+        "posterior": posterior,
+        "latent_dim": latents,
+        "objective": objective,
+        "samples": samples,
+    }
     seen = VAE(**SETTINGS, **chosen, epochs=TIMED).fit(images[:TRAIN]).history_
     epoch = (seen[-1]["seconds"] - seen[1]["seconds"]) / (TIMED - 1)  # the first compiles
     vae = VAE(**SETTINGS, **chosen, epochs=max(int(seconds / epoch), 1)).fit(images[:TRAIN])
@@ -61,7 +69,12 @@ def main() -> None:
     for arguments in RUNS:
         found.append(run(images, options.seconds, *arguments))
         print(json.dumps(found[-1]), flush=True)
-    document = {"settings": SETTINGS, "seconds": options.seconds, "samples": TEST_SAMPLES, "runs": found}
+    document = {
+        "settings": SETTINGS,
+        "seconds": options.seconds,
+        "samples": TEST_SAMPLES,
+        "runs": found,
+    }
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
 
 

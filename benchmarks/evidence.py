@@ -2,8 +2,8 @@
 
     AEVB_DATA=FOLDER python -m benchmarks.evidence [--rows N] [--folder FOLDER]
 
-The model is the row vae-1 of `benchmarks.iwae_table` (50 latents), from its checkpoint, or fitted first. Writes
-docs/evidence.json. See README.md beside this file.
+The model is the row vae-1 of `benchmarks.iwae_table` (50 latents), from its checkpoint, or fitted
+first. Writes docs/evidence.json. See README.md beside this file.
 """
 
 import argparse
@@ -20,10 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 from benchmarks.iwae_table import SAMPLES, TRAIN, fitted
 
-from aevb.data import read
-from aevb.evaluation.annealed import annealed, bracket
-from aevb.evaluation.bounds import elbo, importance_weighted
+from aevb.marginal.annealed import annealed, bracket
+from aevb.marginal.importance import elbo, importance_weighted
 from aevb.objectives import sgvb_b
+from aevb.table import read
 
 RESULTS = Path(__file__).parents[1] / "docs" / "evidence.json"
 CHAINS, FEW, MANY = 16, 100, 400
@@ -37,9 +37,18 @@ def estimates(model: Any, units: np.ndarray) -> list[dict[str, Any]]:
         ("ELBO, 16 draws", lambda: elbo(model, sgvb_b, units)),
         ("L_1000", lambda: importance_weighted(model, units, samples=1_000)),
         ("L_5000", lambda: importance_weighted(model, units, samples=SAMPLES)),
-        (f"AIS from q(z|x), {FEW}", lambda: annealed(model, units, chains=CHAINS, temperatures=FEW)),
-        (f"AIS from q(z|x), {MANY}", lambda: annealed(model, units, chains=CHAINS, temperatures=MANY)),
-        (f"AIS from p(z), {MANY}", lambda: annealed(model, units, chains=CHAINS, temperatures=MANY, start="prior")),
+        (
+            f"AIS from q(z|x), {FEW}",
+            lambda: annealed(model, units, chains=CHAINS, temperatures=FEW),
+        ),
+        (
+            f"AIS from q(z|x), {MANY}",
+            lambda: annealed(model, units, chains=CHAINS, temperatures=MANY),
+        ),
+        (
+            f"AIS from p(z), {MANY}",
+            lambda: annealed(model, units, chains=CHAINS, temperatures=MANY, start="prior"),
+        ),
     ]
     return [_timed(name, method) for name, method in methods]
 
@@ -52,7 +61,9 @@ def sides(model: Any, rows: int) -> list[dict[str, Any]]:
         both = bracket(model, rows, chains=CHAINS, temperatures=temperatures)
         seconds = time.perf_counter() - start
         if not found:
-            found.append(_timed("L_5000", partial(importance_weighted, model, both.units, samples=SAMPLES)))
+            found.append(
+                _timed("L_5000", partial(importance_weighted, model, both.units, samples=SAMPLES))
+            )
         gap = both.upper.log_likelihood - both.lower.log_likelihood
         found += [
             _line(f"AIS forward, {temperatures}", both.lower, seconds / 2),
@@ -63,9 +74,13 @@ def sides(model: Any, rows: int) -> list[dict[str, Any]]:
 
 
 def ratio_to_products(model: Any, units: np.ndarray) -> dict[str, float]:
-    """Seconds that L_5000 of some rows takes, and its decoder's matrix products alone: taking turns, best of each."""
+    """Seconds that L_5000 of some rows takes, and its decoder's matrix products alone: taking
+    turns, best of each.
+    """
     keys = jax.random.split(jax.random.key(0), len(WIDTHS) - 1)
-    weights = [jax.random.normal(key, shape) for key, shape in zip(keys, pairwise(WIDTHS), strict=True)]
+    weights = [
+        jax.random.normal(key, shape) for key, shape in zip(keys, pairwise(WIDTHS), strict=True)
+    ]
 
     @jax.jit
     def products(z: Any) -> Any:
@@ -81,8 +96,15 @@ def ratio_to_products(model: Any, units: np.ndarray) -> dict[str, float]:
         lambda: importance_weighted(model, units[:TIMED], samples=SAMPLES),
         lambda: products(z).block_until_ready(),
     )
-    seconds = np.array([[_seconds(turn) for turn in turns] for _ in range(1 + TURNS)])[1:].min(axis=0)
-    return {"rows": TIMED, "seconds": seconds[0], "products_seconds": seconds[1], "ratio": seconds[0] / seconds[1]}
+    seconds = np.array([[_seconds(turn) for turn in turns] for _ in range(1 + TURNS)])[1:].min(
+        axis=0
+    )
+    return {
+        "rows": TIMED,
+        "seconds": seconds[0],
+        "products_seconds": seconds[1],
+        "ratio": seconds[0] / seconds[1],
+    }
 
 
 def _seconds(function: Callable[[], Any]) -> float:
@@ -101,19 +123,28 @@ def _line(name: str, found: Any, seconds: float) -> dict[str, Any]:
     nats = found if isinstance(found, np.ndarray) else found.log_likelihood
     line = {"method": name, **_mean(nats), "seconds": seconds}
     if not isinstance(found, np.ndarray):
-        line["monte_carlo_error"] = float(np.sqrt(np.square(found.monte_carlo_error).sum()) / len(nats))
+        line["monte_carlo_error"] = float(
+            np.sqrt(np.square(found.monte_carlo_error).sum()) / len(nats)
+        )
     print(json.dumps(line), flush=True)
     return line
 
 
 def _mean(nats: np.ndarray) -> dict[str, float]:
-    return {"nats": float(nats.mean()), "standard_error": float(nats.std(ddof=1) / len(nats) ** 0.5)}
+    return {
+        "nats": float(nats.mean()),
+        "standard_error": float(nats.std(ddof=1) / len(nats) ** 0.5),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rows", type=int, default=64, help="of test images, and of simulated ones")
-    parser.add_argument("--folder", type=Path, default=Path("runs") / "iwae", help="of the checkpoints")
+    parser.add_argument(
+        "--rows", type=int, default=64, help="of test images, and of simulated ones"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs") / "iwae", help="of the checkpoints"
+    )
     options = parser.parse_args()
     images = np.asarray(read("mnist").data, np.float64)
     vae = fitted("vae-1", None, options.folder, images[:TRAIN])

@@ -1,9 +1,11 @@
-"""Rows of the table of Burda, Grosse and Salakhutdinov (2016) on MNIST, by the estimators and layers of this package.
+"""Rows of the table of Burda, Grosse and Salakhutdinov (2016) on MNIST, by the estimators and
+layers of this package.
 
     AEVB_DATA=FOLDER python -m benchmarks.iwae_table ROW [--epochs N] [--folder FOLDER]
 
-A row is a fit on the 60,000 training images, binarised afresh for every minibatch, and its L_5000 on the 10,000 test
-images, binarised once. Stopped at any time, the same command goes on. See README.md beside this file.
+A row is a fit on the 60,000 training images, binarised afresh for every minibatch, and its L_5000
+on the 10,000 test images, binarised once. Stopped at any time, the same command goes on. See
+README.md beside this file.
 """
 
 import argparse
@@ -15,17 +17,29 @@ from typing import Any
 import numpy as np
 
 from aevb import VAE
-from aevb.checkpoints import Checkpoint
-from aevb.data import read
-from aevb.evaluation.diagnostics import ACTIVE, codes
+from aevb.diagnostics import ACTIVE, codes
+from aevb.disk.checkpoints import Checkpoint
+from aevb.table import read
 
 RESULTS = Path(__file__).parents[1] / "docs" / "iwae.json"
-#: Objective, draws, epochs, the row it starts from, and the published negative log-likelihood and active units. Where a
-#: row's way back through the networks is by one of its draws, it made three passes of DReG, or two of IWAE, in the time
-#: of one.
+#: Objective, draws, epochs, the row it starts from, and the published negative log-likelihood and
+#: active units. Where a row's way back through the networks is by one of its draws, it made three
+#: passes of DReG, or two of IWAE, in the time of one.
 ROWS: dict[str, dict[str, Any]] = {
-    "vae-1": {"objective": "sgvb_b", "samples": 1, "epochs": 1_000, "start": None, "published": [86.76, "19"]},
-    "iwae-5": {"objective": "iwae", "samples": 5, "epochs": 300, "start": "vae-1", "published": [85.54, "22"]},
+    "vae-1": {
+        "objective": "sgvb_b",
+        "samples": 1,
+        "epochs": 1_000,
+        "start": None,
+        "published": [86.76, "19"],
+    },
+    "iwae-5": {
+        "objective": "iwae",
+        "samples": 5,
+        "epochs": 300,
+        "start": "vae-1",
+        "published": [85.54, "22"],
+    },
     "iwae-50": {
         **{"objective": "iwae_resampled", "samples": 50, "epochs": 80},
         **{"start": "vae-1", "published": [84.78, "25"]},
@@ -50,7 +64,8 @@ ROWS: dict[str, dict[str, Any]] = {
         **{"start": "two-layers-vae-1", "published": [82.90, "26+7"]},
     },
 }
-#: What all rows share: the paper's networks, and Adam along half a cosine instead of its eight step sizes.
+#: What all rows share: the paper's networks, and Adam along half a cosine instead of its eight step
+#: sizes.
 SETTINGS: dict[str, Any] = {
     "hidden": (200, 200),
     "prior": "standard_normal",
@@ -66,7 +81,11 @@ SAMPLES, TRAIN = 5_000, 60_000
 
 def parameters_of(row: str, epochs: int | None) -> dict[str, Any]:
     settings = ROWS[row]
-    sizes = {"latent_dim": (100, 50), "prior": "auto"} if row.startswith("two-layers") else {"latent_dim": 50}
+    sizes = (
+        {"latent_dim": (100, 50), "prior": "auto"}
+        if row.startswith("two-layers")
+        else {"latent_dim": 50}
+    )
     chosen = {name: settings[name] for name in ("objective", "samples", "epochs")}
     return {**SETTINGS, **sizes, **chosen, **({} if epochs is None else {"epochs": epochs})}
 
@@ -78,7 +97,9 @@ def passes_before(row: str) -> list[int]:
 
 
 def active_units(vae: VAE, images: np.ndarray, lower: int) -> str:
-    """Latents whose mean varies by more than `ACTIVE` over these images, of the lower layer and of the upper."""
+    """Latents whose mean varies by more than `ACTIVE` over these images, of the lower layer and of
+    the upper.
+    """
     active = codes(vae.model_, vae._preparation.units(images)).var(axis=0) > ACTIVE
     counts = [int(active[:lower].sum()), int(active[lower:].sum())]
     return "+".join(str(count) for count in counts[: 1 + (lower < len(active))])
@@ -92,9 +113,14 @@ def fitted(row: str, epochs: int | None, folder: Path, train: np.ndarray) -> VAE
     def progress(line: dict[str, Any]) -> None:
         bound, seconds = line["validation_bound"], line["seconds"]
         left = seconds / max(line["epoch"], 1) * (line["epochs"] - line["epoch"])
-        print(f"{row}, epoch {line['epoch']:.0f}: {bound:.2f} nats, {seconds:.0f} s, {left:.0f} s to go", flush=True)
+        print(
+            f"{row}, epoch {line['epoch']:.0f}: {bound:.2f} nats, {seconds:.0f} s, {left:.0f} s to go",
+            flush=True,
+        )
 
-    identity = {**parameters, "hidden": list(parameters["hidden"])} | ({"start": start} if start else {})
+    identity = {**parameters, "hidden": list(parameters["hidden"])} | (
+        {"start": start} if start else {}
+    )
     checkpoint = Checkpoint(folder / row, identity)
     try:
         return VAE(**parameters).fit(train, progress=progress, checkpoint=checkpoint, start=model)
@@ -109,7 +135,11 @@ def run(row: str, epochs: int | None, folder: Path) -> dict[str, Any]:
     start = time.perf_counter()
     scores = vae.score_details(test, samples=SAMPLES)
     nats = scores.log_likelihood
-    lower = parameters["latent_dim"][0] if isinstance(parameters["latent_dim"], tuple) else parameters["latent_dim"]
+    lower = (
+        parameters["latent_dim"][0]
+        if isinstance(parameters["latent_dim"], tuple)
+        else parameters["latent_dim"]
+    )
     return {
         "row": row,
         "negative_log_likelihood": -float(nats.mean()),
@@ -138,7 +168,9 @@ def main() -> None:
     result = run(options.row, options.epochs, options.folder)
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
     kept = [one for one in kept if one["row"] != result["row"]] + [result]
-    RESULTS.write_text(json.dumps(sorted(kept, key=lambda one: list(ROWS).index(one["row"])), indent=1) + "\n")
+    RESULTS.write_text(
+        json.dumps(sorted(kept, key=lambda one: list(ROWS).index(one["row"])), indent=1) + "\n"
+    )
     print(json.dumps(result))
 
 

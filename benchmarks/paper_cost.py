@@ -1,4 +1,5 @@
-"""Seconds for a million training samples of the paper's networks, which took it "around 20-40 minutes".
+"""Seconds for a million training samples of the paper's networks, which took it "around 20-40
+minutes".
 
     AEVB_DATA=FOLDER python -m benchmarks.paper_cost
 
@@ -14,9 +15,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from aevb.paper.experiments.algorithm import minibatches, run
-from aevb.paper.experiments.data import paper_data
-from aevb.paper.experiments.figure2 import ALGORITHMS
+from aevb_paper.experiments.algorithm import minibatches, run
+from aevb_paper.experiments.data import paper_data
+from aevb_paper.experiments.figure2 import ALGORITHMS
 
 RESULTS = Path(__file__).parents[1] / "docs" / "paper" / "cost.json"
 NETWORKS = (("mnist", 20), ("frey-face", 10))
@@ -42,8 +43,15 @@ def main() -> None:
     for dataset, latents in NETWORKS:
         for algorithm in ALGORITHMS:
             seconds = seconds_per_million(dataset, latents, algorithm)
-            about = {"dataset": dataset, "latents": latents, "algorithm": algorithm, "cores": os.cpu_count()}
-            found.append({**about, "seconds_per_million": seconds, "times_faster": PRINTED / seconds})
+            about = {
+                "dataset": dataset,
+                "latents": latents,
+                "algorithm": algorithm,
+                "cores": os.cpu_count(),
+            }
+            found.append(
+                {**about, "seconds_per_million": seconds, "times_faster": PRINTED / seconds}
+            )
             print(json.dumps(found[-1]), flush=True)
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 

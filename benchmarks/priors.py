@@ -1,4 +1,5 @@
-"""What p(z) is worth on rows held out of everything: MNIST, and digits by five folds of dequantised pixels.
+"""What p(z) is worth on rows held out of everything: MNIST, and digits by five folds of dequantised
+pixels.
 
     AEVB_DATA=FOLDER python -m benchmarks.priors mnist|digits [--priors NAME ...]
 
@@ -16,7 +17,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import KFold
 
 from aevb import VAE
-from aevb.data import read
+from aevb.table import read
 
 RESULTS = Path(__file__).parents[1] / "docs" / "priors.json"
 PRIORS = ("standard_normal", "mixture", "vamp", "flow")
@@ -42,7 +43,9 @@ def mnist(prior: str) -> tuple[np.ndarray, list[int]]:
 
 
 def digits(prior: str) -> tuple[np.ndarray, list[int]]:
-    """log p(x) of every image, uniform noise added to its grey values, from the fold it was held out of."""
+    """log p(x) of every image, uniform noise added to its grey values, from the fold it was held
+    out of.
+    """
     images = load_digits().data
     images = images + np.random.default_rng(0).random(images.shape)
     nats, latents = np.empty(len(images)), []
@@ -64,20 +67,34 @@ def main() -> None:
         start = time.perf_counter()
         nats, latents = (mnist if options.data == "mnist" else digits)(prior)
         plain = nats if prior == "standard_normal" else plain
-        one = {"prior": prior, "latent_dim": latents, "seconds": time.perf_counter() - start, **_mean("", nats)}
+        one = {
+            "prior": prior,
+            "latent_dim": latents,
+            "seconds": time.perf_counter() - start,
+            **_mean("", nats),
+        }
         if len(plain) and prior != "standard_normal":
             one |= _mean("difference", nats - plain)
         found.append(one)
         print(json.dumps(one), flush=True)
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     settings = MNIST if options.data == "mnist" else DIGITS
-    kept[options.data] = {"settings": settings, "samples": SAMPLES, "rows": len(nats), "priors": found}
+    kept[options.data] = {
+        "settings": settings,
+        "samples": SAMPLES,
+        "rows": len(nats),
+        "priors": found,
+    }
     RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def _mean(name: str, nats: np.ndarray) -> dict[str, float]:
     mean, error = float(nats.mean()), float(nats.std(ddof=1) / len(nats) ** 0.5)
-    return {f"{name}_standard_error": error, name: mean} if name else {"log_likelihood": mean, "standard_error": error}
+    return (
+        {f"{name}_standard_error": error, name: mean}
+        if name
+        else {"log_likelihood": mean, "standard_error": error}
+    )
 
 
 if __name__ == "__main__":

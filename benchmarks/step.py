@@ -1,4 +1,5 @@
-"""What a training step costs beside the matrix products it consists of, beside two peers, and what an import costs.
+"""What a training step costs beside the matrix products it consists of, beside two peers, and what
+an import costs.
 
     python -m benchmarks.step [--peers PYTHON] [--rounds N] [--json]
 
@@ -22,14 +23,17 @@ import numpy as np
 import optax
 
 from aevb.initialisation import Architecture, initial_model
-from aevb.model import VAE
+from aevb.model import Model
 from aevb.objectives import sgvb_b
-from aevb.schema import Column, Schema
-from aevb.training import Settings, train
+from aevb.table.schema import Column, Schema
+from aevb.train import Settings, train
 
 WIDTH, HIDDEN, LATENT = 784, 500, 20  # the paper's network
 STEPS = 60  # in an epoch; the best epoch counts
-PEERS = {path.stem.replace("_", " "): path for path in sorted((Path(__file__).parent / "peers").glob("*.py"))}
+PEERS = {
+    path.stem.replace("_", " "): path
+    for path in sorted((Path(__file__).parent / "peers").glob("*.py"))
+}
 
 
 def rows(batch: int) -> np.ndarray:
@@ -37,19 +41,25 @@ def rows(batch: int) -> np.ndarray:
     return (np.random.default_rng(0).random((STEPS * batch, WIDTH)) < 0.13).astype(np.float32)
 
 
-def paper_model(x: np.ndarray) -> VAE:
+def paper_model(x: np.ndarray) -> Model:
     schema = Schema(tuple(Column(f"x{i}", "binary", categories=(0, 1)) for i in range(WIDTH)))
     return initial_model(schema, x, Architecture(LATENT, hidden=(HIDDEN,)), jax.random.key(0))
 
 
-def matrix_products(batch: int, optimizer: optax.GradientTransformation | None = None) -> Callable[[], Any]:
+def matrix_products(
+    batch: int, optimizer: optax.GradientTransformation | None = None
+) -> Callable[[], Any]:
     """An epoch's matrix products: forward, and backward to every weight and to all but the data.
 
-    Without an optimizer nothing else; with one, its update of the weights too, which no training step goes without.
+    Without an optimizer nothing else; with one, its update of the weights too, which no training
+    step goes without.
     """
     shapes = [(WIDTH, HIDDEN), (HIDDEN, 2 * LATENT), (LATENT, HIDDEN), (HIDDEN, WIDTH)]
     keys = jax.random.split(jax.random.key(0), len(shapes))
-    weights = [jax.random.normal(key, shape) / shape[0] ** 0.5 for key, shape in zip(keys, shapes, strict=True)]
+    weights = [
+        jax.random.normal(key, shape) / shape[0] ** 0.5
+        for key, shape in zip(keys, shapes, strict=True)
+    ]
     x = jnp.asarray(rows(batch)).reshape(STEPS, batch, WIDTH)
 
     def step(carry: Any, x: Any) -> tuple[Any, None]:
@@ -81,9 +91,12 @@ def flops(batch: int) -> int:
 
 
 def our_step(batch: int, epochs: int) -> Iterator[tuple[str, float]]:
-    """Seconds of an epoch of `aevb.training.train`, and of the products between two epochs, in turn."""
+    """Seconds of an epoch of `aevb.train.train`, and of the products between two epochs, in turn."""
     x, seconds = rows(batch), []
-    yardsticks = {"matrix products": matrix_products(batch), "and Adam": matrix_products(batch, optax.scale_by_adam())}
+    yardsticks = {
+        "matrix products": matrix_products(batch),
+        "and Adam": matrix_products(batch, optax.scale_by_adam()),
+    }
     for yardstick in yardsticks.values():
         yardstick()
     clock = perf_counter()
@@ -99,12 +112,29 @@ def our_step(batch: int, epochs: int) -> Iterator[tuple[str, float]]:
         clock = perf_counter()
 
     settings = Settings(epochs=epochs + 1, batch_size=batch, schedule="constant")
-    train(paper_model(x), sgvb_b, x, jax.random.key(0), settings, validate=lambda model: 0.0, progress=between)
+    train(
+        paper_model(x),
+        sgvb_b,
+        x,
+        jax.random.key(0),
+        settings,
+        validate=lambda model: 0.0,
+        progress=between,
+    )
     yield from seconds
 
 
 def peer_step(python: str, path: Path, batch: int, epochs: int) -> float:
-    command = [python, str(path), "--batch", str(batch), "--epochs", str(epochs), "--steps", str(STEPS)]
+    command = [
+        python,
+        str(path),
+        "--batch",
+        str(batch),
+        "--epochs",
+        str(epochs),
+        "--steps",
+        str(STEPS),
+    ]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise SystemExit(f"{path.name} failed: {result.stderr.strip().splitlines()[-1]}")
@@ -144,7 +174,10 @@ def imports(rounds: int) -> dict[str, float]:
 
 
 def table(batch: int, best: dict[str, float]) -> str:
-    lines = [f"\nbatch {batch}: {flops(batch) / 1e6:.0f} MFLOP a step", f"{'':18}{'ms a step':>10}{'aevb is':>14}"]
+    lines = [
+        f"\nbatch {batch}: {flops(batch) / 1e6:.0f} MFLOP a step",
+        f"{'':18}{'ms a step':>10}{'aevb is':>14}",
+    ]
     for name, milliseconds in best.items():
         ratio = "" if name == "aevb" else f"{best['aevb'] / milliseconds:.2f} of it"
         lines.append(f"{name:18}{milliseconds:10.2f}{ratio:>14}")
@@ -153,13 +186,18 @@ def table(batch: int, best: dict[str, float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--peers", metavar="PYTHON", help="an interpreter that has torch and pythae")
+    parser.add_argument(
+        "--peers", metavar="PYTHON", help="an interpreter that has torch and pythae"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=6, help="timed epochs in a round")
     parser.add_argument("--batches", type=int, nargs="+", default=[100, 20])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    by_batch = {batch: steps(batch, options.rounds, options.epochs, options.peers) for batch in options.batches}
+    by_batch = {
+        batch: steps(batch, options.rounds, options.epochs, options.peers)
+        for batch in options.batches
+    }
     seconds = imports(3 * options.rounds)
     if options.json:
         print(json.dumps({"milliseconds": by_batch, "imports": seconds}))

@@ -1,4 +1,6 @@
-"""Documentation: Markdown pages, executed where they hold code, and an API drawn from the docstrings."""
+"""Documentation: Markdown pages, executed where they hold code, and an API drawn from the
+docstrings.
+"""
 
 import os
 import re
@@ -42,17 +44,27 @@ napoleon_use_rtype = False
 napoleon_use_ivar = True
 
 
-def escape(_app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
-    """Outside code, p(x|z) and KL(q || p) are no substitutions of reStructuredText, and model_ is no link."""
+def escape(
+    _app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]
+) -> None:
+    """Outside code, p(x|z) and KL(q || p) are no substitutions of reStructuredText, and model_ is
+    no link.
+    """
     in_code = False
     for place, line in enumerate(lines):
         in_code = line.lstrip().startswith(">>>") or (in_code and bool(line.strip()))
         if not in_code:
-            lines[place] = re.sub(r"(`.*?`)|\||(?<=\w)_(?!\w)", lambda mark: mark[1] or rf"\{mark[0]}", line)
+            lines[place] = re.sub(
+                r"(`.*?`)|\||(?<=\w)_(?!\w)", lambda mark: mark[1] or rf"\{mark[0]}", line
+            )
 
 
-def is_left_out(_app: Any, _what: str, name: str, _object: Any, skip: bool, _options: Any) -> bool | None:
-    """The setters of metadata requests that scikit-learn adds to every estimator are its own to document."""
+def is_left_out(
+    _app: Any, _what: str, name: str, _object: Any, skip: bool, _options: Any
+) -> bool | None:
+    """The setters of metadata requests that scikit-learn adds to every estimator are its own to
+    document.
+    """
     return True if re.fullmatch(r"set_\w+_request", name) else None
 
 

@@ -1,4 +1,5 @@
-"""The picture at the top of the README: digits fitted with the defaults, and the report's own figures in one.
+"""The picture at the top of the README: digits fitted with the defaults, and the report's own
+figures in one.
 
 uv run --group docs python docs/make_images.py [--epochs N] [--latent-dim N]
 """
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aevb import VAE, figures
-from aevb.data import read
+from aevb.table import read
 
 PLACE = Path(__file__).parent / "images" / "digits.png"
 DPI, GAP = 160, 32
@@ -25,7 +26,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--latent-dim", type=int)
-    settings = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    settings = {
+        name: value for name, value in vars(parser.parse_args()).items() if value is not None
+    }
     digits = read("digits")
     images = digits.data.reshape(-1, *digits.image_shape)
     vae = VAE(test_fraction=0.2, random_state=0, **settings).fit(images, digits.labels)
@@ -56,9 +59,13 @@ def pixels(figure: Figure) -> Image.Image:
 
 
 def arranged(codes: Image.Image, comparison: Image.Image, samples: Image.Image) -> Image.Image:
-    """Codes on the left, the other two on the right, in a palette of 128 colours to keep the file small."""
+    """Codes on the left, the other two on the right, in a palette of 128 colours to keep the file
+    small.
+    """
     right = comparison.height + GAP + samples.height
-    picture = Image.new("RGB", (codes.width + GAP + comparison.width, max(codes.height, right)), "white")
+    picture = Image.new(
+        "RGB", (codes.width + GAP + comparison.width, max(codes.height, right)), "white"
+    )
     picture.paste(codes, (0, (picture.height - codes.height) // 2))
     picture.paste(comparison, (codes.width + GAP, 0))
     picture.paste(samples, (codes.width + GAP, picture.height - samples.height))

@@ -1,4 +1,6 @@
-"""Tables and models that tests share; compiled quickly rather than well, for their programs run once or twice."""
+"""Tables and models that tests share; compiled quickly rather than well, for their programs run
+once or twice.
+"""
 
 import gc
 import os
@@ -12,7 +14,9 @@ import numpy as np
 import pytest
 
 # Read when JAX is first imported, which is after this file.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+os.environ["XLA_FLAGS"] = (
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+)
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,20 @@ class Table:
 
 @pytest.fixture(scope="session")
 def linear_table() -> Table:
-    """Linear-Gaussian rows, every fourth with missing cells, in units far from one, and the model at its start."""
-    from aevb.schema import Column, Schema
+    """Linear-Gaussian rows, every fourth with missing cells, in units far from one, and the model
+    at its start.
+    """
+    from aevb.table.schema import Column, Schema
 
     rng = np.random.default_rng(0)
     loadings = np.array([[2.0, 0.0], [1.0, 1.0], [-1.0, 0.5], [0.5, -1.5], [0.0, 1.0]])
-    standard = rng.normal(size=(300, 2)) @ loadings.T + rng.normal(size=(300, 5)) * [0.7, 1.0, 0.5, 0.8, 0.6]
+    standard = rng.normal(size=(300, 2)) @ loadings.T + rng.normal(size=(300, 5)) * [
+        0.7,
+        1.0,
+        0.5,
+        0.8,
+        0.6,
+    ]
     values = standard * [1.0, 50.0, 0.02, 3.0, 1e4] + [0.0, 100.0, 1.0, -5.0, 1e5]
     values[::4] = np.where(rng.random((75, 5)) < 0.4, np.nan, values[::4])
     values[0] = np.nan
@@ -42,14 +54,20 @@ def linear_table() -> Table:
 
 @pytest.fixture(scope="session")
 def exact(linear_table: Table) -> Any:
-    """The linear-Gaussian model that the decoder is at its start, in the units of the data: a `LinearModel`."""
+    """The linear-Gaussian model that the decoder is at its start, in the units of the data: a
+    `LinearModel`.
+    """
     from aevb.linear import LinearModel
 
     decoder = linear_table.model.likelihood
     raw = decoder.network.layers[-1].bias.reshape(5, 2)
-    mean, deviation = (np.asarray(numbers, np.float64) for numbers in decoder.parts[0].location_scale(raw))
+    mean, deviation = (
+        np.asarray(numbers, np.float64) for numbers in decoder.parts[0].location_scale(raw)
+    )
     loadings = np.asarray(decoder.linear, np.float64).reshape(5, 2, 2)[:, 0]
-    location, scale = np.array([(column.location, column.scale) for column in linear_table.schema.columns]).T
+    location, scale = np.array(
+        [(column.location, column.scale) for column in linear_table.schema.columns]
+    ).T
     return LinearModel(location + scale * mean, scale[:, None] * loadings, (scale * deviation) ** 2)
 
 
@@ -60,39 +78,58 @@ def loose_table(linear_table: Table) -> Table:
 
     network = linear_table.model.posterior.encoder.network
     rng = np.random.default_rng(2)
-    noise = [0.15 * rng.normal(size=layer.weight.shape).astype(np.float32) for layer in network.layers]
+    noise = [
+        0.15 * rng.normal(size=layer.weight.shape).astype(np.float32) for layer in network.layers
+    ]
     wrong = eqx.tree_at(lambda mlp: [layer.weight for layer in mlp.layers], network, noise)
-    return replace(linear_table, model=eqx.tree_at(lambda m: m.posterior.encoder.network, linear_table.model, wrong))
+    return replace(
+        linear_table,
+        model=eqx.tree_at(lambda m: m.posterior.encoder.network, linear_table.model, wrong),
+    )
 
 
 @pytest.fixture(scope="session")
 def mixed_table() -> Table:
-    """Columns of every kind, padded levels and atoms among them, and a model with weights of no pattern."""
+    """Columns of every kind, padded levels and atoms among them, and a model with weights of no
+    pattern.
+    """
     import equinox as eqx
     import jax
 
     from aevb.networks import trainable
-    from aevb.schema import Column, Schema
+    from aevb.table.schema import Column, Schema
 
     rng = np.random.default_rng(1)
     z = rng.normal(size=200)
     hours = np.where(rng.random(200) < 0.4, 40, np.round(40 + 12 * rng.normal(size=200)))
-    gain = np.where(rng.random(200) < 0.5, 0.0, np.where(rng.random(200) < 0.3, 9.5, rng.normal(5000, 900, 200)))
+    gain = np.where(
+        rng.random(200) < 0.5, 0.0, np.where(rng.random(200) < 0.3, 9.5, rng.normal(5000, 900, 200))
+    )
     columns = {
         Column("weight", "continuous"): 70 + 9 * z + rng.normal(size=200),
         Column("hours", "continuous", resolution=1.0, grid=1.0, atoms=(40.0,)): hours,
         Column("gain", "continuous", atoms=(0.0, 9.5)): gain,
         Column("loss", "continuous", atoms=(0.0,)): np.where(gain > 3, 0.0, rng.normal(20, 3, 200)),
-        Column("age", "continuous", resolution=1.0, grid=1.0): np.round(40 + 10 * rng.normal(size=200)),
+        Column("age", "continuous", resolution=1.0, grid=1.0): np.round(
+            40 + 10 * rng.normal(size=200)
+        ),
         Column("price", "positive"): np.exp(5 + z),
         Column("share", "proportion", lower=0.0, upper=1.0): rng.beta(2, 3, 200),
-        Column("visits", "count", resolution=1.0, lower=0.0): rng.negative_binomial(2, 0.3, 200).astype(float),
+        Column("visits", "count", resolution=1.0, lower=0.0): rng.negative_binomial(
+            2, 0.3, 200
+        ).astype(float),
         Column("grade", "ordinal", categories=tuple("abcde")): np.clip(np.round(2 + z), 0, 4),
         Column("rank", "ordinal", categories=tuple("abcdefg")): np.clip(np.round(3 + 2 * z), 0, 6),
-        Column("city", "categorical", categories=tuple("xyz")): rng.integers(0, 3, 200).astype(float),
-        Column("sort", "categorical", categories=tuple("wxyz")): rng.integers(0, 4, 200).astype(float),
+        Column("city", "categorical", categories=tuple("xyz")): rng.integers(0, 3, 200).astype(
+            float
+        ),
+        Column("sort", "categorical", categories=tuple("wxyz")): rng.integers(0, 4, 200).astype(
+            float
+        ),
         Column("flag", "binary", categories=(0, 1)): (z + rng.normal(size=200) > 0.5).astype(float),
-        Column("grey", "pixel", resolution=1.0, grid=1.0, lower=0.0, upper=15.0): np.clip(np.round(8 + 6 * z), 0, 15),
+        Column("grey", "pixel", resolution=1.0, grid=1.0, lower=0.0, upper=15.0): np.clip(
+            np.round(8 + 6 * z), 0, 15
+        ),
     }
     values = np.stack(list(columns.values()), axis=1)
     values = np.where(rng.random(values.shape) < 0.1, np.nan, values)
@@ -116,7 +153,9 @@ def _table(schema: Any, values: np.ndarray, **architecture: Any) -> Table:
 
 @pytest.fixture(autouse=True, scope="module")
 def _forget_compiled_programs() -> Iterator[None]:
-    """Each compiled program holds memory maps, of which Linux gives a process 65,530: forget them well before that."""
+    """Each compiled program holds memory maps, of which Linux gives a process 65,530: forget them
+    well before that.
+    """
     yield
     maps = Path("/proc/self/maps")
     if "jax" in sys.modules and maps.exists() and len(maps.read_bytes().splitlines()) > 20_000:

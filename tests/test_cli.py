@@ -1,4 +1,6 @@
-"""The command line: what it says, where, and how it ends. A small stand-in for the estimator keeps this fast."""
+"""The command line: what it says, where, and how it ends. A small stand-in for the estimator keeps
+this fast.
+"""
 
 import csv
 import inspect
@@ -18,13 +20,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import aevb
-import aevb.data
-from aevb import checkpoints, storage
+import aevb.table
+from aevb import disk as storage
 from aevb.cli import app
 from aevb.cli.fit import fit
 from aevb.cli.terminal import EpochProgress, Terminal
-from aevb.configuration import FitConfiguration
+from aevb.disk import checkpoints
 from aevb.errors import AevbWarning, DataError, ModelFileError, NumericalError, ResourceError
+from aevb.settings import FitConfiguration
 
 pa = pytest.importorskip("pyarrow")
 
@@ -67,7 +70,9 @@ class FakeVAE:
         self.report_, self.history_ = RESULTS, [{"epoch": epoch} for epoch in (1, 2, 3)]
         self.schema_ = type("Schema", (), {"ignored": ("id",)})
 
-    def fit(self, X: Any, y: Any = None, *, progress: Any, checkpoint: Any, **options: Any) -> "FakeVAE":
+    def fit(
+        self, X: Any, y: Any = None, *, progress: Any, checkpoint: Any, **options: Any
+    ) -> "FakeVAE":
         FakeVAE.told |= {"resumed": checkpoint.load({}) is not None, "X": X, "y": y, **options}
         for epoch in self.history_:
             progress({**epoch, "epochs": 3, "train_bound": -2.0, "validation_bound": float("nan")})
@@ -102,9 +107,13 @@ class FakeVAE:
             "data": {"rows": 3, "columns": 2, "sha256": "0123456789abcdef" * 4},
             "resolved": {"latent_dim": 2, "epochs": 60},
         }
-        storage.write_run(path, {"weights": {}}, documents, {}, overwrite=overwrite, details=details)
+        storage.write_run(
+            path, {"weights": {}}, documents, {}, overwrite=overwrite, details=details
+        )
 
-    def evaluate(self, X: Any, *, samples: int | None = None, method: str = "iwae", **how: Any) -> dict[str, Any]:
+    def evaluate(
+        self, X: Any, *, samples: int | None = None, method: str = "iwae", **how: Any
+    ) -> dict[str, Any]:
         return {**RESULTS, "samples": samples, "method": method}
 
     def score_details(self, X: Any) -> Scores:
@@ -136,13 +145,15 @@ def fake_load(path: Path) -> FakeVAE:
 
 
 @pytest.fixture(autouse=True)
-def stand_ins(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def stand_ins(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     if "real" in request.node.name:
         return
     monkeypatch.setitem(vars(aevb), "VAE", FakeVAE)  # unlike setattr, does not import the real one
     monkeypatch.setitem(vars(aevb), "load", fake_load)
-    monkeypatch.setattr(aevb.data, "read", fake_read)
+    monkeypatch.setattr(aevb.table, "read", fake_read)
     monkeypatch.setattr(FakeVAE, "fails", None)
 
 
@@ -160,7 +171,8 @@ def fails(code: int, *arguments: str) -> str:
     return line
 
 
-# ------------------------------------------------------------------------------------------------------------------ fit
+# ------------------------------------------------------------------------------------------------------------------
+# fit
 
 
 def test_a_fit_leaves_a_run_and_a_table() -> None:
@@ -169,7 +181,8 @@ def test_a_fit_leaves_a_run_and_a_table() -> None:
     assert storage.is_run("runs/small-1")
     lines = result.stdout.splitlines()
     order = [
-        next(i for i, line in enumerate(lines) if line.strip().startswith(name)) for name in ("VAE", "ppca", "marg")
+        next(i for i, line in enumerate(lines) if line.strip().startswith(name))
+        for name in ("VAE", "ppca", "marg")
     ]
     assert order == sorted(order)  # best baseline first
     for text in ("-1.250 ± 0.100", "+0.750 ± 0.050", "mixture, trees: not applicable, too few rows",
@@ -190,7 +203,11 @@ def test_json_is_one_object_and_quiet_is_quiet() -> None:
     assert result.stderr == ""
     document = json.loads(result.stdout)
     assert document["seconds"] >= 0
-    assert {key: document[key] for key in ("epochs", "run", *RESULTS)} == {"epochs": 3, "run": "r", **RESULTS}
+    assert {key: document[key] for key in ("epochs", "run", *RESULTS)} == {
+        "epochs": 3,
+        "run": "r",
+        **RESULTS,
+    }
     assert run("fit", "small.csv", "-q").output == ""
 
 
@@ -213,7 +230,12 @@ def test_options_bear_the_names_of_the_settings(tmp_path: Path) -> None:
         "alpha": 0.25,
     }  # fmt: skip
     run("fit", "small.csv", "--hidden", "", "--group", "id")
-    assert FakeVAE.told["parameters"] == {"random_state": 0, "test_fraction": 0.2, "hidden": (), "ignore": ["id"]}
+    assert FakeVAE.told["parameters"] == {
+        "random_state": 0,
+        "test_fraction": 0.2,
+        "hidden": (),
+        "ignore": ["id"],
+    }
     assert list(FakeVAE.told["groups"]) == ["p", "q", "=r()"]
 
 
@@ -225,13 +247,17 @@ class Screen(io.StringIO):
 
 
 @pytest.mark.parametrize("screen", [Screen, io.StringIO])
-def test_progress_on_a_terminal_and_elsewhere(monkeypatch: pytest.MonkeyPatch, screen: type[io.StringIO]) -> None:
+def test_progress_on_a_terminal_and_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, screen: type[io.StringIO]
+) -> None:
     monkeypatch.setattr(sys, "stderr", screen())
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("aevb.cli.terminal.INTERVAL", 0.0)
     with EpochProgress(Terminal(json=False, quiet=False, debug=False)) as progress:
         for epoch in (4, 5, 6):
-            progress({"epoch": epoch, "epochs": 8, "train_bound": float("nan"), "validation_bound": -1.5})
+            progress(
+                {"epoch": epoch, "epochs": 8, "train_bound": float("nan"), "validation_bound": -1.5}
+            )
     shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
     assert "epoch 6/8  validation -1.500 nats" in shown
     assert "nan" not in shown
@@ -242,8 +268,12 @@ def test_progress_on_a_terminal_and_elsewhere(monkeypatch: pytest.MonkeyPatch, s
         assert all(line.endswith("at most 0:00:00 left") for line in others)
 
 
-def test_progress_of_one_line_after_another_has_a_pace_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two runs of ten; the second goes ten times as fast, and what is left of it is said at its own pace."""
+def test_progress_of_one_line_after_another_has_a_pace_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two runs of ten; the second goes ten times as fast, and what is left of it is said at its own
+    pace.
+    """
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     monkeypatch.setattr("aevb.cli.terminal.INTERVAL", 0.0)
     clock = iter([0.0, 100.0, 200.0, 1_000.0, 1_010.0, 1_020.0])
@@ -260,7 +290,9 @@ def test_progress_of_one_line_after_another_has_a_pace_of_its_own(monkeypatch: p
 
 def test_every_setting_is_an_option() -> None:
     options = inspect.signature(fit).parameters
-    assert FitConfiguration.model_fields.keys() - options.keys() == {"verbose"}  # progress is the terminal's business
+    assert FitConfiguration.model_fields.keys() - options.keys() == {
+        "verbose"
+    }  # progress is the terminal's business
 
 
 def test_the_command_is_kept_for_the_report() -> None:
@@ -317,7 +349,12 @@ def test_other_data_do_not_go_on_unless_told(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Source, "data", TABLE.slice(0, 2))
     FakeVAE.told.clear()
     line = fails(3, "fit", "small.csv", "-o", "r", "--resume")
-    for text in ("small: the checkpoint in r/checkpoints", "(3 rows, 3 columns", "now 2 rows", "--allow-changed-data"):
+    for text in (
+        "small: the checkpoint in r/checkpoints",
+        "(3 rows, 3 columns",
+        "now 2 rows",
+        "--allow-changed-data",
+    ):
         assert text in line
     assert not FakeVAE.told  # found before any work was done
     assert "is for --resume" in fails(2, "fit", "small.csv", "-o", "r", "--allow-changed-data")
@@ -335,10 +372,10 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_one_fit_a_folder() -> None:
-    script = (
-        "import sys, time; from aevb import storage\nwith storage.locked(storage.runs.Path('r')):\n print(1, flush=1)"
+    script = "import sys, time; from aevb import storage\nwith storage.locked(storage.runs.Path('r')):\n print(1, flush=1)"
+    other = subprocess.Popen(
+        [sys.executable, "-c", script + "\n time.sleep(60)"], stdout=subprocess.PIPE
     )
-    other = subprocess.Popen([sys.executable, "-c", script + "\n time.sleep(60)"], stdout=subprocess.PIPE)
     assert other.stdout is not None
     other.stdout.readline()
     try:
@@ -369,7 +406,8 @@ def test_a_fit_that_fails_leaves_no_folder(monkeypatch: pytest.MonkeyPatch) -> N
     assert not Path("r").exists()
 
 
-# ------------------------------------------------------------------------------------------------- what a run can do
+# -------------------------------------------------------------------------------------------------
+# what a run can do
 
 
 @pytest.fixture
@@ -380,16 +418,25 @@ def fitted() -> str:
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What was given to `aevb.data.write`, by file."""
+    """What was given to `aevb.table.write`, by file."""
     files: dict[str, Any] = {}
-    monkeypatch.setattr(aevb.data, "write", lambda rows, path: files.update({str(path): rows}), raising=False)
+    monkeypatch.setattr(
+        aevb.table, "write", lambda rows, path: files.update({str(path): rows}), raising=False
+    )
     return files
 
 
-def test_scores_and_codes_stand_beside_what_was_ignored(fitted: str, written: dict[str, Any]) -> None:
+def test_scores_and_codes_stand_beside_what_was_ignored(
+    fitted: str, written: dict[str, Any]
+) -> None:
     result = run("score", fitted, "small.csv", "-o", "s.csv", "--json")
     assert json.loads(result.stdout) == {"rows": 3, "log_likelihood": 1.0, "output": "s.csv"}
-    assert written["s.csv"].column_names == ["id", "log_likelihood", "monte_carlo_error", "effective_sample_size"]
+    assert written["s.csv"].column_names == [
+        "id",
+        "log_likelihood",
+        "monte_carlo_error",
+        "effective_sample_size",
+    ]
     assert "z.parquet: 3 rows" in run("embed", fitted, "small.csv", "-o", "z.parquet").stderr
     assert written["z.parquet"].column_names == ["id", "latent0", "latent1"]
     run("embed", fitted, "small.csv", "-o", "z.npy")
@@ -412,14 +459,26 @@ def test_rows_are_written_as_they_come(fitted: str, written: dict[str, Any]) -> 
 
 def test_evaluate_and_inspect(fitted: str) -> None:
     assert "-1.250 ± 0.100" in run("evaluate", fitted, "small.csv").stdout
-    assert json.loads(run("evaluate", fitted, "small.csv", "--samples", "7", "--json").stdout)["samples"] == 7
-    assert json.loads(run("evaluate", fitted, "small.csv", "--method", "ais", "--json").stdout)["method"] == "ais"
+    assert (
+        json.loads(run("evaluate", fitted, "small.csv", "--samples", "7", "--json").stdout)[
+            "samples"
+        ]
+        == 7
+    )
+    assert (
+        json.loads(run("evaluate", fitted, "small.csv", "--method", "ais", "--json").stdout)[
+            "method"
+        ]
+        == "ais"
+    )
     shown = run("inspect", fitted).stdout
     for text in ("a\\x07", "continuous", "25.0%", "latent_dim", "versions.jax", "report: r/report.html",
                  "auto: 60", "data.rows", "0123456789ab"):  # fmt: skip
         assert text in shown
     assert "0123456789abc" not in shown  # the first figures are enough to tell
-    settings = dict(line.split(maxsplit=1) for line in shown.splitlines() if len(line.split(maxsplit=1)) == 2)
+    settings = dict(
+        line.split(maxsplit=1) for line in shown.splitlines() if len(line.split(maxsplit=1)) == 2
+    )
     assert settings["seed"].strip() == "0"
     assert (settings["id"].strip(), settings["who"].strip()) == ("ignored", "label, not modelled")
     assert "warning: column 'a' is\\x1b[1m odd" in shown  # here nothing was said before
@@ -435,15 +494,24 @@ def test_inspect_draws_the_architecture(fitted: str) -> None:
     drawing = Path(fitted, "architecture.svg").read_text("utf-8")
     assert drawing.startswith("<?xml")
     assert "with shapes and numbers of parameters</" in drawing
-    assert json.loads(run("inspect", fitted, "--draw", "--json").stdout)["drawing"] == "r/architecture.svg"
+    assert (
+        json.loads(run("inspect", fitted, "--draw", "--json").stdout)["drawing"]
+        == "r/architecture.svg"
+    )
     assert run("inspect", fitted).exit_code == 0  # a drawing beside a run is no stranger to it
 
 
 @pytest.mark.parametrize(
-    "command", ["evaluate", "score", "embed", "reconstruct", "impute", "inspect", "report", "sample"]
+    "command",
+    ["evaluate", "score", "embed", "reconstruct", "impute", "inspect", "report", "sample"],
 )
 def test_what_is_no_run_is_refused(command: str, tmp_path: Path) -> None:
-    rest = {"evaluate": ["d.csv"], "inspect": [], "report": [], "sample": ["-n", "1", "-o", "x.csv"]}
+    rest = {
+        "evaluate": ["d.csv"],
+        "inspect": [],
+        "report": [],
+        "sample": ["-n", "1", "-o", "x.csv"],
+    }
     arguments = rest.get(command, ["d.csv", "-o", "x.csv"])
     assert "not an aevb model" in fails(6, command, "nowhere", *arguments)
 
@@ -454,7 +522,8 @@ def test_endings_and_numbers_are_checked_first() -> None:
     assert "--output" in fails(2, "score", "nowhere", "d.csv")
 
 
-# ----------------------------------------------------------------------------------------------------------- processes
+# -----------------------------------------------------------------------------------------------------------
+# processes
 
 
 def aevb_process(*arguments: str, code: str = "", **options: Any) -> "subprocess.Popen[str]":
@@ -482,7 +551,7 @@ def test_help_imports_nothing_heavy() -> None:
 SLOW = """
 import sys, time, types
 sys.path.insert(0, {here!r})
-import aevb, aevb.data
+import aevb, aevb.table
 import test_cli as stand
 class Slow(stand.FakeVAE):
     def work(self):
@@ -490,13 +559,18 @@ class Slow(stand.FakeVAE):
         begin = time.monotonic()
         while time.monotonic() - begin < 0.5:
             pass
-aevb.VAE, aevb.data.read = Slow, stand.fake_read
+aevb.VAE, aevb.table.read = Slow, stand.fake_read
 """
 
 
 def slow_fit(tmp_path: Path) -> "subprocess.Popen[str]":
     process = aevb_process(
-        "fit", "small.csv", "-o", "r", code=SLOW.format(here=str(Path(__file__).parent)), cwd=tmp_path
+        "fit",
+        "small.csv",
+        "-o",
+        "r",
+        code=SLOW.format(here=str(Path(__file__).parent)),
+        cwd=tmp_path,
     )
     assert process.stdout is not None
     process.stdout.readline()
@@ -505,7 +579,11 @@ def slow_fit(tmp_path: Path) -> "subprocess.Popen[str]":
 
 @pytest.mark.parametrize(
     ("sent", "code", "kept"),
-    [([signal.SIGTERM], 143, True), ([signal.SIGTERM] * 2, 143, False), ([signal.SIGINT], 130, False)],
+    [
+        ([signal.SIGTERM], 143, True),
+        ([signal.SIGTERM] * 2, 143, False),
+        ([signal.SIGINT], 130, False),
+    ],
     ids=["terminate", "terminate twice", "interrupt"],
 )
 def test_signals(tmp_path: Path, sent: list[signal.Signals], code: int, kept: bool) -> None:
@@ -533,17 +611,25 @@ def test_a_reader_who_leaves_is_no_error(fitted: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "environment",
-    [{"PYTHONIOENCODING": "ascii"}, {"NO_COLOR": "1", "COLUMNS": "20"}, {"TERM": "dumb"}, {"LC_ALL": "C"}],
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"NO_COLOR": "1", "COLUMNS": "20"},
+        {"TERM": "dumb"},
+        {"LC_ALL": "C"},
+    ],
 )
 def test_plain_output_everywhere(fitted: str, environment: dict[str, str]) -> None:
     program = [sys.executable, "-c", "from aevb.cli import main; main()", "inspect", fitted]
-    done = subprocess.run(program, capture_output=True, text=True, check=False, env={**os.environ, **environment})
+    done = subprocess.run(
+        program, capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout
     assert "worth it" in done.stdout
 
 
-# ----------------------------------------------------------------------------------------------------- the real thing
+# -----------------------------------------------------------------------------------------------------
+# the real thing
 
 
 def rows_of(path: str) -> list[dict[str, str]]:
@@ -561,7 +647,10 @@ def write_rows(path: str, rows: list[dict[str, Any]], columns: list[str]) -> str
 
 def test_real_infinite_cells_are_missing_where_asked() -> None:
     chance = np.random.default_rng(0)
-    rows = [{"a": "inf" if i == 3 else f"{chance.normal():.3f}", "b": f"{chance.normal():.3f}"} for i in range(30)]
+    rows = [
+        {"a": "inf" if i == 3 else f"{chance.normal():.3f}", "b": f"{chance.normal():.3f}"}
+        for i in range(30)
+    ]
     write_rows("d.csv", rows, ["a", "b"])
     fast = ["-o", "r", "--latent-dim", "1", "--hidden", "", "--epochs", "0"]
     assert "column 'a', row 3" in fails(3, "fit", "d.csv", *fast)
@@ -582,23 +671,49 @@ def test_real_fit_and_all_that_follows() -> None:
     ]  # fmt: skip
     write_rows("d.csv", rows, ["id", "a", "b", "c", "who"])
     write_rows("reordered.csv", rows, ["c", "who", "b", "id", "a"])
-    options = ["--latent-dim", "1", "--hidden", "", "--epochs", "2", "--label", "who", "--ignore", "id"]
+    options = [
+        "--latent-dim",
+        "1",
+        "--hidden",
+        "",
+        "--epochs",
+        "2",
+        "--label",
+        "who",
+        "--ignore",
+        "id",
+    ]
     fitted = run("fit", "d.csv", "-o", "r", *options, "--test-fraction", "0.2", "--json")
     assert fitted.exit_code == 0, fitted.stderr
     results = json.loads(fitted.stdout)
     assert results["held_out"]["part"] == "test"
     assert results["baselines"]
     manifest = json.loads(Path("r/manifest.json").read_text())
-    assert manifest["data"] == aevb.data.fingerprint(aevb.data.read("d.csv").data)
+    assert manifest["data"] == aevb.table.fingerprint(aevb.table.read("d.csv").data)
     assert (manifest["data"]["rows"], manifest["data"]["columns"], manifest["seed"]) == (60, 5, 0)
-    assert manifest["configuration"] == json.loads(Path("r/configuration.json").read_text())["parameters"]
-    assert manifest["resolved"] == {"latent_dim": 1, "epochs": 2, "weight_decay": 0.5, "prior": "standard_normal"}
+    assert (
+        manifest["configuration"]
+        == json.loads(Path("r/configuration.json").read_text())["parameters"]
+    )
+    assert manifest["resolved"] == {
+        "latent_dim": 1,
+        "epochs": 2,
+        "weight_decay": 0.5,
+        "prior": "standard_normal",
+    }
     aevb.load("r").save("again")
     again = json.loads(Path("again/manifest.json").read_text())
-    assert all(again[name] == manifest[name] for name in ("data", "seed", "configuration", "resolved"))
+    assert all(
+        again[name] == manifest[name] for name in ("data", "seed", "configuration", "resolved")
+    )
     assert (results["epochs"], results["run"]) == (2, "r")
     Path("r/report.html").unlink()
-    for arguments in (["inspect", "r"], ["report", "r"], ["sample", "r", "-n", "4", "-o", "sample.csv"], ["data"]):
+    for arguments in (
+        ["inspect", "r"],
+        ["report", "r"],
+        ["sample", "r", "-n", "4", "-o", "sample.csv"],
+        ["data"],
+    ):
         assert run(*arguments).exit_code == 0, arguments
     assert Path("r/report.html").stat().st_size > 10_000
     assert [list(row) for row in rows_of("sample.csv")] == [["a", "b", "c"]] * 4
@@ -617,4 +732,6 @@ def test_real_fit_and_all_that_follows() -> None:
     filled = rows_of("impute.csv")
     assert all(row["b"] for row in filled)
     assert all(float(new["a"]) == float(old["a"]) for new, old in zip(filled, rows, strict=True))
-    assert "'b'" in fails(3, "score", "r", write_rows("short.csv", rows, ["id", "a", "c", "who"]), "-o", "x.csv")
+    assert "'b'" in fails(
+        3, "score", "r", write_rows("short.csv", rows, ["id", "a", "c", "who"]), "-o", "x.csv"
+    )

@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from aevb.cli import app
-from aevb.paper.experiments import algorithm, figure2, figure3, full_vb
-from aevb.paper.experiments.data import PaperData
-from aevb.paper.experiments.manifolds import SHAPES
+from aevb_paper.experiments import algorithm, figure2, figure3, full_vb
+from aevb_paper.experiments.data import PaperData
+from aevb_paper.experiments.manifolds import SHAPES
 
 
 def run(*arguments: str) -> Result:
@@ -38,7 +38,9 @@ def test_figure2_prints_a_table_and_writes_points_and_drawing() -> None:
     assert "line 4 of 4: dataset mnist, latents 3, algorithm wake-sleep, seed 1" in result.stderr
     header, _, *rows = (line.split() for line in result.stdout.splitlines())
     assert header[:3] == ["dataset", "latents", "algorithm"]
-    assert [row[:4] for row in rows[:-2]] == [["mnist", "3", name, "2"] for name in ("aevb", "wake-sleep")]
+    assert [row[:4] for row in rows[:-2]] == [
+        ["mnist", "3", name, "2"] for name in ("aevb", "wake-sleep")
+    ]
     assert result.stdout.splitlines()[-2:] == ["figure2/figure2.json", "figure2/figure2.svg"]
     points = json.loads(Path("figure2/figure2.json").read_text())
     assert len(points) == 4
@@ -52,8 +54,12 @@ def test_figure2_prints_a_table_and_writes_points_and_drawing() -> None:
 
 
 @pytest.mark.parametrize("name", ["figure3", "full-vb"])
-def test_what_takes_longer_is_asked_for_as_said_and_shown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The experiment itself is tested beside its module; here, what it is told and what comes of its points."""
+def test_what_takes_longer_is_asked_for_as_said_and_shown(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The experiment itself is tested beside its module; here, what it is told and what comes of
+    its points.
+    """
     module = {"figure3": figure3, "full-vb": full_vb}[name]
     asked: list[Any] = []
 
@@ -64,7 +70,11 @@ def test_what_takes_longer_is_asked_for_as_said_and_shown(name: str, monkeypatch
         about = {"seed": 0, "rate": 0.02, "train": -120.0, "validation": -140.0, "test": -142.0}
         about |= {"test_error": 1.0, "test_at_mean": -143.0, "test_at_mean_error": 1.0}
         names = module.ALGORITHMS
-        return [{"n_train": 1_000, "algorithm": a, "samples": s, **about} for a in names for s in (10**6, 10**7)]
+        return [
+            {"n_train": 1_000, "algorithm": a, "samples": s, **about}
+            for a in names
+            for s in (10**6, 10**7)
+        ]
 
     monkeypatch.setattr(module, name.replace("-", "_"), experiment)
     result = run(name, "--quick", "--json")
@@ -79,10 +89,16 @@ def test_what_takes_longer_is_asked_for_as_said_and_shown(name: str, monkeypatch
     assert asked[0]["rows"] < module.ROWS
     table = run(name, "--samples", "200000", "--seeds", "2").stdout
     assert all(name in table for name in module.ALGORITHMS)
-    assert (asked[1]["samples"], asked[1]["seeds"], asked[1]["rows"]) == (200_000, range(2), module.ROWS)
+    assert (asked[1]["samples"], asked[1]["seeds"], asked[1]["rows"]) == (
+        200_000,
+        range(2),
+        module.ROWS,
+    )
 
 
-@pytest.mark.parametrize("panel", ["mnist-\u00b2", "mnist", "mnist-0", "mnist-x", "cifar-3", "-3", "mnist-99999"])
+@pytest.mark.parametrize(
+    "panel", ["mnist-\u00b2", "mnist", "mnist-0", "mnist-x", "cifar-3", "-3", "mnist-99999"]
+)
 def test_a_panel_that_is_none_is_refused_by_name(panel: str) -> None:
     result = run("figure2", f"--panel={panel}")
     assert result.exit_code != 0

@@ -1,4 +1,6 @@
-"""Figures show the numbers they were given, leave matplotlib as it was, and draw whatever a table may hold."""
+"""Figures show the numbers they were given, leave matplotlib as it was, and draw whatever a table
+may hold.
+"""
 
 import io
 import sys
@@ -17,13 +19,19 @@ from aevb.figures.architecture import _layers as architecture_rows
 from aevb.figures.latent import most_active
 from aevb.figures.style import VECTOR_POINTS, drawable, span, thin
 from aevb.figures.tables import discrepancy, most_related
-from aevb.schema import Column
+from aevb.table.schema import Column
 
 NUMBER = Column("number", "continuous")
 LEVEL = Column("level", "categorical", categories=("a", "b", "c"))
 LAYERS: list[dict[str, Any]] = [
     {"part": "encoder", "name": "linear", "shape_in": 64, "shape_out": 32, "parameters": 2080},
-    {"part": "posterior", "name": "Gaussian", "shape_in": [32], "shape_out": [4], "parameters": 264},
+    {
+        "part": "posterior",
+        "name": "Gaussian",
+        "shape_in": [32],
+        "shape_out": [4],
+        "parameters": 264,
+    },
     {"part": "decoder", "name": "linear", "shape_in": 4, "shape_out": 64, "parameters": 320},
 ]
 
@@ -61,7 +69,9 @@ def test_matplotlib_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     before = matplotlib.rcParams.copy()
     assert all(isinstance(figure, Figure) for figure in everything(np.random.default_rng(0)))
     assert "matplotlib.pyplot" not in sys.modules
-    changed = [key for key in before if key != "backend" and matplotlib.rcParams[key] != before[key]]
+    changed = [
+        key for key in before if key != "backend" and matplotlib.rcParams[key] != before[key]
+    ]
     assert changed == []  # looking at the backend would choose one
 
 
@@ -72,12 +82,17 @@ def test_comparison_sorts_by_difference_and_prints_it() -> None:
         "unscored": {"difference": None},
     }
     axes = figures.comparison(baselines).axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["probabilistic PCA", "marginals"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "probabilistic PCA",
+        "marginals",
+    ]
     texts = [text.get_text() for text in axes.texts]
     assert "−1.25 ± 0.25" in texts
     assert "+40.00 ± 0.50" in texts
     reach = axes.containers[0].lines[2][0].get_segments()[0]
-    np.testing.assert_allclose(sorted(reach[:, 0]), [-1.75, -0.75])  # two standard errors on each side
+    np.testing.assert_allclose(
+        sorted(reach[:, 0]), [-1.75, -0.75]
+    )  # two standard errors on each side
 
 
 def test_kl_bars_are_in_order_and_active_ones_stand_out() -> None:
@@ -90,7 +105,8 @@ def test_kl_bars_are_in_order_and_active_ones_stand_out() -> None:
 
 def test_curves_show_the_bounds_and_the_kept_epoch() -> None:
     history = [
-        {"epoch": e, "train_bound": -10.0 / e, "validation_bound": None if e == 2 else -20.0 / e} for e in (1, 2, 3)
+        {"epoch": e, "train_bound": -10.0 / e, "validation_bound": None if e == 2 else -20.0 / e}
+        for e in (1, 2, 3)
     ]
     train, validation, kept = figures.training_curves(history, 3).axes[0].get_lines()
     np.testing.assert_allclose(train.get_ydata(), [-10, -5, -10 / 3])
@@ -100,19 +116,25 @@ def test_curves_show_the_bounds_and_the_kept_epoch() -> None:
 
 def test_latents_come_by_their_kl() -> None:
     assert most_active(4, [0.1, 3.0, 0.0, 2.0]).tolist() == [1, 3, 0, 2]
-    axes = figures.latent_space(np.random.default_rng(0).normal(size=(9, 4)), [0.1, 3.0, 0.0, 2.0]).axes[0]
+    axes = figures.latent_space(
+        np.random.default_rng(0).normal(size=(9, 4)), [0.1, 3.0, 0.0, 2.0]
+    ).axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("z1", "z3")
 
 
 def test_many_levels_are_gathered() -> None:
     random = np.random.default_rng(0)
-    figure = figures.latent_space(random.normal(size=(300, 2)), (), random.integers(0, 30, 300), "k", range(30))
+    figure = figures.latent_space(
+        random.normal(size=(300, 2)), (), random.integers(0, 30, 300), "k", range(30)
+    )
     assert figure.legends[0].get_texts()[0].get_text() == "21 others"
     assert len(figure.axes[0].collections) == 10
 
 
 def test_many_points_become_an_image() -> None:
-    few, many = (np.random.default_rng(0).normal(size=(n, 2)) for n in (VECTOR_POINTS, VECTOR_POINTS + 1))
+    few, many = (
+        np.random.default_rng(0).normal(size=(n, 2)) for n in (VECTOR_POINTS, VECTOR_POINTS + 1)
+    )
     assert "<image" not in saved(figures.latent_space(few))
     assert "<image" in saved(figures.latent_space(many))
 
@@ -126,8 +148,17 @@ def test_architecture_names_shapes_and_sizes() -> None:
 
 
 def test_layers_that_share_an_input_are_added() -> None:
-    names = [("loadings", 4, 64), ("tanh", 4, 32), ("linear", 32, 64), ("p(x|z): a", 40, 20), ("p(x|z): b", 24, 12)]
-    entries = [{"part": "decoder", "name": n, "shape_in": [i], "shape_out": [o], "parameters": 1} for n, i, o in names]
+    names = [
+        ("loadings", 4, 64),
+        ("tanh", 4, 32),
+        ("linear", 32, 64),
+        ("p(x|z): a", 40, 20),
+        ("p(x|z): b", 24, 12),
+    ]
+    entries = [
+        {"part": "decoder", "name": n, "shape_in": [i], "shape_out": [o], "parameters": 1}
+        for n, i, o in names
+    ]
     assert [row.joint for row in architecture_rows(entries)] == ["↓", "+", "↓", "↓", ""]
 
 
@@ -138,7 +169,12 @@ def test_images_keep_their_pixels() -> None:
     assert mosaic[0, 1].tolist() == [128, 128, 128]
     assert mosaic[1, 0].tolist() == [255, 255, 255]
     assert len(set(mosaic[1, 1].tolist())) > 1  # missing: tinted, unlike any grey
-    colour = figures.sample_grid(np.arange(12.0)[None] / 11, (2, 2, 3), (0, 1), across=1).axes[0].images[0].get_array()
+    colour = (
+        figures.sample_grid(np.arange(12.0)[None] / 11, (2, 2, 3), (0, 1), across=1)
+        .axes[0]
+        .images[0]
+        .get_array()
+    )
     np.testing.assert_array_equal(colour[:2, :2].ravel(), np.round(255 * np.arange(12) / 11))
 
 
@@ -148,8 +184,12 @@ def test_discrepancy_is_a_distance() -> None:
     assert discrepancy(NUMBER, data, data + 100) == 1
     from scipy.stats import ks_2samp
 
-    np.testing.assert_allclose(discrepancy(NUMBER, data, data + 0.3), ks_2samp(data, data + 0.3).statistic)
-    assert discrepancy(LEVEL, np.array([0.0, 0, 1, 2]), np.array([0.0, 1, 1, 1])) == pytest.approx(0.5)
+    np.testing.assert_allclose(
+        discrepancy(NUMBER, data, data + 0.3), ks_2samp(data, data + 0.3).statistic
+    )
+    assert discrepancy(LEVEL, np.array([0.0, 0, 1, 2]), np.array([0.0, 1, 1, 1])) == pytest.approx(
+        0.5
+    )
 
 
 def test_related_columns_are_found() -> None:
@@ -180,7 +220,11 @@ def test_plain_is_one_short_printable_line(text: str) -> None:
     assert figures.plain(line, 10) == line
 
 
-@given(values=arrays(np.float64, st.tuples(st.integers(0, 20), st.just(2)), elements=st.floats(width=64)))
+@given(
+    values=arrays(
+        np.float64, st.tuples(st.integers(0, 20), st.just(2)), elements=st.floats(width=64)
+    )
+)
 @settings(deadline=None, derandomize=True, max_examples=10)
 def test_any_values_are_drawn(values: np.ndarray) -> None:
     columns = [NUMBER, Column("n", "count", resolution=1, lower=0)]

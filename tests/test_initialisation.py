@@ -1,4 +1,6 @@
-"""Laws of the start: factor analysis for numbers, marginals for everything else, and finite whatever the columns."""
+"""Laws of the start: factor analysis for numbers, marginals for everything else, and finite
+whatever the columns.
+"""
 
 from typing import Any
 
@@ -9,15 +11,15 @@ import numpy as np
 import pytest
 from sklearn.decomposition import FactorAnalysis
 
-from aevb import flows
-from aevb.evaluation.bounds import elbo
-from aevb.evaluation.diagnostics import codes
-from aevb.evaluation.predictive import sampled
+from aevb.diagnostics import codes
+from aevb.distributions import flows
 from aevb.initialisation import Architecture, features_of, initial_model, skeleton
 from aevb.linear import fit
+from aevb.marginal.importance import elbo
 from aevb.networks import trainable
 from aevb.objectives import sgvb_a
-from aevb.schema import Column, Schema
+from aevb.predict import sampled
+from aevb.table.schema import Column, Schema
 from conftest import Table
 
 KEY = jax.random.key(0)
@@ -30,11 +32,15 @@ def complete(linear_table: Table) -> tuple[Schema, np.ndarray]:
 
 
 @pytest.mark.parametrize("hidden", [(8,), ()])
-def test_estimator_a_at_step_0_is_factor_analysis(complete: tuple[Schema, np.ndarray], hidden: tuple[int, ...]) -> None:
+def test_estimator_a_at_step_0_is_factor_analysis(
+    complete: tuple[Schema, np.ndarray], hidden: tuple[int, ...]
+) -> None:
     """Row by row that of `aevb.linear`, and scikit-learn's in the mean, in the units of the data."""
     schema, values = complete
     units = schema.to_model_units(values)
-    model = initial_model(schema, units, Architecture(2, hidden=hidden, scale_given=bool(hidden)), KEY)
+    model = initial_model(
+        schema, units, Architecture(2, hidden=hidden, scale_given=bool(hidden)), KEY
+    )
     got = elbo(model, sgvb_a, units, samples=1)
     location, scale = np.array([(column.location, column.scale) for column in schema.columns]).T
     standard = (values - location) / scale
@@ -44,7 +50,9 @@ def test_estimator_a_at_step_0_is_factor_analysis(complete: tuple[Schema, np.nda
     assert abs(got.mean() - (theirs.score(standard) - np.log(scale).sum())) < 1e-4
 
 
-def test_with_missing_cells_codes_are_the_exact_posterior_means(linear_table: Table, exact: object) -> None:
+def test_with_missing_cells_codes_are_the_exact_posterior_means(
+    linear_table: Table, exact: object
+) -> None:
     means = exact.posterior(linear_table.values)  # type: ignore[attr-defined]
     np.testing.assert_allclose(codes(linear_table.model, linear_table.units), means, atol=2e-4)
     assert (codes(linear_table.model, linear_table.units)[0] == 0).all()  # the empty row
@@ -52,9 +60,13 @@ def test_with_missing_cells_codes_are_the_exact_posterior_means(linear_table: Ta
 
 def test_everything_else_starts_at_its_marginal(mixed_table: Table) -> None:
     """Columns that no linear model describes do not depend on z."""
-    model = initial_model(mixed_table.schema, mixed_table.units, Architecture(2, hidden=(8,), missing=True), KEY)
+    model = initial_model(
+        mixed_table.schema, mixed_table.units, Architecture(2, hidden=(8,), missing=True), KEY
+    )
     x = jnp.asarray(np.nan_to_num(mixed_table.units[3]))
-    cells = jax.jit(jax.vmap(lambda z: model.likelihood(z).cells(x)))(jnp.array([[0.0, 0.0], [2.0, -1.0]]))
+    cells = jax.jit(jax.vmap(lambda z: model.likelihood(z).cells(x)))(
+        jnp.array([[0.0, 0.0], [2.0, -1.0]])
+    )
     alone = [
         i
         for i, column in enumerate(mixed_table.schema.columns)
@@ -65,7 +77,11 @@ def test_everything_else_starts_at_its_marginal(mixed_table: Table) -> None:
 
 
 SHAPES = [
-    *({"posterior": posterior, "prior": prior} for posterior in ("diagonal", "full") for prior in ("mixture", "vamp")),
+    *(
+        {"posterior": posterior, "prior": prior}
+        for posterior in ("diagonal", "full")
+        for prior in ("mixture", "vamp")
+    ),
     {"posterior": "flow", "prior": "flow"},
     {"posterior": "bernoulli"},
     {"posterior": "categorical", "latent_dim": 20},
@@ -77,12 +93,16 @@ SHAPES = [
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_a_skeleton_has_the_shape_of_the_model_and_no_numbers(mixed_table: Table, shape: dict[str, Any]) -> None:
+def test_a_skeleton_has_the_shape_of_the_model_and_no_numbers(
+    mixed_table: Table, shape: dict[str, Any]
+) -> None:
     architecture = Architecture(**{"latent_dim": 2, "hidden": (8,), "missing": True, **shape})
     model = initial_model(mixed_table.schema, mixed_table.units, architecture, KEY)
     empty = skeleton(mixed_table.schema, architecture)
     assert jax.tree.structure(empty) == jax.tree.structure(model)
-    shapes = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)] for tree in (empty, model)]
+    shapes = [
+        [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)] for tree in (empty, model)
+    ]
     assert shapes[0] == shapes[1]
     assert {type(leaf) for leaf in jax.tree.leaves(empty)} == {jax.ShapeDtypeStruct}
 
@@ -126,10 +146,16 @@ def test_columns_that_do_not_vary_give_finite_numbers(cell: float) -> None:
     """All missing, all zero, all the same: beside one column that varies."""
     kinds = KINDS
     if cell > 3 or 0 < cell < 1:
-        kinds = [column for column in kinds if column.kind in ("continuous", "positive") and not column.resolution]
+        kinds = [
+            column
+            for column in kinds
+            if column.kind in ("continuous", "positive") and not column.resolution
+        ]
     values = np.full((12, len(kinds) + 1), cell)
     for j, column in enumerate(kinds):
-        if (column.kind in ("binary", "proportion") and cell == 3) or (column.kind == "positive" and cell == 0):
+        if (column.kind in ("binary", "proportion") and cell == 3) or (
+            column.kind == "positive" and cell == 0
+        ):
             values[:, j] = 1.0
     values[:, -1] = np.arange(12.0)
     schema = Schema((*kinds, Column("z", "continuous"))).scaled(values)
@@ -142,7 +168,9 @@ def test_columns_that_do_not_vary_give_finite_numbers(cell: float) -> None:
 
 
 def test_features_are_those_of_the_training_rows(mixed_table: Table) -> None:
-    """Mean 0 and deviation 1 over the rows, after the logarithm where a column has one; 0 / 1 is only centred."""
+    """Mean 0 and deviation 1 over the rows, after the logarithm where a column has one; 0 / 1 is
+    only centred.
+    """
     features = features_of(mixed_table.schema, mixed_table.units)
     values, observed = jax.jit(jax.vmap(features))(mixed_table.units)
     numbers = np.where(observed, values, np.nan)[:, : len(features.numeric)]

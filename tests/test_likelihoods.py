@@ -1,4 +1,6 @@
-"""Laws of every likelihood p(x|z) listed in the package: it sums to one, starts at the marginal, and stays finite."""
+"""Laws of every likelihood p(x|z) listed in the package: it sums to one, starts at the marginal,
+and stays finite.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -15,40 +17,63 @@ from aevb import likelihoods
 from aevb.initialisation import Architecture, initial_model
 from aevb.likelihoods import Likelihood, Located
 from aevb.likelihoods.base import inverse_softplus, raw_scale
-from aevb.schema import Column, Schema
+from aevb.table.schema import Column, Schema
 
 RNG = np.random.default_rng(0)
 Z = RNG.normal(size=400)
 LISTED = [getattr(likelihoods, name) for name in likelihoods.__all__]
 CLASSES = [
-    kind for kind in LISTED if isinstance(kind, type) and issubclass(kind, Likelihood) and not inspect.isabstract(kind)
+    kind
+    for kind in LISTED
+    if isinstance(kind, type) and issubclass(kind, Likelihood) and not inspect.isabstract(kind)
 ]
 
-#: For each class (the first word) columns that ask for it, with their values; a class without them fails.
+#: For each class (the first word) columns that ask for it, with their values; a class without them
+#: fails.
 COLUMNS: dict[str, dict[Column, np.ndarray]] = {
-    "Gaussian": {Column("a", "continuous"): 5 + 20 * Z, Column("b", "continuous"): 1e-3 * RNG.normal(size=400)},
+    "Gaussian": {
+        Column("a", "continuous"): 5 + 20 * Z,
+        Column("b", "continuous"): 1e-3 * RNG.normal(size=400),
+    },
     "DiscretizedLogisticColumns": {
-        Column("a", "pixel", resolution=1.0, lower=0.0, upper=15.0): np.clip(np.round(6 + 4 * Z), 0, 15),
-        Column("b", "pixel", resolution=1 / 255, lower=0.0, upper=1.0): np.clip(np.round(128 + 60 * Z), 0, 255) / 255,
+        Column("a", "pixel", resolution=1.0, lower=0.0, upper=15.0): np.clip(
+            np.round(6 + 4 * Z), 0, 15
+        ),
+        Column("b", "pixel", resolution=1 / 255, lower=0.0, upper=1.0): np.clip(
+            np.round(128 + 60 * Z), 0, 255
+        )
+        / 255,
     },
     "LogNormal": {
         Column("a", "positive"): np.exp(3 + 0.5 * Z),
         Column("b", "positive"): np.exp(-9 + RNG.normal(size=400)),
     },
-    "Proportion": {Column("a", "proportion"): RNG.beta(2, 4, 400), Column("b", "proportion"): RNG.beta(5, 4, 400)},
+    "Proportion": {
+        Column("a", "proportion"): RNG.beta(2, 4, 400),
+        Column("b", "proportion"): RNG.beta(5, 4, 400),
+    },
     "AtomsAndRest": {
-        Column("a", "continuous", atoms=(0.0, 30.0)): np.where(Z > 0, 0.0, np.where(Z > -0.3, 30.0, 500 + 99 * Z)),
+        Column("a", "continuous", atoms=(0.0, 30.0)): np.where(
+            Z > 0, 0.0, np.where(Z > -0.3, 30.0, 500 + 99 * Z)
+        ),
         Column("b", "continuous", atoms=(1.0,)): np.where(Z < -0.5, 1.0, 7 + 2 * Z),
     },
     "AtomsAndRest on a grid": {
-        Column("a", "continuous", resolution=1.0, atoms=(40.0, 20.0)): np.where(Z > 0, 40, np.round(40 + 9 * Z)),
-        Column("b", "continuous", resolution=1.0, atoms=(7.0,)): np.where(Z < -0.5, 7, np.round(300 * Z)),
+        Column("a", "continuous", resolution=1.0, atoms=(40.0, 20.0)): np.where(
+            Z > 0, 40, np.round(40 + 9 * Z)
+        ),
+        Column("b", "continuous", resolution=1.0, atoms=(7.0,)): np.where(
+            Z < -0.5, 7, np.round(300 * Z)
+        ),
     },
     "DiscretizedLogisticColumns without ends": {
         Column("a", "continuous", resolution=1.0): np.round(40 + 9 * Z),
         Column("b", "continuous", resolution=1.0): np.round(200 + 99 * RNG.normal(size=400)),
     },
-    "Bernoulli": {Column("a", "binary", categories=(0, 1)): Z > 1, Column("b", "binary", categories=(0, 1)): Z > 0},
+    "Bernoulli": {
+        Column("a", "binary", categories=(0, 1)): Z > 1,
+        Column("b", "binary", categories=(0, 1)): Z > 0,
+    },
     "Categorical": {
         Column("a", "categorical", categories=tuple("xyz")): np.clip(np.round(1 + Z), 0, 2),
         Column("b", "categorical", categories=tuple("wxyz")): np.clip(np.round(1 + Z), 0, 3),
@@ -70,7 +95,9 @@ COLUMNS: dict[str, dict[Column, np.ndarray]] = {
 
 @dataclass(frozen=True)
 class Example:
-    """A likelihood, its training rows, and points of the support with their measures in the units of the data."""
+    """A likelihood, its training rows, and points of the support with their measures in the units
+    of the data.
+    """
 
     likelihood: Likelihood
     units: np.ndarray  # (n, d)
@@ -89,7 +116,10 @@ def example(name: str, *, linear_start: bool = True) -> Example:
     schema = Schema(tuple(columns)).scaled(values)
     units = schema.to_model_units(values)
     architecture = Architecture(
-        2, hidden=(4,), count="poisson" if name == "Poisson" else "negative_binomial", linear_start=linear_start
+        2,
+        hidden=(4,),
+        count="poisson" if name == "Poisson" else "negative_binomial",
+        linear_start=linear_start,
     )
     (likelihood,) = initial_model(schema, units, architecture, jax.random.key(0)).likelihood.parts
     assert type(likelihood).__name__ == name.partition(" ")[0]
@@ -97,11 +127,15 @@ def example(name: str, *, linear_start: bool = True) -> Example:
     m = max(map(len, points))
     filled = [np.pad(p, (0, m - len(p)), mode="edge") for p in points]
     weights = [np.pad(w, (0, m - len(w))) for w in measure]
-    return Example(likelihood, units, schema.to_model_units(np.stack(filled, 1)), np.stack(weights, 1))
+    return Example(
+        likelihood, units, schema.to_model_units(np.stack(filled, 1)), np.stack(weights, 1)
+    )
 
 
 def _support(column: Column) -> tuple[np.ndarray, np.ndarray]:
-    """Values a column can take, and the measure of each: those of a mass, or a fine grid and the atoms."""
+    """Values a column can take, and the measure of each: those of a mass, or a fine grid and the
+    atoms.
+    """
     if column.categories:
         points = np.arange(float(len(column.categories)))
         return points, np.ones(len(points))
@@ -153,12 +187,16 @@ def test_values_and_gradients_are_finite_at_extremes(case: Example) -> None:
     part = case.likelihood
     ends = np.stack([case.points[0], case.points[-1], case.points[len(case.points) // 2]])
     if (isinstance(part, Located) and type(part).__name__ != "LogNormal") or hasattr(part, "rest"):
-        ends = np.concatenate([ends, np.full((1, ends.shape[1]), 1e6), np.full((1, ends.shape[1]), -1e6)])
+        ends = np.concatenate(
+            [ends, np.full((1, ends.shape[1]), 1e6), np.full((1, ends.shape[1]), -1e6)]
+        )
     signs = np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * min(part.parameters, 4)), -1).reshape(
         -1, min(part.parameters, 4)
     )
     signs = np.pad(signs, ((0, 0), (0, part.parameters - signs.shape[1])), mode="wrap")
-    raws = np.repeat(np.concatenate([1e2 * signs, 1e4 * signs])[:, None], len(part.columns), 1).astype(np.float32)
+    raws = np.repeat(
+        np.concatenate([1e2 * signs, 1e4 * signs])[:, None], len(part.columns), 1
+    ).astype(np.float32)
 
     def total(raw: jax.Array, x: jax.Array) -> jax.Array:
         return part.log_prob(part(raw), x).sum()
@@ -167,7 +205,9 @@ def test_values_and_gradients_are_finite_at_extremes(case: Example) -> None:
     values, gradients = over(raws, ends.astype(np.float32))
     assert np.isfinite(values).all()
     assert np.isfinite(gradients).all()
-    said = jax.jit(jax.vmap(lambda raw: (part.expectation(part(raw)), part(raw).sample(jax.random.key(0)))))(raws)
+    said = jax.jit(
+        jax.vmap(lambda raw: (part.expectation(part(raw)), part(raw).sample(jax.random.key(0))))
+    )(raws)
     assert all(np.isfinite(numbers).all() for numbers in said)
 
 
@@ -177,20 +217,32 @@ def test_gradients_follow_the_values(case: Example) -> None:
     raw = case.start
 
     def total(raw: jax.Array) -> jax.Array:
-        return jax.vmap(lambda x: case.likelihood.log_prob(case.likelihood(raw), x))(jnp.asarray(x)).sum()
+        return jax.vmap(lambda x: case.likelihood.log_prob(case.likelihood(raw), x))(
+            jnp.asarray(x)
+        ).sum()
 
     gradient = np.asarray(jax.jit(jax.grad(total))(jnp.asarray(raw)))
     steps = 1e-2 * np.eye(raw.size, dtype=np.float32).reshape(-1, *raw.shape)
-    slopes = np.diff(jax.jit(jax.vmap(total))(np.concatenate([raw - steps, raw + steps])).reshape(2, -1), axis=0) / 2e-2
+    slopes = (
+        np.diff(
+            jax.jit(jax.vmap(total))(np.concatenate([raw - steps, raw + steps])).reshape(2, -1),
+            axis=0,
+        )
+        / 2e-2
+    )
     np.testing.assert_allclose(gradient.ravel(), slopes[0], rtol=2e-2, atol=3e-2)
 
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_the_start_is_the_marginal(name: str) -> None:
-    """Without a linear model beside it, draws from the start have the shares and moments of the training rows."""
+    """Without a linear model beside it, draws from the start have the shares and moments of the
+    training rows.
+    """
     case = example(name, linear_start=False)
     distribution = case.likelihood(jnp.asarray(case.start))
-    drawn = np.asarray(jax.jit(lambda: distribution.sample(jax.random.key(0), (20_000,)))(), np.float64)
+    drawn = np.asarray(
+        jax.jit(lambda: distribution.sample(jax.random.key(0), (20_000,)))(), np.float64
+    )
     transform: Callable[[np.ndarray], np.ndarray] = np.log if name == "LogNormal" else np.asarray
     seen, got = transform(case.units), transform(drawn)
     np.testing.assert_allclose(got.mean(0), seen.mean(0), atol=0.1 * seen.std(0).max(), rtol=0.05)
@@ -209,14 +261,18 @@ def test_draws_have_the_mean_and_lie_in_the_support(case: Example) -> None:
     rng = np.random.default_rng(2)
     raw = jnp.asarray(case.start + 0.3 * rng.normal(size=case.start.shape).astype(np.float32))
     distribution = case.likelihood(raw)
-    drawn = np.asarray(jax.jit(lambda: distribution.sample(jax.random.key(3), (20_000,)))(), np.float64)
+    drawn = np.asarray(
+        jax.jit(lambda: distribution.sample(jax.random.key(3), (20_000,)))(), np.float64
+    )
     expectation = np.asarray(case.likelihood.expectation(distribution))
     levels = getattr(case.likelihood, "levels", None)
     mean = expectation @ np.arange(expectation.shape[1]) if levels else expectation[:, 0]
     if levels:
         np.testing.assert_allclose(expectation.sum(1), 1.0, atol=1e-4)
         assert (drawn.max(0) < np.array(levels)).all()
-    rounding = case.likelihood.resolution.value / 2 if hasattr(case.likelihood, "resolution") else 2e-3
+    rounding = (
+        case.likelihood.resolution.value / 2 if hasattr(case.likelihood, "resolution") else 2e-3
+    )
     error = drawn.std(0) / np.sqrt(len(drawn))
     assert (np.abs(drawn.mean(0) - mean) < 5 * error + rounding).all()
     assert np.isfinite(log_probs(case, np.asarray(raw), drawn[:200].astype(np.float32))).all()
@@ -227,7 +283,9 @@ def test_draws_have_the_mean_and_lie_in_the_support(case: Example) -> None:
 
 @pytest.mark.parametrize("name", ["Poisson", "NegativeBinomial"])
 def test_counts_are_exact_to_a_hundredth_of_a_nat(name: str) -> None:
-    """Logarithms of factorials are millions of nats for counts of a million: differences of them must not be."""
+    """Logarithms of factorials are millions of nats for counts of a million: differences of them
+    must not be.
+    """
     part = example(name).likelihood
     counts = np.array([0, 1, 2, 10, 300, 5_000, 99_000, 1_000_000], np.float32)
     for count in counts:

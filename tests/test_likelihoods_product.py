@@ -1,4 +1,6 @@
-"""Laws of p(x|z) of a whole row: the sum of its columns, whatever their kinds, and nothing from missing cells."""
+"""Laws of p(x|z) of a whole row: the sum of its columns, whatever their kinds, and nothing from
+missing cells.
+"""
 
 import equinox as eqx
 import jax
@@ -19,7 +21,11 @@ def test_a_row_is_the_sum_of_its_parts(mixed_table: Table) -> None:
     def all_ways(x: jax.Array) -> tuple[list[jax.Array], jax.Array, jax.Array]:
         product = mixed_table.model.likelihood(Z)
         pairs = zip(parts, product.distributions, strict=True)
-        return [p.log_prob(d, x[np.array(p.columns)]) for p, d in pairs], product.cells(x), product.log_prob(x)
+        return (
+            [p.log_prob(d, x[np.array(p.columns)]) for p, d in pairs],
+            product.cells(x),
+            product.log_prob(x),
+        )
 
     each, cells, total = all_ways(x)
     for part, own in zip(parts, each, strict=True):
@@ -29,7 +35,9 @@ def test_a_row_is_the_sum_of_its_parts(mixed_table: Table) -> None:
 
 
 def test_missing_cells_give_nothing_and_no_slope(mixed_table: Table) -> None:
-    """Each column in turn: the rest of the row is as it was, and slopes are finite and the others' alone."""
+    """Each column in turn: the rest of the row is as it was, and slopes are finite and the others'
+    alone.
+    """
     decoder = mixed_table.model.likelihood
     x = jnp.asarray(next(row for row in mixed_table.units if not np.isnan(row).any()))
 
@@ -48,7 +56,9 @@ def test_missing_cells_give_nothing_and_no_slope(mixed_table: Table) -> None:
             value, gradient = slope(raw, x.at[column].set(jnp.nan))
             np.testing.assert_allclose(value, whole - cells[column], rtol=1e-4, atol=1e-3)
             assert np.isfinite(gradient).all()
-            own = np.asarray(gradient)[begin + j * part.parameters : begin + (j + 1) * part.parameters]
+            own = np.asarray(gradient)[
+                begin + j * part.parameters : begin + (j + 1) * part.parameters
+            ]
             assert (own == 0).all()
         begin += len(part.columns) * part.parameters
 

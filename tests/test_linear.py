@@ -15,7 +15,11 @@ def linear_data(rows, features, factors, seed=0):
     rng = np.random.default_rng(seed)
     loadings = rng.normal(size=(features, factors))
     noise = rng.uniform(0.2, 0.8, size=features)
-    return rng.normal(size=(rows, factors)) @ loadings.T + rng.normal(size=(rows, features)) * np.sqrt(noise) + 1.0
+    return (
+        rng.normal(size=(rows, factors)) @ loadings.T
+        + rng.normal(size=(rows, features)) * np.sqrt(noise)
+        + 1.0
+    )
 
 
 def with_holes(x, fraction, seed=1):
@@ -41,7 +45,9 @@ def test_log_likelihood_is_the_gaussian_of_the_observed_cells(model, holed):
     for row, value in zip(holed, model.log_likelihood(holed), strict=True):
         seen = ~np.isnan(row)
         expected = (
-            multivariate_normal(model.mean[seen], sigma[np.ix_(seen, seen)]).logpdf(row[seen]) if seen.any() else 0
+            multivariate_normal(model.mean[seen], sigma[np.ix_(seen, seen)]).logpdf(row[seen])
+            if seen.any()
+            else 0
         )
         assert value == pytest.approx(expected, abs=1e-10)
 
@@ -53,12 +59,16 @@ def test_posterior_and_filled_are_the_gaussian_conditionals(model, holed):
         seen = ~np.isnan(row)
         gain = np.linalg.solve(sigma[np.ix_(seen, seen)], row[seen] - model.mean[seen])
         np.testing.assert_allclose(mean, model.loadings[seen].T @ gain, atol=1e-10)
-        np.testing.assert_allclose(full[~seen], (model.mean + sigma[:, seen] @ gain)[~seen], atol=1e-10)
+        np.testing.assert_allclose(
+            full[~seen], (model.mean + sigma[:, seen] @ gain)[~seen], atol=1e-10
+        )
         np.testing.assert_array_equal(full[seen], row[seen])
 
 
 def test_the_filled_row_has_the_posterior_mean_of_its_observed_cells(model, holed):
-    np.testing.assert_allclose(model.posterior(model.filled(holed)), model.posterior(holed), atol=1e-10)
+    np.testing.assert_allclose(
+        model.posterior(model.filled(holed)), model.posterior(holed), atol=1e-10
+    )
 
 
 def test_a_row_without_cells_is_the_prior(model):
@@ -93,7 +103,9 @@ def test_em_and_the_complete_data_fit_have_the_same_optimum(isotropic):
     options = linear._Settings(np.full(8, 1e-6), isotropic, 2000, 1e-12)
     reached = linear._fit_incomplete(start, x, np.ones(300), options)
     np.testing.assert_allclose(covariance(reached), covariance(best), atol=1e-3)
-    assert reached.log_likelihood(x).mean() == pytest.approx(best.log_likelihood(x).mean(), abs=1e-6)
+    assert reached.log_likelihood(x).mean() == pytest.approx(
+        best.log_likelihood(x).mean(), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("isotropic", [False, True])
@@ -129,7 +141,9 @@ def test_a_weight_of_two_is_a_row_twice(holes):
 
 @pytest.mark.parametrize("seed", [2, 4, 7])
 def test_where_a_noise_goes_to_zero_weights_and_repeats_reach_the_same_maximum(seed):
-    """The likelihood is flat there: where a fit stops hangs on the last bits, how high it is does not."""
+    """The likelihood is flat there: where a fit stops hangs on the last bits, how high it is does
+    not.
+    """
     x = linear_data(80, 5, 2, seed)
     weights = np.random.default_rng(2).integers(0, 3, size=80)
     weighted, repeated = fit(x, 2, weights=weights), fit(np.repeat(x, weights, axis=0), 2)
@@ -173,7 +187,9 @@ def test_more_features_than_dense_algebra_likes(monkeypatch):
     x = linear_data(120, 20, 2)
     dense = fit(x, 2)
     monkeypatch.setattr(linear, "DENSE_FEATURES", 10)
-    np.testing.assert_allclose(fit(x, 2).log_likelihood(x).mean(), dense.log_likelihood(x).mean(), atol=1e-3)
+    np.testing.assert_allclose(
+        fit(x, 2).log_likelihood(x).mean(), dense.log_likelihood(x).mean(), atol=1e-3
+    )
 
 
 def test_blocks_of_rows_change_nothing(model, holed, monkeypatch):
@@ -194,13 +210,21 @@ def test_blocks_of_rows_change_nothing(model, holed, monkeypatch):
     constant=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_every_shape_gives_finite_results(*, rows, features, latent_dim, isotropic, holes, constant, seed):
+def test_every_shape_gives_finite_results(
+    *, rows, features, latent_dim, isotropic, holes, constant, seed
+):
     x = np.random.default_rng(seed).normal(size=(rows, features))
     if constant:
         x[:, 0] = 3.0
     x = with_holes(x, holes, seed)
     model = fit(x, latent_dim, isotropic=isotropic, max_iterations=50)
     assert model.loadings.shape == (features, latent_dim)
-    for result in (model.mean, model.loadings, model.log_likelihood(x), model.posterior(x), model.filled(x)):
+    for result in (
+        model.mean,
+        model.loadings,
+        model.log_likelihood(x),
+        model.posterior(x),
+        model.filled(x),
+    ):
         assert np.isfinite(result).all()
     assert np.all(model.noise >= 1e-6)

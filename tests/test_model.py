@@ -11,7 +11,13 @@ Z = jnp.array([0.4, -1.1])
 
 def test_log_joint_is_the_sum_of_its_two_factors(mixed_table: Table) -> None:
     model, x = mixed_table.model, jnp.asarray(mixed_table.units[3])
-    both = jax.jit(lambda x, z: (model.log_joint(x, z), model.likelihood(z).log_prob(x), model.p_z().log_prob(z)))
+    both = jax.jit(
+        lambda x, z: (
+            model.log_joint(x, z),
+            model.likelihood(z).log_prob(x),
+            model.p_z().log_prob(z),
+        )
+    )
     joint, likelihood, prior = both(x, Z)
     np.testing.assert_allclose(joint, likelihood + prior, rtol=1e-5)
 
@@ -29,10 +35,16 @@ def test_decoding_is_linear_at_the_start(linear_table: Table, exact: object) -> 
 
 
 def test_decoded_levels_and_draws_lie_in_their_columns(mixed_table: Table) -> None:
-    """The most probable level; a drawn row has levels, whole counts, pixels between their ends, and no missing cell."""
+    """The most probable level; a drawn row has levels, whole counts, pixels between their ends, and
+    no missing cell.
+    """
     schema, model = mixed_table.schema, mixed_table.model
-    drawn = schema.from_model_units(jax.jit(jax.vmap(model.draw))(jax.random.split(jax.random.key(0), 500)))
-    decoded = schema.from_model_units(jax.jit(jax.vmap(model.decode))(jax.random.normal(jax.random.key(1), (50, 2))))
+    drawn = schema.from_model_units(
+        jax.jit(jax.vmap(model.draw))(jax.random.split(jax.random.key(0), 500))
+    )
+    decoded = schema.from_model_units(
+        jax.jit(jax.vmap(model.decode))(jax.random.normal(jax.random.key(1), (50, 2)))
+    )
     assert np.isfinite(drawn).all()
     assert np.isfinite(decoded).all()
     for j, column in enumerate(schema.columns):

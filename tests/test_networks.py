@@ -17,7 +17,9 @@ def test_it_is_equations_11_and_12(name: str) -> None:
     first, last = mlp.layers
     x = np.array([0.5, -1.0, 2.0], np.float32)
     hidden = ACTIVATIONS[name](first.weight @ x + first.bias)
-    np.testing.assert_allclose(mlp(jnp.asarray(x)), last.weight @ hidden + last.bias, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        mlp(jnp.asarray(x)), last.weight @ hidden + last.bias, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_two_sizes_are_a_linear_map() -> None:
@@ -27,7 +29,9 @@ def test_two_sizes_are_a_linear_map() -> None:
 
 
 def test_the_key_alone_gives_the_weights() -> None:
-    """N(0, 1 / inputs), or N(0, 2 / (inputs + outputs)) for a smooth start; biases zero; layers and keys differ."""
+    """N(0, 1 / inputs), or N(0, 2 / (inputs + outputs)) for a smooth start; biases zero; layers and
+    keys differ.
+    """
     mlp, same, other = (MLP((40, 60, 60), "tanh", key) for key in (KEY, KEY, jax.random.key(1)))
     smooth = MLP((40, 60, 60), "tanh", KEY, smooth=True)
     np.testing.assert_allclose(smooth.layers[0].weight.std(), (2 / 100) ** 0.5, rtol=0.05)
@@ -55,11 +59,18 @@ def test_starting_at_makes_it_constant() -> None:
     for x in (jnp.zeros(3), jnp.full(3, 1e3)):
         np.testing.assert_array_equal(constant(x), output)
     kept = MLP((3, 8, 2), "relu", KEY).starting_at(output)
-    np.testing.assert_allclose(kept(jnp.ones(3)), MLP((3, 8, 2), "relu", KEY)(jnp.ones(3)) + output, rtol=1e-5)
+    np.testing.assert_allclose(
+        kept(jnp.ones(3)), MLP((3, 8, 2), "relu", KEY)(jnp.ones(3)) + output, rtol=1e-5
+    )
 
 
 def test_training_may_change_every_float_that_is_not_fixed() -> None:
-    model = {"mlp": MLP((3, 8, 2), "tanh", KEY), "units": Fixed(jnp.ones(5)), "count": jnp.arange(4), "name": "x"}
+    model = {
+        "mlp": MLP((3, 8, 2), "tanh", KEY),
+        "units": Fixed(jnp.ones(5)),
+        "count": jnp.arange(4),
+        "name": "x",
+    }
     leaves = jax.tree.leaves(trainable(model))
     assert sum(leaves) == 4
     assert parameter_count(model) == 3 * 8 + 8 + 8 * 2 + 2

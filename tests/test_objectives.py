@@ -1,4 +1,6 @@
-"""Laws of every listed estimator of the bound, and of estimators A and B (eq. 6 and 7) and their KL (appendix B)."""
+"""Laws of every listed estimator of the bound, and of estimators A and B (eq. 6 and 7) and their KL
+(appendix B).
+"""
 
 from functools import partial
 from itertools import pairwise
@@ -14,12 +16,24 @@ from scipy import integrate, stats
 
 from aevb import objectives
 from aevb.initialisation import Architecture, initial_model
-from aevb.objectives import dreg, dreg_resampled, iwae, iwae_resampled, renyi, score, sgvb_a, sgvb_b, stl, vimco
+from aevb.objectives import (
+    dreg,
+    dreg_resampled,
+    iwae,
+    iwae_resampled,
+    renyi,
+    score,
+    sgvb_a,
+    sgvb_b,
+    stl,
+    vimco,
+)
 from aevb.objectives.sgvb import kl
 from aevb.priors import GaussianMixture, StandardNormal
 from conftest import Table
 
-#: Bounds that rise with the number of draws; the others' mean is the bound of section 2.2 whatever it is.
+#: Bounds that rise with the number of draws; the others' mean is the bound of section 2.2 whatever
+#: it is.
 TIGHTENING = (iwae, iwae_resampled, dreg, dreg_resampled, vimco, renyi)
 LISTED = [getattr(objectives, name) for name in objectives.__all__]
 KEYS = jax.random.split(jax.random.key(0), 400)
@@ -30,7 +44,9 @@ MANY = jax.random.split(jax.random.key(1), 1_000)
 @eqx.filter_jit
 def over(objective: Any, model: Any, rows: Any, keys: Any, **settings: Any) -> Any:
     """Values, shape (rows, keys)."""
-    return jax.vmap(lambda x: jax.vmap(lambda key: objective(model, x, key, **settings))(keys))(rows)
+    return jax.vmap(lambda x: jax.vmap(lambda key: objective(model, x, key, **settings))(keys))(
+        rows
+    )
 
 
 @eqx.filter_jit
@@ -56,7 +72,9 @@ def test_it_is_a_lower_bound_whatever_q_is(objective: Any, loose_table: Table, e
 
 
 @pytest.mark.parametrize("objective", LISTED)
-def test_values_and_slopes_are_finite_for_any_kind_and_missing_cell(objective: Any, mixed_table: Table) -> None:
+def test_values_and_slopes_are_finite_for_any_kind_and_missing_cell(
+    objective: Any, mixed_table: Table
+) -> None:
     rows = np.array(mixed_table.units[:8])
     rows[0] = np.nan
     assert np.isfinite(over(objective, mixed_table.model, rows, KEYS)).all()
@@ -71,16 +89,24 @@ def test_weights_and_samples_are_arguments(objective: Any, loose_table: Table) -
     values = over(objective, loose_table.model, rows, KEYS, samples=2, kl_weight=kl_weight)
     assert values.shape == (8, 400)
     assert np.array_equal(values, over(objective, loose_table.model, rows, KEYS, samples=2))
-    one, two = (np.var(v, axis=1).mean() for v in (over(objective, loose_table.model, rows, KEYS), values))
+    one, two = (
+        np.var(v, axis=1).mean() for v in (over(objective, loose_table.model, rows, KEYS), values)
+    )
     assert two < 0.8 * one
 
 
 @pytest.mark.parametrize("objective", LISTED)
-def test_it_rises_with_the_draws_or_does_not_change(objective: Any, loose_table: Table, exact: Any) -> None:
+def test_it_rises_with_the_draws_or_does_not_change(
+    objective: Any, loose_table: Table, exact: Any
+) -> None:
     rows = loose_table.units[1:9]
     truth = exact.log_likelihood(loose_table.values[1:9])
     means, errors = zip(
-        *(mean_and_error(over(objective, loose_table.model, rows, MANY, samples=k)) for k in (1, 5, 25)), strict=True
+        *(
+            mean_and_error(over(objective, loose_table.model, rows, MANY, samples=k))
+            for k in (1, 5, 25)
+        ),
+        strict=True,
     )
     for (low, high), (e, f) in zip(pairwise(means), pairwise(errors), strict=True):
         error = 4 * np.hypot(e, f) + 1e-4
@@ -89,7 +115,9 @@ def test_it_rises_with_the_draws_or_does_not_change(objective: Any, loose_table:
             assert (high < low + error).all()
     assert (means[-1] < truth + 4 * errors[-1] + 1e-4).all()
     if objective in TIGHTENING:
-        share = 0.3 if objective is not renyi else 0.8  # Renyi's bound stays below log p(x) by its divergence
+        share = (
+            0.3 if objective is not renyi else 0.8
+        )  # Renyi's bound stays below log p(x) by its divergence
         assert (truth - means[-1]).mean() < share * (truth - means[0]).mean()
 
 
@@ -103,7 +131,9 @@ def test_it_rises_with_the_draws_or_does_not_change(objective: Any, loose_table:
 def test_what_is_reported_is_the_bound(objective: Any, same: Any, mixed_table: Table) -> None:
     """However its slope is taken: the value is that of the estimator whose slope is its own."""
     rows = mixed_table.units[:8]
-    reported, bound = (over(o, mixed_table.model, rows, KEYS[:20], samples=3) for o in (objective, same))
+    reported, bound = (
+        over(o, mixed_table.model, rows, KEYS[:20], samples=3) for o in (objective, same)
+    )
     np.testing.assert_allclose(reported, bound, rtol=1e-4, atol=1e-3)
 
 
@@ -127,7 +157,9 @@ def directions_of(model: Any) -> Any:
 def slope_of(function: Any, model: Any) -> Any:
     """Of a function of a model, in what is trained of it."""
     parameters, rest = eqx.partition(trained(model), eqx.is_inexact_array)
-    return jax.grad(lambda p: function(eqx.tree_at(trained, model, eqx.combine(p, rest))))(parameters)
+    return jax.grad(lambda p: function(eqx.tree_at(trained, model, eqx.combine(p, rest))))(
+        parameters
+    )
 
 
 @eqx.filter_jit
@@ -137,7 +169,9 @@ def drawn_slopes(objective: Any, model: Any, rows: Any, keys: Any, samples: int)
 
     def one(key: Any) -> Any:
         def total(model: Any) -> Any:
-            return jax.vmap(lambda x, k: objective(model, x, k, samples=samples))(rows, jax.random.split(key, 4)).sum()
+            return jax.vmap(lambda x, k: objective(model, x, k, samples=samples))(
+                rows, jax.random.split(key, 4)
+            ).sum()
 
         return along(directions, slope_of(total, model))
 
@@ -145,7 +179,9 @@ def drawn_slopes(objective: Any, model: Any, rows: Any, keys: Any, samples: int)
 
 
 def closed_bound(model: Any, x: Any) -> Any:
-    """The bound of a linear-Gaussian model without sampling: E_q log p(x|z) is that at E_q z less a trace."""
+    """The bound of a linear-Gaussian model without sampling: E_q log p(x|z) is that at E_q z less a
+    trace.
+    """
     q = model.posterior(x)
     at_mean = model.likelihood(q.mean)
     loadings = model.likelihood.linear.reshape(5, 2, 2)[:, 0]
@@ -156,21 +192,29 @@ def closed_bound(model: Any, x: Any) -> Any:
 
 @pytest.mark.parametrize(("objective", "samples"), [(o, k) for o in LISTED for k in (1, 5)])
 def test_its_slope_is_without_bias(objective: Any, samples: int, loose_table: Table) -> None:
-    """At one draw every one of them has the closed form's; at more, those that tighten have the importance weights'."""
+    """At one draw every one of them has the closed form's; at more, those that tighten have the
+    importance weights'.
+    """
     if objective is renyi and samples > 1:
         pytest.skip("a bound of its own: its slope is its own by construction")
     model, rows = loose_table.model, jnp.asarray(loose_table.units[1:5])
     slopes = np.asarray(drawn_slopes(objective, model, rows, MANY, samples), np.float64)
     mean, error = slopes.mean(0), slopes.std(0) / np.sqrt(len(slopes))
     if samples > 1 and objective in TIGHTENING:
-        plain = np.asarray(drawn_slopes(iwae, model, rows, jax.random.split(KEYS[1], 4_000), samples), np.float64)
+        plain = np.asarray(
+            drawn_slopes(iwae, model, rows, jax.random.split(KEYS[1], 4_000), samples), np.float64
+        )
         expected, error = plain.mean(0), np.hypot(error, plain.std(0) / np.sqrt(len(plain)))
     else:
-        whole = eqx.filter_jit(lambda m: slope_of(lambda m: jax.vmap(lambda x: closed_bound(m, x))(rows).sum(), m))
+        whole = eqx.filter_jit(
+            lambda m: slope_of(lambda m: jax.vmap(lambda x: closed_bound(m, x))(rows).sum(), m)
+        )
         expected = np.asarray(along(directions_of(model), whole(model)), np.float64)
     assert (np.abs(mean - expected) < 4 * error + 1e-4).all()
     without_baseline = samples == 1 and objective in (score, vimco)
-    assert np.abs(expected).max() > 4 * error.min() or without_baseline  # there is something to agree on
+    assert (
+        np.abs(expected).max() > 4 * error.min() or without_baseline
+    )  # there is something to agree on
 
 
 @pytest.mark.parametrize("objective", [dreg, dreg_resampled])
@@ -179,8 +223,14 @@ def test_dreg_is_without_bias_while_the_kl_warms_up(objective: Any, loose_table:
     model, rows = loose_table.model, jnp.asarray(loose_table.units[1:5])
     half = [partial(o, kl_weight=0.5) for o in (objective, iwae)]
     keys = MANY, jax.random.split(KEYS[1], 4_000)
-    slopes = [np.asarray(drawn_slopes(o, model, rows, k, 5), np.float64) for o, k in zip(half, keys, strict=True)]
-    (mean, expected), errors = ([s.mean(0) for s in slopes], [s.std(0) / np.sqrt(len(s)) for s in slopes])
+    slopes = [
+        np.asarray(drawn_slopes(o, model, rows, k, 5), np.float64)
+        for o, k in zip(half, keys, strict=True)
+    ]
+    (mean, expected), errors = (
+        [s.mean(0) for s in slopes],
+        [s.std(0) / np.sqrt(len(s)) for s in slopes],
+    )
     assert (np.abs(mean - expected) < 4 * np.hypot(*errors) + 1e-4).all()
     assert np.abs(expected).max() > 4 * errors[0].min()
 
@@ -209,13 +259,17 @@ def test_at_the_posterior_the_path_alone_has_no_variance(linear_table: Table) ->
 
 @pytest.mark.parametrize(("objective", "samples"), [(score, 1), (score, 4), (vimco, 4)])
 @pytest.mark.parametrize("posterior", ["bernoulli", "categorical"])
-def test_levels_have_slopes_without_bias(objective: Any, samples: int, posterior: Any, linear_table: Table) -> None:
+def test_levels_have_slopes_without_bias(
+    objective: Any, samples: int, posterior: Any, linear_table: Table
+) -> None:
     """Against the sum over all z there are."""
     latents = 2 if posterior == "bernoulli" else 10
     shape = Architecture(latents, hidden=(4,), missing=True, posterior=posterior)
     model = initial_model(linear_table.schema, linear_table.units, shape, jax.random.key(0))
     rows = jnp.asarray(linear_table.units[1:5])
-    levels = jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]) if latents == 2 else jnp.eye(10)
+    levels = (
+        jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]) if latents == 2 else jnp.eye(10)
+    )
     trained = lambda m: m.posterior.encoder.network.layers[-1].bias  # noqa: E731
 
     def exact(bias: Any) -> Any:
@@ -223,14 +277,20 @@ def test_levels_have_slopes_without_bias(objective: Any, samples: int, posterior
 
         def one(x: Any) -> Any:
             q, p = m.posterior(x), m.p_z()
-            log_w = jax.vmap(lambda z: m.likelihood(z).log_prob(x))(levels) + p.log_prob(levels) - q.log_prob(levels)
+            log_w = (
+                jax.vmap(lambda z: m.likelihood(z).log_prob(x))(levels)
+                + p.log_prob(levels)
+                - q.log_prob(levels)
+            )
             return jnp.sum(jnp.exp(q.log_prob(levels)) * log_w)
 
         return jax.vmap(one)(rows).sum()
 
     def drawn(bias: Any, key: Any, objective: Any = objective) -> Any:
         m = eqx.tree_at(trained, model, bias)
-        return jax.vmap(lambda x, k: objective(m, x, k, samples=samples))(rows, jax.random.split(key, 4)).sum()
+        return jax.vmap(lambda x, k: objective(m, x, k, samples=samples))(
+            rows, jax.random.split(key, 4)
+        ).sum()
 
     at = trained(model)
     slopes = np.asarray(jax.jit(jax.vmap(jax.grad(drawn), (None, 0)))(at, MANY), np.float64)
@@ -245,27 +305,39 @@ def test_levels_have_slopes_without_bias(objective: Any, samples: int, posterior
             def one(x: Any, key: Any) -> Any:
                 z = jax.lax.stop_gradient(m.posterior(x).sample(key, (samples,)))
                 log_q = m.posterior(x).log_prob(z)
-                log_w = jax.vmap(lambda z: m.likelihood(z).log_prob(x))(z) + m.p_z().log_prob(z) - log_q
+                log_w = (
+                    jax.vmap(lambda z: m.likelihood(z).log_prob(x))(z) + m.p_z().log_prob(z) - log_q
+                )
                 bound = jax.nn.logsumexp(log_w) - jnp.log(samples)
                 return bound + jax.lax.stop_gradient(bound) * log_q.sum()
 
             return jax.vmap(one)(rows, jax.random.split(key, 4)).sum()
 
-        plain = np.asarray(jax.jit(jax.vmap(jax.grad(naive), (None, 0)))(at, jax.random.split(KEYS[2], 8_000)), float)
+        plain = np.asarray(
+            jax.jit(jax.vmap(jax.grad(naive), (None, 0)))(at, jax.random.split(KEYS[2], 8_000)),
+            float,
+        )
         expected, other = plain.mean(0), plain.std(0) / np.sqrt(len(plain))
         assert slopes.var(0).sum() < 0.5 * plain.var(0).sum()  # and the baseline is worth having
     assert (np.abs(mean - expected) < 4 * np.hypot(error, other) + 1e-4).all()
 
 
 @pytest.mark.parametrize(
-    "prior", [StandardNormal(2), GaussianMixture(2, 3, jax.random.key(1))], ids=["closed", "sampled"]
+    "prior",
+    [StandardNormal(2), GaussianMixture(2, 3, jax.random.key(1))],
+    ids=["closed", "sampled"],
 )
-def test_a_and_b_agree_in_mean(prior: Any, mixed_table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_and_b_agree_in_mean(
+    prior: Any, mixed_table: Table, capsys: pytest.CaptureFixture[str]
+) -> None:
     model, rows = eqx.tree_at(lambda m: m.prior, mixed_table.model, prior), mixed_table.units[:8]
     a, b = (over(objective, model, rows, KEYS) for objective in (sgvb_a, sgvb_b))
     (mean_a, error_a), (mean_b, error_b) = mean_and_error(a), mean_and_error(b)
     with capsys.disabled():
-        print(f"\nvariance of A {np.var(a, axis=1).mean():.3f}, of B {np.var(b, axis=1).mean():.3f} nats^2", end=" ")
+        print(
+            f"\nvariance of A {np.var(a, axis=1).mean():.3f}, of B {np.var(b, axis=1).mean():.3f} nats^2",
+            end=" ",
+        )
     assert (np.abs(mean_a - mean_b) < 4 * np.hypot(error_a, error_b) + 1e-4).all()
 
 
@@ -273,7 +345,9 @@ def test_with_the_exact_posterior_a_has_no_variance(linear_table: Table, exact: 
     complete = ~np.isnan(linear_table.values).any(1)
     values, rows = linear_table.values[complete][:8], linear_table.units[complete][:8]
     a = np.asarray(over(sgvb_a, linear_table.model, rows, KEYS), np.float64)
-    np.testing.assert_allclose(a, np.repeat(exact.log_likelihood(values)[:, None], 400, 1), atol=2e-4)
+    np.testing.assert_allclose(
+        a, np.repeat(exact.log_likelihood(values)[:, None], 400, 1), atol=2e-4
+    )
     mean, error = mean_and_error(over(sgvb_b, linear_table.model, rows, KEYS))
     assert (np.abs(mean - exact.log_likelihood(values)) < 4 * error + 1e-4).all()
 
@@ -297,19 +371,25 @@ def test_missing_cells_are_as_if_the_column_were_not_there(mixed_table: Table) -
 def test_the_weight_multiplies_the_kl_alone(objective: Any, loose_table: Table) -> None:
     rows = loose_table.units[1:9]
     none, half, one, two = (
-        np.asarray(over(objective, loose_table.model, rows, KEYS, kl_weight=jnp.asarray(w)), np.float64)
+        np.asarray(
+            over(objective, loose_table.model, rows, KEYS, kl_weight=jnp.asarray(w)), np.float64
+        )
         for w in (0.0, 0.5, 1.0, 2.0)
     )
     np.testing.assert_allclose(half, (none + one) / 2, atol=1e-4)
     np.testing.assert_allclose(two, 2 * one - none, atol=1e-4)
     if objective is sgvb_b:
-        mean, variance, log_determinant = jax.vmap(lambda x: _moments(loose_table.model.posterior(x)))(rows)
+        mean, variance, log_determinant = jax.vmap(
+            lambda x: _moments(loose_table.model.posterior(x))
+        )(rows)
         appendix_b = -0.5 * (np.sum(1 - np.square(mean) - variance, axis=1) + log_determinant)
         np.testing.assert_allclose((none - one)[:, 0], appendix_b, rtol=1e-3, atol=1e-4)
 
 
 def _moments(q: Any) -> tuple[Any, Any, Any]:
-    """Mean, variances and the log-determinant of the covariance: a sum of logs where the latents are independent."""
+    """Mean, variances and the log-determinant of the covariance: a sum of logs where the latents
+    are independent.
+    """
     roots = jnp.diag(q.scale_tril) if hasattr(q, "scale_tril") else jnp.sqrt(q.variance)
     return q.mean, q.variance, 2 * jnp.sum(jnp.log(roots))
 
@@ -321,27 +401,39 @@ def test_free_bits_cost_as_much_as_is_free(objective: Any, loose_table: Table) -
     log_likelihood = over(objective, model, rows, KEYS, kl_weight=jnp.asarray(0.0))
     free = over(objective, model, rows, KEYS, free_bits=50.0)
     np.testing.assert_allclose(log_likelihood - free, 50.0 * 2, atol=1e-3)
-    plain, some = (np.asarray(over(objective, model, rows, KEYS, free_bits=nats)) for nats in (0.0, 0.5))
+    plain, some = (
+        np.asarray(over(objective, model, rows, KEYS, free_bits=nats)) for nats in (0.0, 0.5)
+    )
     assert (some <= plain + 1e-5).all()
 
 
 def test_free_bits_mean_as_many_nats_in_a_as_in_b(mixed_table: Table) -> None:
-    """Where the KL to the prior has no closed form the two are the same number, whether it is above or below."""
+    """Where the KL to the prior has no closed form the two are the same number, whether it is above
+    or below.
+    """
     model, rows = mixed_table.model, mixed_table.units[:8]
-    plain, log_likelihood = (over(sgvb_a, model, rows, KEYS, samples=3, kl_weight=jnp.asarray(w)) for w in (1.0, 0.0))
+    plain, log_likelihood = (
+        over(sgvb_a, model, rows, KEYS, samples=3, kl_weight=jnp.asarray(w)) for w in (1.0, 0.0)
+    )
     nats = float(np.median(log_likelihood - plain)) / 2  # a latent's, of two
-    a, b, path = (over(o, model, rows, KEYS, samples=3, free_bits=nats) for o in (sgvb_a, sgvb_b, stl))
+    a, b, path = (
+        over(o, model, rows, KEYS, samples=3, free_bits=nats) for o in (sgvb_a, sgvb_b, stl)
+    )
     assert 0.4 < np.mean(np.asarray(a) < np.asarray(plain) - 1e-3) < 0.6
     for other in (b, path):
         np.testing.assert_allclose(a, other, rtol=1e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize("free_bits", [2.0, 20.0])
-def test_latents_of_equal_kl_cost_the_same_in_a_and_in_b(free_bits: float, linear_table: Table) -> None:
+def test_latents_of_equal_kl_cost_the_same_in_a_and_in_b(
+    free_bits: float, linear_table: Table
+) -> None:
     """Of q(z|x) = N(3, 0.1^2) each: 6.3 nats a latent, give or take a draw's half."""
     model = eqx.tree_at(lambda m: m.posterior, linear_table.model, lambda x: SAME)
     rows = linear_table.units[1:9]
-    values = (over(objective, model, rows, KEYS, free_bits=free_bits) for objective in (sgvb_a, sgvb_b))
+    values = (
+        over(objective, model, rows, KEYS, free_bits=free_bits) for objective in (sgvb_a, sgvb_b)
+    )
     (mean_a, error_a), (mean_b, error_b) = (mean_and_error(v) for v in values)
     assert (np.abs(mean_a - mean_b) < 4 * np.hypot(error_a, error_b) + 1e-3).all()
 
@@ -383,7 +475,9 @@ def test_kl_of_a_full_covariance_is_the_closed_form_and_the_mean_of_samples() ->
     assert got.shape == (1,)
     np.testing.assert_allclose(got[0], exact, rtol=1e-5)
     z = mean + np.random.default_rng(0).normal(size=(20_000, 2)) @ factor.T
-    gaps = np.asarray(jax.jit(lambda z: q.log_prob(z) - StandardNormal(2)().log_prob(z))(z), np.float64)
+    gaps = np.asarray(
+        jax.jit(lambda z: q.log_prob(z) - StandardNormal(2)().log_prob(z))(z), np.float64
+    )
     assert abs(gaps.mean() - exact) < 4 * gaps.std() / np.sqrt(20_000)
 
 
@@ -392,5 +486,7 @@ def test_kl_to_a_mixture_is_sampled_without_bias() -> None:
     mixture = eqx.tree_at(lambda p: p.means, GaussianMixture(2, 1, KEYS[0]), jnp.zeros((1, 2)))()
     q = dist.Normal(jnp.array([0.7, -1.0]), jnp.array([0.5, 1.2])).to_event(1)
     exact = float(kl(q, StandardNormal(2)(), NO_DRAWS).sum())
-    draws = np.asarray(jax.jit(jax.vmap(lambda key: kl(q, mixture, q.rsample(key, (4,)))[0]))(KEYS), np.float64)
+    draws = np.asarray(
+        jax.jit(jax.vmap(lambda key: kl(q, mixture, q.rsample(key, (4,)))[0]))(KEYS), np.float64
+    )
     assert abs(draws.mean() - exact) < 4 * draws.std() / 20

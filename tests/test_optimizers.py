@@ -13,7 +13,9 @@ from aevb.optimizers import OPTIMIZERS, adam, learning_rates, optimizer_of
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 2**31), scale=st.sampled_from([1e-6, 1.0, 1e6]), steps=st.integers(1, 30))
+@given(
+    seed=st.integers(0, 2**31), scale=st.sampled_from([1e-6, 1.0, 1e6]), steps=st.integers(1, 30)
+)
 def test_adam_is_optax_adam(seed: int, scale: float, steps: int) -> None:
     ours, theirs = adam(), optax.scale_by_adam()
     gradients = scale * np.random.default_rng(seed).normal(size=(steps, 4)).astype(np.float32)
@@ -33,7 +35,8 @@ def test_a_direction_goes_down(name: str) -> None:
     gradient = jax.tree.map(lambda x: 2 * x, parameters)  # of the sum of squares
     direction, _ = optimizer.update(gradient, optimizer.init(parameters), parameters)
     assert all(
-        (np.asarray(d * p) < 0).all() for d, p in zip(*map(jax.tree.leaves, (direction, parameters)), strict=True)
+        (np.asarray(d * p) < 0).all()
+        for d, p in zip(*map(jax.tree.leaves, (direction, parameters)), strict=True)
     )
 
 
@@ -43,7 +46,9 @@ def test_a_transformation_is_taken_as_it_is() -> None:
 
 
 def test_an_unknown_name_is_named() -> None:
-    with pytest.raises(ConfigError, match="adam, adagrad, rmsprop, sgd or an Optax transformation, not 'adamm'"):
+    with pytest.raises(
+        ConfigError, match="adam, adagrad, rmsprop, sgd or an Optax transformation, not 'adamm'"
+    ):
         optimizer_of("adamm")
 
 

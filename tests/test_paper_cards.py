@@ -1,4 +1,6 @@
-"""The cards say the same in TeX and in plain text, their pictures are files of their own, and the command is theirs."""
+"""The cards say the same in TeX and in plain text, their pictures are files of their own, and the
+command is theirs.
+"""
 
 import json
 import re
@@ -15,16 +17,16 @@ from matplotlib.figure import Figure
 from typer.testing import CliRunner, Result
 
 from aevb.cli import app
-from aevb.paper import cards
-from aevb.paper.cards import CARDS
-from aevb.paper.checks import Card, Check
-from aevb.paper.deck import DECK, deck
-from aevb.paper.drawings import optimum
-from aevb.paper.drawings.families import EQUATIONS
-from aevb.paper.drawings.formulas import typeset
-from aevb.paper.families import listed
-from aevb.paper.notation import plain_formula, plain_text
 from aevb.report.svg import standalone_svg
+from aevb_paper import cards
+from aevb_paper.cards import CARDS
+from aevb_paper.checks import Card, Check
+from aevb_paper.deck import DECK, deck
+from aevb_paper.drawings import optimum
+from aevb_paper.drawings.families import EQUATIONS
+from aevb_paper.drawings.formulas import typeset
+from aevb_paper.families import listed
+from aevb_paper.notation import plain_formula, plain_text
 
 PICTURES = [picture for card in CARDS for picture in card.pictures]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -59,11 +61,20 @@ def two_cards(monkeypatch: pytest.MonkeyPatch) -> tuple[Card, Card]:
 
 
 def formulas() -> list[str]:
-    texts = [text for card in CARDS for text in (card.text, *(q.question + q.answer for q in card.questions))]
-    inside = [
-        formula for text in texts for pair in re.findall(r"\$\$([^$]+)\$\$|\$([^$]+)\$", text) for formula in pair
+    texts = [
+        text
+        for card in CARDS
+        for text in (card.text, *(q.question + q.answer for q in card.questions))
     ]
-    return [formula for card in CARDS for formula in card.formulas] + [formula for formula in inside if formula]
+    inside = [
+        formula
+        for text in texts
+        for pair in re.findall(r"\$\$([^$]+)\$\$|\$([^$]+)\$", text)
+        for formula in pair
+    ]
+    return [formula for card in CARDS for formula in card.formulas] + [
+        formula for formula in inside if formula
+    ]
 
 
 @pytest.mark.parametrize("formula", formulas())
@@ -92,7 +103,10 @@ def test_formulas_are_set_within_their_picture(card: Card) -> None:
     assert [text.get_text().strip("$") for text in figure.texts] == list(card.formulas)
     FigureCanvasAgg(figure).draw()
     ends = [text.get_window_extent() for text in figure.texts]
-    assert all(end.x0 >= 0 and end.x1 <= figure.bbox.x1 and end.y0 >= 0 and end.y1 <= figure.bbox.y1 for end in ends)
+    assert all(
+        end.x0 >= 0 and end.x1 <= figure.bbox.x1 and end.y0 >= 0 and end.y1 <= figure.bbox.y1
+        for end in ends
+    )
     assert all(above.y0 > below.y1 for above, below in pairwise(ends))
 
 
@@ -104,7 +118,12 @@ def test_pictures_are_the_same_bytes_and_need_nothing_else(picture: Any) -> None
     assert root.tag == f"{SVG}svg"
     assert next(root.iter(f"{SVG}title")).text == picture.description
     assert not list(root.iter(f"{SVG}text"))  # letters are outlines: no font is needed
-    links = [value for element in root.iter() for name, value in element.attrib.items() if name.endswith("href")]
+    links = [
+        value
+        for element in root.iter()
+        for name, value in element.attrib.items()
+        if name.endswith("href")
+    ]
     assert all(link.startswith(("#", "data:")) for link in links)
 
 
@@ -123,7 +142,9 @@ def test_the_loss_drawn_is_least_at_the_posterior_and_then_log_p() -> None:
     assert (optimum.mean_loss(w[:, None], a[None]) >= at_posterior[:, None] - 1e-12).all()
     best = np.sqrt(1 - optimum.V)
     assert (optimum.mean_surprise(w) >= optimum.mean_surprise(best)).all()
-    np.testing.assert_allclose(optimum._downhill(np.array(optimum.START))[-1], [best, best], atol=1e-3)
+    np.testing.assert_allclose(
+        optimum._downhill(np.array(optimum.START))[-1], [best, best], atol=1e-3
+    )
 
 
 # The deck
@@ -133,7 +154,9 @@ def test_a_deck_asks_answers_and_shows() -> None:
     files = deck(CARDS)
     text = files.pop(DECK)
     questions = [question for card in CARDS for question in card.questions]
-    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == [question.question for question in questions]
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == [
+        question.question for question in questions
+    ]
     shown = set(re.findall(r"^!\[[^\]]+\]\(([^)]+)\)$", text, re.MULTILINE))
     assert files.keys() == {f"{picture.name}.svg" for picture in PICTURES} == shown
     assert all(len(content) < 1_500_000 for content in files.values())
@@ -151,16 +174,26 @@ def test_cards_are_checked(two_cards: tuple[Card, Card]) -> None:
         {"name": "one is one", "passed": True, "error": 0.0, "tolerance": 1e-06, "unit": ""}
     ]
     assert [check["passed"] for check in document["cards"][1]["checks"]] == [False, False]
-    assert "error: expected every check to pass, got 2 that did not: one is a half; one is no number" in done.stderr
+    assert (
+        "error: expected every check to pass, got 2 that did not: one is a half; one is no number"
+        in done.stderr
+    )
     assert "left out for want of no_such_package: 1 of the checks" in done.stderr
 
 
-def test_cards_are_shown(two_cards: tuple[Card, Card], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cards_are_shown(
+    two_cards: tuple[Card, Card], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cards, "CARDS", two_cards[:1])
     done = run("paper", "cards", "--quiet", "--deck", str(tmp_path / "deck"))
     assert done.exit_code == 0
     assert done.stderr == ""
-    for said in (two_cards[0].title, "L(x) = log p(x) - KL(q(z|x) || p(z|x))", "1 of 1 checks passed", "deck.md"):
+    for said in (
+        two_cards[0].title,
+        "L(x) = log p(x) - KL(q(z|x) || p(z|x))",
+        "1 of 1 checks passed",
+        "deck.md",
+    ):
         assert said in done.stdout
     assert {path.name for path in (tmp_path / "deck").iterdir()} == {"deck.md", "bound.svg"}
     (tmp_path / "file").write_text("")

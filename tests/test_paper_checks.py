@@ -1,4 +1,6 @@
-"""Every formula of the study cards holds, and with a sign or a factor of it wrong its checks say so."""
+"""Every formula of the study cards holds, and with a sign or a factor of it wrong its checks say
+so.
+"""
 
 import ast
 import inspect
@@ -11,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aevb.paper.cards import CARDS
-from aevb.paper.checks import Check
-from aevb.paper.families import EXAMPLES, experiment
-from aevb.reparameterization import FAMILIES, Route
+from aevb_paper.cards import CARDS
+from aevb_paper.checks import Check
+from aevb_paper.families import EXAMPLES, experiment
+from aevb_paper.reparameterization import FAMILIES, Route
 
 pytest.importorskip("sympy")
 
@@ -29,17 +31,23 @@ def named(value: Any) -> str | None:
     return getattr(value, "__name__", None) or (value.name if isinstance(value, Check) else None)
 
 
-def put(monkeypatch: pytest.MonkeyPatch, formula: Callable[..., Any], broken: Callable[..., Any]) -> None:
+def put(
+    monkeypatch: pytest.MonkeyPatch, formula: Callable[..., Any], broken: Callable[..., Any]
+) -> None:
     """In its place wherever the package looks for it."""
     for name, module in list(sys.modules.items()):
-        if name.startswith("aevb.paper.") and getattr(module, formula.__name__, None) is formula:
+        if name.startswith("aevb_paper.") and getattr(module, formula.__name__, None) is formula:
             monkeypatch.setattr(module, formula.__name__, broken)
 
 
 def holds(check: Check) -> bool:
     try:
         return check.result().passed
-    except (ArithmeticError, ValueError, TypeError):  # a formula so broken that it cannot be evaluated
+    except (
+        ArithmeticError,
+        ValueError,
+        TypeError,
+    ):  # a formula so broken that it cannot be evaluated
         return False
 
 
@@ -92,7 +100,10 @@ def test_every_card_has_checks_pictures_and_questions() -> None:
 @pytest.mark.parametrize("change", [negated, doubled], ids=named)
 @pytest.mark.parametrize(("check", "formula"), PAIRS, ids=named)
 def test_a_formula_of_the_wrong_sign_or_size_is_noticed(
-    check: Check, formula: Callable[..., Any], change: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+    check: Check,
+    formula: Callable[..., Any],
+    change: Callable[[Any], Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     put(monkeypatch, formula, with_result(formula, change))
     assert not holds(check)
@@ -132,7 +143,9 @@ class Break(ast.NodeTransformer):
 
 
 def broken(formula: Callable[..., Any]) -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Every way to get one sign or one number of a formula wrong: its code, and the function it makes."""
+    """Every way to get one sign or one number of a formula wrong: its code, and the function it
+    makes.
+    """
     source = textwrap.dedent(inspect.getsource(formula))
     place = 0
     while True:
@@ -150,7 +163,9 @@ def broken(formula: Callable[..., Any]) -> Iterator[tuple[str, Callable[..., Any
 
 
 @pytest.mark.parametrize("formula", FORMULAS, ids=named)
-def test_no_sign_and_no_number_is_free(formula: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_sign_and_no_number_is_free(
+    formula: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     theirs = [check for check, other in PAIRS if other is formula]
     for code, wrong in broken(formula):
         with monkeypatch.context() as patch:
@@ -159,10 +174,13 @@ def test_no_sign_and_no_number_is_free(formula: Callable[..., Any], monkeypatch:
 
 
 def test_numbers_and_signs_are_found() -> None:
-    from aevb.paper.bound import kl_to_prior
+    from aevb_paper.bound import kl_to_prior
 
     wrong = [code.splitlines()[-1].strip() for code, _ in broken(kl_to_prior)]
-    assert "return float(np.sum(1 + np.log(row.scale ** 2) - row.mean ** 2 - row.scale ** 2) / 2)" in wrong
+    assert (
+        "return float(np.sum(1 + np.log(row.scale ** 2) - row.mean ** 2 - row.scale ** 2) / 2)"
+        in wrong
+    )
     assert len(wrong) == 9  # a minus, three sums, 1, 2, 2, 2 and 2
 
 
@@ -179,5 +197,9 @@ def test_a_family_whose_transform_is_wrong_is_noticed(
     route: str, family: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = FAMILIES[route][family]
-    monkeypatch.setitem(FAMILIES[route], family, Route(right.base, lambda q, eps: 1.3 * right.transform(q, eps) + 0.02))
+    monkeypatch.setitem(
+        FAMILIES[route],
+        family,
+        Route(right.base, lambda q, eps: 1.3 * right.transform(q, eps) + 0.02),
+    )
     assert abs(experiment(route, EXAMPLES[family]).histogram.excess) > 4

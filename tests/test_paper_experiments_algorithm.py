@@ -1,4 +1,6 @@
-"""Laws of Algorithm 1 as printed: Adagrad's step, the prior on the weights, the choice of a step size, and going on."""
+"""Laws of Algorithm 1 as printed: Adagrad's step, the prior on the weights, the choice of a step
+size, and going on.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -10,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aevb.checkpoints import Checkpoint
+from aevb.disk.checkpoints import Checkpoint
 from aevb.networks import trainable
 from aevb.objectives import sgvb_b
-from aevb.paper.experiments.algorithm import (
+from aevb_paper.experiments.algorithm import (
     CHUNK,
     FIRST,
     RATES,
@@ -25,7 +27,7 @@ from aevb.paper.experiments.algorithm import (
     run,
     started,
 )
-from aevb.paper.experiments.data import PaperData
+from aevb_paper.experiments.data import PaperData
 
 KEY = jax.random.key(0)
 
@@ -44,7 +46,9 @@ def counting(bound: Any) -> Algorithm:
         count, total = state.parameters
         return State((count + 1, total + jax.random.normal(key)), ()), bound(count, rate)
 
-    return Algorithm(State((jnp.zeros(()), jnp.zeros(())), ()), step, 5_000, lambda parameters: parameters)
+    return Algorithm(
+        State((jnp.zeros(()), jnp.zeros(())), ()), step, 5_000, lambda parameters: parameters
+    )
 
 
 def test_a_step_is_adagrads() -> None:
@@ -52,7 +56,9 @@ def test_a_step_is_adagrads() -> None:
     slopes = [np.array([3.0, -0.5]), np.array([1.0, 0.25]), np.array([-2.0, 4.0])]
     state, theta, squares = started(jnp.array([0.3, 0.7])), np.array([0.3, 0.7]), np.zeros(2)
     for slope in slopes:
-        state, reported = ascend(lambda theta, g: (theta @ g, jnp.sum(g)), state, jnp.asarray(0.1), jnp.asarray(slope))
+        state, reported = ascend(
+            lambda theta, g: (theta @ g, jnp.sum(g)), state, jnp.asarray(0.1), jnp.asarray(slope)
+        )
         squares += slope**2
         theta = theta + 0.1 * slope / np.sqrt(squares)
         np.testing.assert_allclose(state.parameters, theta, rtol=1e-5)
@@ -60,13 +66,19 @@ def test_a_step_is_adagrads() -> None:
 
 
 def test_the_prior_pulls_weights_and_nothing_else(bits: PaperData) -> None:
-    """Of an objective that is flat, a step goes down |w|: Adagrad's first has the size of the rate, whatever 1/N is."""
+    """Of an objective that is flat, a step goes down |w|: Adagrad's first has the size of the rate,
+    whatever 1/N is.
+    """
     model = bits.model(2, KEY)
     flat = minibatches(model, lambda model, x, key, kl_weight: 0.0 * x.sum(), bits)
     state, bound = jax.jit(flat.step)(flat.start, jnp.asarray(0.001), KEY)
     assert float(bound) == 0.0
     before, after = (
-        [layer for network in (m.posterior.encoder.network, m.likelihood.network) for layer in network.layers]
+        [
+            layer
+            for network in (m.posterior.encoder.network, m.likelihood.network)
+            for layer in network.layers
+        ]
         for m in (flat.model(flat.start.parameters), flat.model(state.parameters))
     )
     for old, new in zip(before, after, strict=True):
@@ -84,7 +96,9 @@ def test_a_minibatch_climbs_the_bound_of_rows_drawn_anew(bits: PaperData) -> Non
 
     algorithm = minibatches(bits.model(2, KEY), objective, bits._replace(test=bits.test + 1))
     step = jax.jit(algorithm.step)
-    values = [float(step(algorithm.start, jnp.asarray(0.0), key)[1]) for key in jax.random.split(KEY, 20)]
+    values = [
+        float(step(algorithm.start, jnp.asarray(0.0), key)[1]) for key in jax.random.split(KEY, 20)
+    ]
     jax.effects_barrier()
     assert len(set(values)) == 20
     rows = {row.tobytes() for row in bits.train}
@@ -107,7 +121,10 @@ def test_aevb_learns_more_than_the_marginals(bits: PaperData) -> None:
     [
         (lambda count, rate: -jnp.abs(rate - 0.02), 0.02),
         (lambda count, rate: jnp.where(rate > 0.05, jnp.nan, rate), 0.02),
-        (lambda count, rate: jnp.where(count < 10, -rate, rate), 0.1),  # the first half does not count
+        (
+            lambda count, rate: jnp.where(count < 10, -rate, rate),
+            0.1,
+        ),  # the first half does not count
         (lambda count, rate: jnp.full((), jnp.nan), RATES[0]),
     ],
     ids=["best", "diverges", "second half", "none"],
@@ -121,7 +138,12 @@ def test_the_step_size_with_the_best_training_bound_is_chosen(bound: Any, best: 
 
 def test_looks_are_even_on_a_logarithmic_axis_and_the_last_is_one() -> None:
     _, points = run(
-        counting(lambda count, rate: count), lambda: 0.1, KEY, 100 * CHUNK, lambda model: {"n": 1.0}, marks=4
+        counting(lambda count, rate: count),
+        lambda: 0.1,
+        KEY,
+        100 * CHUNK,
+        lambda model: {"n": 1.0},
+        marks=4,
     )
     seen = np.array([point["samples"] for point in points]) / CHUNK
     assert seen[-1] == 100
@@ -132,11 +154,17 @@ def test_looks_are_even_on_a_logarithmic_axis_and_the_last_is_one() -> None:
         assert point["bound"] == pytest.approx(point["samples"] / 5_000 - 5.5)
 
 
-def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(bits: PaperData, tmp_path: Path) -> None:
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
+    bits: PaperData, tmp_path: Path
+) -> None:
     algorithm = minibatches(bits.model(2, KEY), sgvb_b, bits)
 
     def look(model: Any) -> dict[str, float]:
-        return {"norm": float(sum(jnp.sum(w**2) for w in jax.tree.leaves(eqx.filter(model, trainable(model)))))}
+        return {
+            "norm": float(
+                sum(jnp.sum(w**2) for w in jax.tree.leaves(eqx.filter(model, trainable(model))))
+            )
+        }
 
     whole, points = run(algorithm, lambda: 0.02, KEY, 4 * CHUNK, look)
     checkpoint = Checkpoint(tmp_path, {"seed": 0}, interval=0.0)
@@ -149,7 +177,9 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(bits: PaperData, t
         run(algorithm, lambda: 0.02, KEY, 4 * CHUNK, look, progress=stop, checkpoint=checkpoint)
     lines: list[dict[str, float]] = []
     rate = partial(pytest.fail, "the step size is kept")
-    model, again = run(algorithm, rate, KEY, 4 * CHUNK, look, progress=lines.append, checkpoint=checkpoint)
+    model, again = run(
+        algorithm, rate, KEY, 4 * CHUNK, look, progress=lines.append, checkpoint=checkpoint
+    )
     assert [line["samples"] for line in lines] == [3 * CHUNK, 4 * CHUNK]
     assert again == points
     assert eqx.tree_equal(whole, model)

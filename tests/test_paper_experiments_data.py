@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from aevb.paper.experiments.data import paper_data
+from aevb_paper.experiments.data import paper_data
 
 pytestmark = pytest.mark.skipif(
     "AEVB_DATA" not in os.environ, reason="AEVB_DATA names no folder of MNIST and Frey Face"
@@ -21,7 +21,9 @@ def test_mnist_is_trained_on_grey_drawn_afresh_and_tested_on_images_drawn_once()
     assert data.train.max() == 1.0
     assert len(np.unique(data.train)) == 256
     assert data.resample is not None
-    one, other = (np.asarray(data.resample(data.train[:200], jax.random.key(seed))) for seed in (0, 1))
+    one, other = (
+        np.asarray(data.resample(data.train[:200], jax.random.key(seed))) for seed in (0, 1)
+    )
     assert set(np.unique(one)) == {0.0, 1.0}
     assert (one != other).any()
     assert ((one + other)[data.train[:200] == 0] == 0).all()
@@ -45,5 +47,7 @@ def test_frey_face_is_grey_inside_the_unit_interval_and_split_at_random() -> Non
     assert 0 <= data.train.min() < data.train.max() <= 255 / 256
     rows = np.concatenate([data.train, data.test]) * 256
     np.testing.assert_array_equal(rows, np.round(rows))
-    steps = np.abs(np.diff(data.test, axis=0)).mean()  # neighbours in time are alike, and are not neighbours here
+    steps = np.abs(
+        np.diff(data.test, axis=0)
+    ).mean()  # neighbours in time are alike, and are not neighbours here
     assert steps > 0.5 * np.abs(data.test[:180] - data.test[180:360]).mean()

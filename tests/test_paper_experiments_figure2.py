@@ -9,20 +9,26 @@ import numpy as np
 import pytest
 
 from aevb.objectives import sgvb_b
-from aevb.paper.drawings.figure2 import figure2 as drawn
-from aevb.paper.experiments import figure2
-from aevb.paper.experiments.algorithm import CHUNK, RATES
-from aevb.paper.experiments.data import PaperData
-from aevb.paper.experiments.published import FIGURE_2, beside, gaps
+from aevb_paper.drawings.figure2 import figure2 as drawn
+from aevb_paper.experiments import figure2
+from aevb_paper.experiments.algorithm import CHUNK, RATES
+from aevb_paper.experiments.data import PaperData
+from aevb_paper.experiments.published import FIGURE_2, beside, gaps
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     def data(name: str) -> PaperData:
-        rows = np.repeat(np.random.default_rng(0).random((300, 2)) < 0.3, 4, axis=1).astype(np.float32)
+        rows = np.repeat(np.random.default_rng(0).random((300, 2)) < 0.3, 4, axis=1).astype(
+            np.float32
+        )
         if name == "frey-face":
-            grey = np.clip(rows * 0.6 + 0.2 + 0.02 * np.random.default_rng(1).normal(size=rows.shape), 0.0, 1.0)
-            return PaperData(grey[:200].astype(np.float32), grey[200:].astype(np.float32), None, "gaussian", 6)
+            grey = np.clip(
+                rows * 0.6 + 0.2 + 0.02 * np.random.default_rng(1).normal(size=rows.shape), 0.0, 1.0
+            )
+            return PaperData(
+                grey[:200].astype(np.float32), grey[200:].astype(np.float32), None, "gaussian", 6
+            )
         return PaperData(rows[:200], rows[200:], None, "bernoulli", 6)
 
     monkeypatch.setattr(figure2, "paper_data", data)
@@ -34,9 +40,20 @@ def test_every_line_of_every_panel_is_there_in_nats_and_goes_up(tmp_path: Path) 
     points = figure2.figure2(tmp_path, 2 * CHUNK, panels=panels, seeds=(0, 1), said=said.append)
     assert len(said) == 8
     lines = {(p["dataset"], p["latents"], p["algorithm"], p["seed"]) for p in points}
-    assert lines == {(*panel, name, seed) for panel in panels for name in figure2.ALGORITHMS for seed in (0, 1)}
+    assert lines == {
+        (*panel, name, seed) for panel in panels for name in figure2.ALGORITHMS for seed in (0, 1)
+    }
     for point in points:
-        assert point.keys() == {"dataset", "latents", "algorithm", "seed", "rate", "samples", "train", "test"}
+        assert point.keys() == {
+            "dataset",
+            "latents",
+            "algorithm",
+            "seed",
+            "rate",
+            "samples",
+            "train",
+            "test",
+        }
         assert point["rate"] in RATES
         assert np.isfinite([point["train"], point["test"]]).all()
     ends = {key: [p["test"] for p in points if (p["dataset"], p["algorithm"]) == key][-1] for key in
@@ -54,12 +71,21 @@ def test_the_mean_bound_is_that_of_the_rows_one_draw_each() -> None:
     data = figure2.paper_data("mnist")
     model, key = data.model(2, jax.random.key(3)), jax.random.key(4)
     rows = jnp.asarray(data.test)
-    expected = jnp.mean(jax.vmap(lambda x, k: sgvb_b(model, x, k))(rows, jax.random.split(key, len(rows))))
+    expected = jnp.mean(
+        jax.vmap(lambda x, k: sgvb_b(model, x, k))(rows, jax.random.split(key, len(rows)))
+    )
     assert float(figure2.mean_bound(model, rows, key)) == pytest.approx(float(expected), rel=1e-5)
 
 
 def point(**about: Any) -> dict[str, Any]:
-    of = {"dataset": "mnist", "latents": 20, "algorithm": "aevb", "seed": 0, "samples": 10**7, "rate": 0.02}
+    of = {
+        "dataset": "mnist",
+        "latents": 20,
+        "algorithm": "aevb",
+        "seed": 0,
+        "samples": 10**7,
+        "rate": 0.02,
+    }
     return of | {"train": -99.0, "test": -100.0} | about
 
 
@@ -81,7 +107,9 @@ def test_the_last_point_of_a_line_is_set_beside_the_printed_one_at_as_many_sampl
 
 
 def test_a_longer_line_is_set_beside_the_print_on_its_way_too() -> None:
-    rows = beside([point(samples=samples) for samples in (10**6, 10**7, 5 * 10**7, 10**8, 2 * 10**8)])
+    rows = beside(
+        [point(samples=samples) for samples in (10**6, 10**7, 5 * 10**7, 10**8, 2 * 10**8)]
+    )
     assert [row["samples"] for row in rows] == [10**7, 10**8, 2 * 10**8]
 
 
@@ -94,9 +122,17 @@ def test_what_is_beside_the_print_is_the_mean_over_seeds_with_its_spread() -> No
 
 
 def test_gaps_are_the_mean_over_seeds_at_equal_samples_beside_the_paper_s() -> None:
-    tests = {("aevb", 0): -100.0, ("aevb", 1): -101.0, ("wake-sleep", 0): -105.0, ("wake-sleep", 1): -107.0}
+    tests = {
+        ("aevb", 0): -100.0,
+        ("aevb", 1): -101.0,
+        ("wake-sleep", 0): -105.0,
+        ("wake-sleep", 1): -107.0,
+    }
     points = [point(algorithm=name, seed=seed, test=test) for (name, seed), test in tests.items()]
-    points += [point(samples=950_000, test=-120.0), point(samples=950_000, algorithm="wake-sleep", test=None)]
+    points += [
+        point(samples=950_000, test=-120.0),
+        point(samples=950_000, algorithm="wake-sleep", test=None),
+    ]
     points.append(point(seed=2, test=0.0))  # without its rival it is no gap
     (row,) = gaps(points)
     assert (row["samples"], row["seeds"], row["gap"]) == (10**7, 2, 5.5)
@@ -105,6 +141,11 @@ def test_gaps_are_the_mean_over_seeds_at_equal_samples_beside_the_paper_s() -> N
     assert row["printed_end"] == pytest.approx(103.7 - 99.4)
     faces = [{**one, "dataset": "frey-face", "seed": 0} for one in points[:3:2]]
     (row,) = gaps(faces)
-    assert (row["gap"], row["spread"], row["printed"], row["printed_end"]) == (5.0, None, 1249 - 578, 1313 - 578)
+    assert (row["gap"], row["spread"], row["printed"], row["printed_end"]) == (
+        5.0,
+        None,
+        1249 - 578,
+        1313 - 578,
+    )
     (row,) = gaps([{**one, "latents": 7} for one in faces])
     assert row["printed"] is None

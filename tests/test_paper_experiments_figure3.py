@@ -1,4 +1,6 @@
-"""The lines of figure 3 on a table of a few pixels: what a point has, in which order, and that nothing is run twice."""
+"""The lines of figure 3 on a table of a few pixels: what a point has, in which order, and that
+nothing is run twice.
+"""
 
 from pathlib import Path
 
@@ -8,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aevb.paper.drawings.figure3 import figure3 as drawing
-from aevb.paper.experiments import algorithm as loop
-from aevb.paper.experiments import figure3 as module
-from aevb.paper.experiments.data import PaperData
-from aevb.paper.experiments.published import FIGURE_3, beside_figure3
+from aevb_paper.drawings.figure3 import figure3 as drawing
+from aevb_paper.experiments import algorithm as loop
+from aevb_paper.experiments import figure3 as module
+from aevb_paper.experiments.data import PaperData
+from aevb_paper.experiments.published import FIGURE_3, beside_figure3
 
 
 @pytest.fixture
@@ -35,19 +37,34 @@ def pixels(monkeypatch: pytest.MonkeyPatch) -> PaperData:
 
 def test_every_line_has_its_points_and_is_run_once(pixels: PaperData, tmp_path: Path) -> None:
     said: list[str] = []
-    settings = {"sizes": (20, 40), "algorithms": ("mcem", "aevb"), "rows": 8, "marks": 1, "said": said.append}
+    settings = {
+        "sizes": (20, 40),
+        "algorithms": ("mcem", "aevb"),
+        "rows": 8,
+        "marks": 1,
+        "said": said.append,
+    }
     points = module.figure3(tmp_path, 1_200, **settings)
     lines = list(dict.fromkeys((point["n_train"], point["algorithm"]) for point in points))
     assert lines == [(20, "mcem"), (20, "aevb"), (40, "mcem"), (40, "aevb")]
     for point in points:
-        assert {"dataset": "mnist", "latents": 3, "hidden": 100, "seed": 0, "rows": 8}.items() <= point.items()
+        assert {
+            "dataset": "mnist",
+            "latents": 3,
+            "hidden": 100,
+            "seed": 0,
+            "rows": 8,
+        }.items() <= point.items()
         assert point["rate"] in loop.RATES
         for part in ("train", "test"):
             # Six pixels of which nothing is known cost 6 log 2 nats.
             assert -6 < point[part] < -2
             assert 0 < point[f"{part}_monte_carlo_error"] < 0.2
             assert 0 < point[f"{part}_error"] < 1
-    for last, estimates in ((points[-1], ("harmonic_from_q", "l_5000", "annealed")), (points[1], ("annealed",))):
+    for last, estimates in (
+        (points[-1], ("harmonic_from_q", "l_5000", "annealed")),
+        (points[1], ("annealed",)),
+    ):
         for estimate in estimates:
             assert last[f"test_{estimate}"] == pytest.approx(last["test_harmonic"], abs=0.1)
     assert "test_l_5000" not in points[1]  # Monte Carlo EM has no encoder
@@ -57,7 +74,9 @@ def test_every_line_has_its_points_and_is_run_once(pixels: PaperData, tmp_path: 
     assert len(said) == 4
 
 
-def test_places_of_chains_are_draws_of_the_posterior_whatever_the_encoder_says(pixels: PaperData) -> None:
+def test_places_of_chains_are_draws_of_the_posterior_whatever_the_encoder_says(
+    pixels: PaperData,
+) -> None:
     """Their mean and deviation by quadrature over the one latent."""
     model = pixels.model(1, jax.random.key(0))
     matrices = lambda model: [layer.weight for layer in model.likelihood.network.layers]  # noqa: E731
@@ -68,7 +87,10 @@ def test_places_of_chains_are_draws_of_the_posterior_whatever_the_encoder_says(p
     mean = weights @ z
     deviation = np.sqrt(weights @ z**2 - mean**2)
     assert deviation.max() < 0.8  # of p(z) it is 1
-    draws = [module.posterior_places(model, rows, candidates=20_000, seed=seed)[:, :, 0] for seed in range(50)]
+    draws = [
+        module.posterior_places(model, rows, candidates=20_000, seed=seed)[:, :, 0]
+        for seed in range(50)
+    ]
     found = np.concatenate(draws, axis=1)
     assert (np.abs(found.mean(1) - mean) < 4 * deviation / np.sqrt(found.shape[1])).all()
     assert np.abs(found.std(1) / deviation - 1).max() < 0.15
@@ -77,14 +99,20 @@ def test_places_of_chains_are_draws_of_the_posterior_whatever_the_encoder_says(p
 def test_a_row_s_places_are_the_same_in_any_company(pixels: PaperData) -> None:
     model = pixels.model(2, jax.random.key(0))
     alone = module.posterior_places(model, pixels.test[1:2], candidates=500)
-    assert np.array_equal(alone[0], module.posterior_places(model, pixels.test[:5], candidates=500)[1])
+    assert np.array_equal(
+        alone[0], module.posterior_places(model, pixels.test[:5], candidates=500)[1]
+    )
 
 
 def test_a_line_is_set_beside_the_print_where_that_has_values_and_at_its_end() -> None:
-    """An iteration of Monte Carlo EM is many samples, so that its points are near those of the print, not at them."""
+    """An iteration of Monte Carlo EM is many samples, so that its points are near those of the
+    print, not at them.
+    """
     point = {"n_train": 1_000, "algorithm": "mcem", "seed": 0, "train": -120.0, "test": -140.0}
     printed = {part: FIGURE_3[1_000, "mcem", part] for part in ("train", "test")}
-    rows = beside_figure3([{**point, "samples": samples} for samples in (60_030_000, 56_250_000, 10_035_000, 45_000)])
+    rows = beside_figure3(
+        [{**point, "samples": samples} for samples in (60_030_000, 56_250_000, 10_035_000, 45_000)]
+    )
     assert [row["samples"] for row in rows] == [10_035_000, 60_030_000]
     for row, mark in zip(rows, (1e7, 5.9e7), strict=True):
         assert {part: row[f"printed_{part}"] for part in printed} == {
@@ -99,9 +127,16 @@ def test_a_line_is_set_beside_the_print_where_that_has_values_and_at_its_end() -
 def test_the_drawing_has_a_line_for_each_algorithm_and_part() -> None:
     point = {"n_train": 1_000, "seed": 0, "train": -130.0, "test": -140.0}
     algorithms = ("aevb", "wake-sleep", "mcem")
-    points = [{**point, "algorithm": name, "samples": samples} for name in algorithms for samples in (10**6, 10**7)]
+    points = [
+        {**point, "algorithm": name, "samples": samples}
+        for name in algorithms
+        for samples in (10**6, 10**7)
+    ]
     few, many = drawing(points).axes
-    assert sum(line.get_linestyle() != "None" and len(line.get_xdata()) == 2 for line in few.lines) == 6
+    assert (
+        sum(line.get_linestyle() != "None" and len(line.get_xdata()) == 2 for line in few.lines)
+        == 6
+    )
     assert len(few.lines) == 12
     assert few.get_ylim() == (-160, -100)
     assert many.get_ylim() == (-160, -125)

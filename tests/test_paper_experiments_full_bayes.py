@@ -1,4 +1,6 @@
-"""Laws of full variational Bayes: eq. 22 and 24 agree, and come to the exact posterior of theta where it is known."""
+"""Laws of full variational Bayes: eq. 22 and 24 agree, and come to the exact posterior of theta
+where it is known.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -13,20 +15,26 @@ from jax.flatten_util import ravel_pytree
 from numpyro.distributions import Independent, Normal
 from scipy import special
 
-from aevb.checkpoints import Checkpoint
+from aevb.disk.checkpoints import Checkpoint
 from aevb.errors import ConfigError
-from aevb.model import VAE
+from aevb.model import Model
 from aevb.networks import trainable
 from aevb.objectives import sgvb_a
-from aevb.paper.drawings import full_bayes as drawn
-from aevb.paper.experiments import algorithm
-from aevb.paper.experiments import full_vb as experiment
-from aevb.paper.experiments.algorithm import run
-from aevb.paper.experiments.data import PaperData
-from aevb.paper.experiments.full_bayes import Uncertain, closed_form, full_bayes, generic, kl_from_prior
-from aevb.paper.experiments.full_vb import ends, full_vb, log_predictive, spent
-from aevb.paper.experiments.networks import paper_model
 from aevb.priors import StandardNormal
+from aevb_paper.drawings import full_bayes as drawn
+from aevb_paper.experiments import algorithm
+from aevb_paper.experiments import full_vb as experiment
+from aevb_paper.experiments.algorithm import run
+from aevb_paper.experiments.data import PaperData
+from aevb_paper.experiments.full_bayes import (
+    Uncertain,
+    closed_form,
+    full_bayes,
+    generic,
+    kl_from_prior,
+)
+from aevb_paper.experiments.full_vb import ends, full_vb, log_predictive, spent
+from aevb_paper.experiments.networks import paper_model
 
 PIXELS, ROWS, DRAWS = 6, 20, 4_000
 
@@ -41,12 +49,15 @@ def uncertain() -> Uncertain:
     return Uncertain(paper_model(PIXELS, 2, 3, "bernoulli", jax.random.key(0)), scale=0.4)
 
 
-# The conjugate model: x ~ N(theta, NOISE^2) whatever z is, theta ~ N(0, 1), so that theta | X is Gaussian.
+# The conjugate model: x ~ N(theta, NOISE^2) whatever z is, theta ~ N(0, 1), so that theta | X is
+# Gaussian.
 NOISE, X = 0.8, np.random.default_rng(3).normal(1.2, 0.8, (8, 1)).astype(np.float32)
 VARIANCE = 1 / (1 + len(X) / NOISE**2)
 MEAN = VARIANCE * float(X.sum()) / NOISE**2
 LOG_EVIDENCE = float(
-    dist.MultivariateNormal(jnp.zeros(len(X)), NOISE**2 * jnp.eye(len(X)) + 1.0).log_prob(jnp.asarray(X[:, 0]))
+    dist.MultivariateNormal(jnp.zeros(len(X)), NOISE**2 * jnp.eye(len(X)) + 1.0).log_prob(
+        jnp.asarray(X[:, 0])
+    )
 )
 
 
@@ -70,7 +81,9 @@ class Mean(eqx.Module):
 
 
 def conjugate(mean: float = 0.0, scale: float = 0.01) -> Uncertain:
-    return Uncertain(VAE(Ignored(), Mean(jnp.array([mean], jnp.float32)), StandardNormal(1)), scale)
+    return Uncertain(
+        Model(Ignored(), Mean(jnp.array([mean], jnp.float32)), StandardNormal(1)), scale
+    )
 
 
 def values_and_slopes(estimator, model: Uncertain, x: np.ndarray, count: int):
@@ -115,16 +128,22 @@ def test_the_kl_is_numpyro_s_and_that_of_a_quadrature(uncertain: Uncertain) -> N
     assert isinstance(q, Independent)
     assert isinstance(p, Independent)
     expected = float(dist.kl_divergence(q.base_dist, p.base_dist).sum())
-    assert float(kl_from_prior(uncertain.mean, uncertain.log_scale)) == pytest.approx(expected, rel=1e-5)
+    assert float(kl_from_prior(uncertain.mean, uncertain.log_scale)) == pytest.approx(
+        expected, rel=1e-5
+    )
     eps, weights = np.polynomial.hermite_e.hermegauss(20)
     theta = 0.7 + 0.3 * eps
     gap = Normal(0.7, 0.3).log_prob(theta) - Normal(0.0, 1.0).log_prob(theta)
     by_quadrature = float(weights / np.sqrt(2 * np.pi) @ np.asarray(gap))
-    assert float(kl_from_prior(jnp.array([0.7]), jnp.log(jnp.array([0.3])))) == pytest.approx(by_quadrature, rel=1e-5)
+    assert float(kl_from_prior(jnp.array([0.7]), jnp.log(jnp.array([0.3])))) == pytest.approx(
+        by_quadrature, rel=1e-5
+    )
 
 
 def test_with_no_spread_it_is_map_s_objective_up_to_a_constant() -> None:
-    """sigma -> 0: eq. 22 is the mean of eq. 6 at mu plus log N(mu; 0, I) / N, less log q of zeta and sigma alone."""
+    """sigma -> 0: eq. 22 is the mean of eq. 6 at mu plus log N(mu; 0, I) / N, less log q of zeta
+    and sigma alone.
+    """
     x, key = jnp.asarray(black_and_white(ROWS)), jax.random.key(4)
     constants = []
     for seed in range(3):
@@ -133,7 +152,9 @@ def test_with_no_spread_it_is_map_s_objective_up_to_a_constant() -> None:
         certain = Uncertain(model, scale=1e-4)
         keys = jax.random.split(jax.random.split(key)[1], ROWS)
         rows = jax.vmap(partial(sgvb_a, model))(x, keys).mean()
-        assert certain.mean.size == 3 * 2 + 3 + PIXELS * 3 + PIXELS  # the decoder's, biases too, and no more
+        assert (
+            certain.mean.size == 3 * 2 + 3 + PIXELS * 3 + PIXELS
+        )  # the decoder's, biases too, and no more
         at_point = rows + certain.p().log_prob(certain.mean) / ROWS
         value = eqx.filter_jit(generic)(certain, x, key, ROWS)
         constants.append(float(value - at_point))
@@ -148,11 +169,17 @@ def test_at_the_exact_posterior_eq_22_is_the_log_evidence_draw_by_draw() -> None
     assert abs(len(X) * noisy.mean() - LOG_EVIDENCE) < 4 * len(X) * noisy.std() / np.sqrt(DRAWS)
 
 
-@pytest.mark.parametrize(("mean", "scale"), [(MEAN + 0.2, VARIANCE**0.5), (MEAN, 2 * VARIANCE**0.5), (0.0, 1.0)])
-def test_anywhere_else_the_bound_is_lower_by_the_kl_to_the_posterior(mean: float, scale: float) -> None:
+@pytest.mark.parametrize(
+    ("mean", "scale"), [(MEAN + 0.2, VARIANCE**0.5), (MEAN, 2 * VARIANCE**0.5), (0.0, 1.0)]
+)
+def test_anywhere_else_the_bound_is_lower_by_the_kl_to_the_posterior(
+    mean: float, scale: float
+) -> None:
     values, _ = values_and_slopes(closed_form, conjugate(mean, scale), X, len(X))
     gap = float(dist.kl_divergence(dist.Normal(mean, scale), dist.Normal(MEAN, VARIANCE**0.5)))
-    assert abs(LOG_EVIDENCE - gap - len(X) * values.mean()) < 4 * len(X) * values.std() / np.sqrt(DRAWS)
+    assert abs(LOG_EVIDENCE - gap - len(X) * values.mean()) < 4 * len(X) * values.std() / np.sqrt(
+        DRAWS
+    )
 
 
 @pytest.mark.parametrize(("estimator", "draws"), [(closed_form, 1), (generic, 20)])
@@ -160,9 +187,15 @@ def test_ascent_comes_to_the_exact_posterior_of_theta(estimator, draws: int) -> 
     model = conjugate()
     start = eqx.combine(model.unravel(model.mean), model.rest.likelihood)
     data = PaperData(X, X, None, "gaussian", 1)
-    fit = full_bayes(VAE(Ignored(), start, StandardNormal(1)), data, estimator=estimator, draws=draws)
+    fit = full_bayes(
+        Model(Ignored(), start, StandardNormal(1)), data, estimator=estimator, draws=draws
+    )
     found, points = run(
-        fit, lambda: 0.1, jax.random.key(5), 6 * algorithm.CHUNK, lambda found: {"mean": float(found.mean[0])}
+        fit,
+        lambda: 0.1,
+        jax.random.key(5),
+        6 * algorithm.CHUNK,
+        lambda found: {"mean": float(found.mean[0])},
     )
     assert float(found.mean[0]) == pytest.approx(MEAN, abs=0.2 * VARIANCE**0.5)
     assert float(found.log_scale[0]) == pytest.approx(0.5 * np.log(VARIANCE), abs=0.1)
@@ -177,12 +210,16 @@ def short(monkeypatch: pytest.MonkeyPatch) -> int:
     return 1_000
 
 
-def test_a_fit_stopped_and_taken_up_again_is_the_fit_that_went_on(tmp_path: Path, short: int) -> None:
+def test_a_fit_stopped_and_taken_up_again_is_the_fit_that_went_on(
+    tmp_path: Path, short: int
+) -> None:
     data = PaperData(black_and_white(ROWS), black_and_white(5), None, "bernoulli", 3)
     fit = full_bayes(data.model(2, jax.random.key(0)), data)
 
     def ran(samples: int, checkpoint: Checkpoint | None = None) -> Uncertain:
-        return run(fit, lambda: 0.1, jax.random.key(1), samples, lambda found: {}, checkpoint=checkpoint)[0]
+        return run(
+            fit, lambda: 0.1, jax.random.key(1), samples, lambda found: {}, checkpoint=checkpoint
+        )[0]
 
     ran(short, Checkpoint(tmp_path))
     again, straight = ran(3 * short, Checkpoint(tmp_path)), ran(3 * short)
@@ -206,9 +243,11 @@ def test_draws_of_theta_share_a_minibatch_evenly_or_not_at_all() -> None:
 
 
 @pytest.mark.parametrize("q", [Ignored(), Ignored(3.0, 0.1)])
-def test_the_predictive_likelihood_averages_over_z_and_theta_before_the_logarithm(q: Ignored) -> None:
+def test_the_predictive_likelihood_averages_over_z_and_theta_before_the_logarithm(
+    q: Ignored,
+) -> None:
     """Rows of one pixel: p(x=1) = E[sigmoid(theta + z)] over both Gaussians, by quadrature."""
-    found = Uncertain(VAE(q, Odds(jnp.array([1.5])), StandardNormal(1)), scale=2.0)
+    found = Uncertain(Model(q, Odds(jnp.array([1.5])), StandardNormal(1)), scale=2.0)
     eps, weights = np.polynomial.hermite_e.hermegauss(60)
     units = np.array([[0], [1]], np.float32)
     for model, spread in ((found, 5**0.5), (found.at(found.mean), 1.0)):
@@ -221,15 +260,25 @@ def test_the_experiment_has_both_fits_and_knows_what_is_done(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short: int
 ) -> None:
     grey = np.random.default_rng(0).random((60, PIXELS)).astype(np.float32)
-    data = PaperData(grey, black_and_white(12), lambda x, key: x / 0, "bernoulli", 3)  # nothing is to be drawn afresh
+    data = PaperData(
+        grey, black_and_white(12), lambda x, key: x / 0, "bernoulli", 3
+    )  # nothing is to be drawn afresh
     monkeypatch.setattr(experiment, "paper_data", {"mnist": data}.__getitem__)
     monkeypatch.setattr(experiment, "CHUNK", short)
     monkeypatch.setattr(experiment.log_predictive, "__kwdefaults__", {"thetas": 3, "samples": 64})
     how = {"sizes": (8,), "latents": 2, "hidden": 3, "seeds": (0,), "rows": 10}
     points = full_vb(tmp_path, 2 * short, **how)
-    assert [point["algorithm"] for point in points if point["samples"] == 2 * short] == ["map", "full-vb"]
+    assert [point["algorithm"] for point in points if point["samples"] == 2 * short] == [
+        "map",
+        "full-vb",
+    ]
     for point in points:
-        assert (point["dataset"], point["n_train"], point["latents"], point["hidden"]) == ("mnist", 8, 2, 3)
+        assert (point["dataset"], point["n_train"], point["latents"], point["hidden"]) == (
+            "mnist",
+            8,
+            2,
+            3,
+        )
         assert point["rate"] in algorithm.RATES
         for part in ("train", "validation", "test", "test_at_mean"):
             assert -2 * PIXELS < point[part] < 0 < point[f"{part}_error"]
@@ -242,29 +291,57 @@ def test_the_experiment_has_both_fits_and_knows_what_is_done(
     assert not said
 
 
-def test_what_is_spent_is_the_divergence_a_row_and_units_at_their_prior_are_not_used(uncertain: Uncertain) -> None:
-    """N(0, 1) for every number costs nothing; one weight to a pixel known to a hundredth uses its unit."""
-    at_prior = eqx.tree_at(lambda u: (u.mean, u.log_scale), uncertain, (0 * uncertain.mean, 0 * uncertain.log_scale))
+def test_what_is_spent_is_the_divergence_a_row_and_units_at_their_prior_are_not_used(
+    uncertain: Uncertain,
+) -> None:
+    """N(0, 1) for every number costs nothing; one weight to a pixel known to a hundredth uses its
+    unit.
+    """
+    at_prior = eqx.tree_at(
+        lambda u: (u.mean, u.log_scale), uncertain, (0 * uncertain.mean, 0 * uncertain.log_scale)
+    )
     assert spent(at_prior, 7) == {"kl": 0.0, "units": 0}
     decoder = at_prior.unravel(at_prior.log_scale)
     known = eqx.tree_at(
-        lambda d: d.network.layers[-1].weight, decoder, replace_fn=lambda w: w.at[2, 1].set(np.log(0.01))
+        lambda d: d.network.layers[-1].weight,
+        decoder,
+        replace_fn=lambda w: w.at[2, 1].set(np.log(0.01)),
     )
     found = eqx.tree_at(lambda u: u.log_scale, at_prior, ravel_pytree(known)[0])
-    assert spent(found, 7) == {"kl": pytest.approx((np.log(100) - (1 - 1e-4) / 2) / 7, rel=1e-5), "units": 1}
-    inward = eqx.tree_at(lambda d: d.network.layers[0].weight, decoder, replace_fn=lambda w: w - 5.0)
-    assert spent(eqx.tree_at(lambda u: u.log_scale, at_prior, ravel_pytree(inward)[0]), 7)["units"] == 0
+    assert spent(found, 7) == {
+        "kl": pytest.approx((np.log(100) - (1 - 1e-4) / 2) / 7, rel=1e-5),
+        "units": 1,
+    }
+    inward = eqx.tree_at(
+        lambda d: d.network.layers[0].weight, decoder, replace_fn=lambda w: w - 5.0
+    )
+    assert (
+        spent(eqx.tree_at(lambda u: u.log_scale, at_prior, ravel_pytree(inward)[0]), 7)["units"]
+        == 0
+    )
 
 
 def test_ends_are_last_points_and_of_map_where_validation_rows_like_it_best_too() -> None:
     points = [
-        {"n_train": 8, "algorithm": name, "seed": seed, "samples": samples, "validation": validation}
+        {
+            "n_train": 8,
+            "algorithm": name,
+            "seed": seed,
+            "samples": samples,
+            "validation": validation,
+        }
         for name in ("map", "full-vb")
         for seed, validations in enumerate([(-9.0, -7.0, -8.0), (-9.0, -8.0, -7.0)])
         for samples, validation in zip((10, 20, 30), validations, strict=True)
     ]
     found = [(point["algorithm"], point["seed"], point["samples"]) for point in ends(points)]
-    assert found == [("map", 0, 20), ("map", 0, 30), ("map", 1, 30), ("full-vb", 0, 30), ("full-vb", 1, 30)]
+    assert found == [
+        ("map", 0, 20),
+        ("map", 0, 30),
+        ("map", 1, 30),
+        ("full-vb", 0, 30),
+        ("full-vb", 1, 30),
+    ]
 
 
 def test_the_figure_has_a_panel_for_each_size_and_a_dot_for_each_seed() -> None:
@@ -277,7 +354,11 @@ def test_the_figure_has_a_panel_for_each_size_and_a_dot_for_each_seed() -> None:
         for size in (8, 40) for name in ("map", "full-vb") for seed in (0, 1) for samples in (10, 100)
     ]  # fmt: skip
     figure = drawn.full_vb(points)
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["held-out rows, by N", "N = 8", "N = 40"]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "held-out rows, by N",
+        "N = 8",
+        "N = 40",
+    ]
     assert [len(bars.lines[0].get_xdata()) for bars in figure.axes[0].containers] == [4, 4, 4, 4]
     against, *ways = figure.axes
     assert {axes.get_ylim() for axes in ways} != {against.get_ylim()}

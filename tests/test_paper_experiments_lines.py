@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aevb.checkpoints import Checkpoint
+from aevb.disk.checkpoints import Checkpoint
 from aevb.errors import ModelFileError, OutputError
-from aevb.paper.experiments.lines import kept
+from aevb_paper.experiments.lines import kept
 
 LINES = [{"latents": 2, "seed": 0}, {"latents": 5, "seed": 0}]
 
@@ -18,7 +18,9 @@ LINES = [{"latents": 2, "seed": 0}, {"latents": 5, "seed": 0}]
 class Runner:
     """Runs a line to the samples it is told, and remembers which, and what state it found."""
 
-    def __init__(self, samples: int, fails_at: int | None = None, stops_at: int | None = None) -> None:
+    def __init__(
+        self, samples: int, fails_at: int | None = None, stops_at: int | None = None
+    ) -> None:
         self.samples, self.fails_at, self.stops_at = samples, fails_at, stops_at
         self.ran: list[int] = []
         self.found: list[dict[str, Any] | None] = []
@@ -33,7 +35,10 @@ class Runner:
         checkpoint.flush()
         if line["latents"] == self.stops_at:
             raise KeyboardInterrupt
-        return [{"samples": self.samples // 2, "test": -2.0}, {"samples": self.samples, "test": -1.0}]
+        return [
+            {"samples": self.samples // 2, "test": -2.0},
+            {"samples": self.samples, "test": -1.0},
+        ]
 
 
 def test_a_line_that_is_there_is_not_run_again(tmp_path: Path) -> None:
@@ -46,7 +51,12 @@ def test_a_line_that_is_there_is_not_run_again(tmp_path: Path) -> None:
     points = kept(tmp_path, "figure", LINES, 100, second)
     assert second.ran == [5]
     assert points == json.loads((tmp_path / "figure.json").read_text())
-    assert [(point["latents"], point["samples"]) for point in points] == [(2, 50), (2, 100), (5, 50), (5, 100)]
+    assert [(point["latents"], point["samples"]) for point in points] == [
+        (2, 50),
+        (2, 100),
+        (5, 50),
+        (5, 100),
+    ]
     third = Runner(100)
     assert kept(tmp_path, "figure", LINES, 100, third) == points
     assert third.ran == []
@@ -60,7 +70,12 @@ def test_for_more_samples_a_line_goes_on_and_takes_the_place_of_the_old(tmp_path
     assert longer.found == [{"samples": 100}]  # the state that its line left, and no other's
     assert [(point["latents"], point["samples"]) for point in points] == [(2, 500), (2, 1000)]
     every = json.loads((tmp_path / "figure.json").read_text())
-    assert sorted((p["latents"], p["samples"]) for p in every) == [(2, 500), (2, 1000), (5, 50), (5, 100)]
+    assert sorted((p["latents"], p["samples"]) for p in every) == [
+        (2, 500),
+        (2, 1000),
+        (5, 50),
+        (5, 100),
+    ]
 
 
 def test_a_line_stopped_is_in_no_other_s_way(tmp_path: Path) -> None:
@@ -84,7 +99,9 @@ def test_another_process_in_the_folder_is_an_error_and_loses_nothing(tmp_path: P
 
 
 @pytest.mark.parametrize("content", ["[{", "{}", "[1]", '[{"test": 1.0}]'])
-def test_points_that_cannot_be_read_are_refused_and_left_alone(tmp_path: Path, content: str) -> None:
+def test_points_that_cannot_be_read_are_refused_and_left_alone(
+    tmp_path: Path, content: str
+) -> None:
     (tmp_path / "figure.json").write_text(content)
     with pytest.raises(ModelFileError, match="figure"):
         kept(tmp_path, "figure", LINES, 100, Runner(100))

@@ -1,4 +1,6 @@
-"""Laws of Monte Carlo EM: its chains are at the posterior, its slope is that of log p(x), and it can be resumed."""
+"""Laws of Monte Carlo EM: its chains are at the posterior, its slope is that of log p(x), and it
+can be resumed.
+"""
 
 from typing import Any
 
@@ -7,29 +9,39 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aevb.checkpoints import Checkpoint
-from aevb.model import VAE
-from aevb.paper.experiments import algorithm as loop
-from aevb.paper.experiments.algorithm import Algorithm, chosen_rate, run
-from aevb.paper.experiments.data import PaperData
-from aevb.paper.experiments.monte_carlo_em import ACCEPTANCE, GAIN, UPDATES, monte_carlo_em
-from aevb.paper.linear_gaussian import as_vae, rows
-from aevb.training import log_weight_prior
+from aevb.disk.checkpoints import Checkpoint
+from aevb.model import Model
+from aevb.train import log_weight_prior
+from aevb_paper.experiments import algorithm as loop
+from aevb_paper.experiments.algorithm import Algorithm, chosen_rate, run
+from aevb_paper.experiments.data import PaperData
+from aevb_paper.experiments.monte_carlo_em import ACCEPTANCE, GAIN, UPDATES, monte_carlo_em
+from aevb_paper.linear_gaussian import as_vae, rows
 from conftest import Table
 
 COPIES = 1_000
 
 
 def test_chains_reach_the_exact_posterior_and_nine_proposals_of_ten_are_accepted() -> None:
-    """A row many times over, from the prior: mean, spread and acceptance, with theta standing still at a rate of 0."""
+    """A row many times over, from the prior: mean, spread and acceptance, with theta standing still
+    at a rate of 0.
+    """
     row = rows()[0]
-    data = PaperData(np.tile(np.float32(row.x), (COPIES, 1)), np.zeros((0, 13)), None, "gaussian", 1)
+    data = PaperData(
+        np.tile(np.float32(row.x), (COPIES, 1)), np.zeros((0, 13)), None, "gaussian", 1
+    )
     chains = monte_carlo_em(as_vae(row), data, jax.random.key(2))
     keys = jax.random.split(jax.random.key(0), 300)
-    move = jax.jit(lambda state, keys: jax.lax.scan(lambda s, key: chains.step(s, jnp.zeros(()), key), state, keys))
+    move = jax.jit(
+        lambda state, keys: jax.lax.scan(
+            lambda s, key: chains.step(s, jnp.zeros(()), key), state, keys
+        )
+    )
     state, reported = move(chains.start, keys)
     z, size = map(np.asarray, state.kept)
-    assert (np.abs(z.mean(0) - row.posterior_mean) < 4 * row.posterior_scale / np.sqrt(COPIES)).all()
+    assert (
+        np.abs(z.mean(0) - row.posterior_mean) < 4 * row.posterior_scale / np.sqrt(COPIES)
+    ).all()
     assert (np.abs(z.std(0) / row.posterior_scale - 1) < 4 / np.sqrt(2 * COPIES)).all()
     assert np.corrcoef(z.T)[0, 1] == pytest.approx(0, abs=4 / np.sqrt(COPIES))
     # E[log p(x, z)] = log p(x) - entropy of the posterior.
@@ -41,17 +53,23 @@ def test_chains_reach_the_exact_posterior_and_nine_proposals_of_ten_are_accepted
     assert accepted == pytest.approx(0.9, abs=0.01)
 
 
-def tiny(table: Table) -> tuple[VAE, PaperData]:
+def tiny(table: Table) -> tuple[Model, PaperData]:
     units = table.units[~np.isnan(table.units).any(axis=1)]
     return table.model, PaperData(units[:20], units[20:30], lambda x, key: x, "gaussian", 8)
 
 
-def test_theta_s_slope_at_posterior_draws_is_that_of_the_evidence(linear_table: Table, exact: Any) -> None:
+def test_theta_s_slope_at_posterior_draws_is_that_of_the_evidence(
+    linear_table: Table, exact: Any
+) -> None:
     """Fisher's identity: d log p(x) = E_p(z|x)[d log p(x, z)], here along the mean of one column."""
     vae, data = tiny(linear_table)
     x = data.train[0]
     draws = monte_carlo_em(vae, data._replace(train=np.tile(x, (COPIES, 1))), jax.random.key(2))
-    move = jax.jit(lambda state, keys: jax.lax.scan(lambda s, key: draws.step(s, jnp.zeros(()), key), state, keys)[0])
+    move = jax.jit(
+        lambda state, keys: jax.lax.scan(
+            lambda s, key: draws.step(s, jnp.zeros(()), key), state, keys
+        )[0]
+    )
     z, _ = move(draws.start, jax.random.split(jax.random.key(1), 200)).kept
 
     def log_joint(parameters: Any, z: jax.Array) -> jax.Array:
@@ -81,14 +99,20 @@ def test_five_updates_by_one_set_of_draws_climb_what_they_should(linear_table: T
     for _ in range(UPDATES):
         slope = jax.grad(climbed)(parameters)
         squares = jax.tree.map(lambda s, g: s + g**2, squares, slope)
-        parameters = jax.tree.map(lambda p, g, s: p + 1e-3 * g / jnp.sqrt(s + 1e-20), parameters, slope, squares)
-    for ours, by_hand in zip(jax.tree.leaves(state.parameters), jax.tree.leaves(parameters), strict=True):
+        parameters = jax.tree.map(
+            lambda p, g, s: p + 1e-3 * g / jnp.sqrt(s + 1e-20), parameters, slope, squares
+        )
+    for ours, by_hand in zip(
+        jax.tree.leaves(state.parameters), jax.tree.leaves(parameters), strict=True
+    ):
         np.testing.assert_allclose(ours, by_hand, atol=2e-5)
     assert climbed(state.parameters) > climbed(em.start.parameters)
     each = jax.vmap(vae.log_joint)(jnp.asarray(data.train), z)
     assert float(reported) == pytest.approx(float(each.mean()), rel=1e-5)
     assert em.samples == 15 * len(data.train)
-    assert jax.tree.all(jax.tree.map(jnp.array_equal, em.model(state.parameters).posterior, vae.posterior))
+    assert jax.tree.all(
+        jax.tree.map(jnp.array_equal, em.model(state.parameters).posterior, vae.posterior)
+    )
 
 
 def test_it_goes_on_to_the_same_numbers_and_its_rate_is_one_of_the_paper_s(
@@ -100,7 +124,9 @@ def test_it_goes_on_to_the_same_numbers_and_its_rate_is_one_of_the_paper_s(
     assert chosen_rate(em, jax.random.key(0)) in loop.RATES
 
     def to(samples: int, checkpoint: Checkpoint) -> list[dict[str, float]]:
-        return run(em, lambda: 0.02, jax.random.key(1), samples, lambda model: {}, checkpoint=checkpoint)[1]
+        return run(
+            em, lambda: 0.02, jax.random.key(1), samples, lambda model: {}, checkpoint=checkpoint
+        )[1]
 
     whole = to(2_400, Checkpoint(tmp_path / "whole"))
     to(1_200, Checkpoint(tmp_path / "halves"))
@@ -108,7 +134,9 @@ def test_it_goes_on_to_the_same_numbers_and_its_rate_is_one_of_the_paper_s(
     assert [point["samples"] for point in whole] == [600, 1_200, 1_800, 2_400]
 
 
-def test_a_step_may_count_for_more_than_a_chunk(linear_table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_may_count_for_more_than_a_chunk(
+    linear_table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loop, "CHUNK", 100)
     em: Algorithm = monte_carlo_em(*tiny(linear_table), jax.random.key(2))
     told: list[dict[str, float]] = []

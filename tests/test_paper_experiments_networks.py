@@ -8,7 +8,7 @@ import pytest
 from scipy import special, stats
 
 from aevb.networks import parameter_count
-from aevb.paper.experiments.networks import DEVIATION, affine_log_likelihood, paper_model
+from aevb_paper.experiments.networks import DEVIATION, affine_log_likelihood, paper_model
 
 
 @pytest.mark.parametrize(("likelihood", "outputs"), [("bernoulli", 1), ("gaussian", 2)])
@@ -45,6 +45,8 @@ def test_the_likelihood_of_black_and_white_pixels_is_affine_in_them() -> None:
     x = jnp.asarray(np.concatenate([rng.random((4, 6)) < 0.5, rng.random((4, 6))]), jnp.float32)
     z = jnp.asarray(rng.normal(size=(7, 2)), jnp.float32)
     a, b = affine_log_likelihood(model, z, 6)
-    each = jax.vmap(jax.vmap(lambda x, z: model.likelihood(z).log_prob(x), (None, 0)), (0, None))(x, z)
+    each = jax.vmap(jax.vmap(lambda x, z: model.likelihood(z).log_prob(x), (None, 0)), (0, None))(
+        x, z
+    )
     assert float(each.std()) > 0.1
     np.testing.assert_allclose(a + x @ b.T, each, rtol=1e-4, atol=1e-4)

@@ -1,4 +1,6 @@
-"""Laws of every listed q(z|x): a density, its own draws, finite at extremes; an empty row has the prior's."""
+"""Laws of every listed q(z|x): a density, its own draws, finite at extremes; an empty row has the
+prior's.
+"""
 
 import inspect
 from typing import Any
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from aevb import posteriors
-from aevb.flows import CouplingFlow
+from aevb.distributions.flows import CouplingFlow
 from aevb.networks import MLP, Fixed
 from aevb.posteriors import (
     BernoulliPosterior,
@@ -34,7 +36,11 @@ CLASSES: list[Any] = [
 ]
 #: A number, a positive number, a count and a column of three levels.
 FEATURES = Features(
-    (0, 1, 2), (0, 1, 2), ((3, 3),), Fixed(jnp.array([0.5, 0.0, 1.0])), Fixed(jnp.array([2.0, 1.0, 1.0]))
+    (0, 1, 2),
+    (0, 1, 2),
+    ((3, 3),),
+    Fixed(jnp.array([0.5, 0.0, 1.0])),
+    Fixed(jnp.array([2.0, 1.0, 1.0])),
 )
 ROW = jnp.array([1.5, 2.0, 3.0, 1.0])
 RNG = np.random.default_rng(0)
@@ -65,10 +71,13 @@ def two_layers() -> TwoLayerPosterior:
     return TwoLayerPosterior(encoder(TwoLayerPosterior, 1), 2, upper, 1)
 
 
-#: For each listed class one to try, of two latents or of one group of levels; a class without fails.
+#: For each listed class one to try, of two latents or of one group of levels; a class without
+#: fails.
 EXAMPLES: dict[str, Any] = {
     "BernoulliPosterior": lambda: BernoulliPosterior(encoder(BernoulliPosterior, start=False), 2),
-    "CategoricalPosterior": lambda: CategoricalPosterior(encoder(CategoricalPosterior, 10, start=False), 10),
+    "CategoricalPosterior": lambda: CategoricalPosterior(
+        encoder(CategoricalPosterior, 10, start=False), 10
+    ),
     "DiagonalGaussian": lambda: DiagonalGaussian(encoder(DiagonalGaussian), 2),
     "FlowPosterior": lambda: FlowPosterior(encoder(FlowPosterior), 2, flow()),
     "FullGaussian": lambda: FullGaussian(encoder(FullGaussian), 2),
@@ -109,9 +118,13 @@ def test_it_integrates_to_one_and_draws_follow_it(posterior: Posterior) -> None:
     assert q.event_shape == (posterior.latent_dim,)
     drawn = np.asarray(jax.jit(lambda: q.rsample(jax.random.key(1), (20_000,)))(), np.float64)
     deviation = np.sqrt(np.asarray(q.variance))
-    moments = 20_000 if isinstance(posterior, DISCRETE + GAUSSIAN) else 256  # draws behind q's own mean
+    moments = (
+        20_000 if isinstance(posterior, DISCRETE + GAUSSIAN) else 256
+    )  # draws behind q's own mean
     np.testing.assert_allclose(drawn.mean(0), q.mean, atol=5 * deviation.max() / np.sqrt(moments))
-    np.testing.assert_allclose(drawn.std(0), deviation, rtol=0.03 if moments > 256 else 0.2, atol=0.01)
+    np.testing.assert_allclose(
+        drawn.std(0), deviation, rtol=0.03 if moments > 256 else 0.2, atol=0.01
+    )
     z, counts = points(q)
     mass = counts * np.exp(np.asarray(jax.jit(jax.vmap(q.log_prob))(z), np.float64))
     np.testing.assert_allclose(mass.sum(), 1.0, atol=5e-3)
@@ -119,7 +132,9 @@ def test_it_integrates_to_one_and_draws_follow_it(posterior: Posterior) -> None:
     mass /= mass.sum()
     np.testing.assert_allclose(mass @ z, drawn.mean(0), atol=5 * deviation.max() / np.sqrt(20_000))
     centred = z - mass @ z
-    np.testing.assert_allclose((mass[:, None] * centred).T @ centred, np.cov(drawn.T), atol=0.03 * deviation.max() ** 2)
+    np.testing.assert_allclose(
+        (mass[:, None] * centred).T @ centred, np.cov(drawn.T), atol=0.03 * deviation.max() ** 2
+    )
 
 
 def test_values_and_slopes_are_finite_at_extremes(posterior: Posterior) -> None:
@@ -144,7 +159,9 @@ def test_an_empty_row_encodes_to_the_prior(gaussian: Posterior) -> None:
     z = jnp.array([0.7, -1.2])
     np.testing.assert_array_equal(q.mean, 0.0)
     np.testing.assert_array_equal(q.variance, 1.0)
-    np.testing.assert_allclose(q.log_prob(z), -np.log(2 * np.pi) - 0.5 * (0.7**2 + 1.2**2), rtol=1e-6)
+    np.testing.assert_allclose(
+        q.log_prob(z), -np.log(2 * np.pi) - 0.5 * (0.7**2 + 1.2**2), rtol=1e-6
+    )
 
 
 def test_features_are_standardised_logged_and_one_hot() -> None:
@@ -168,7 +185,10 @@ def test_a_missing_cell_is_not_the_same_as_a_zero(posterior: Posterior) -> None:
 def test_linear_posterior_is_exact_given_the_observed_cells(missing: list[int]) -> None:
     """Its mean and its precision are those of p(z|x_o)."""
     posterior = linear()
-    noise, mean = np.asarray(posterior.noise.value, np.float64), np.asarray(posterior.mean.value, np.float64)
+    noise, mean = (
+        np.asarray(posterior.noise.value, np.float64),
+        np.asarray(posterior.mean.value, np.float64),
+    )
     features = RNG.normal(size=6)
     seen = ~np.isin(np.arange(6), missing)
     precision = np.eye(2) + (LOADINGS[seen].T / noise[seen]) @ LOADINGS[seen]
@@ -182,7 +202,9 @@ def test_linear_posterior_is_exact_given_the_observed_cells(missing: list[int]) 
 def test_complete_rows_need_no_filling() -> None:
     features = jnp.asarray(RNG.normal(size=6))
     incomplete = linear()
-    complete = LinearPosterior(incomplete.mean, incomplete.loadings, incomplete.noise, incomplete.gain, complete=True)
+    complete = LinearPosterior(
+        incomplete.mean, incomplete.loadings, incomplete.noise, incomplete.gain, complete=True
+    )
     mean, precision, filled = complete(features, jnp.ones(6, bool))
     same_mean, full_precision, same_filled = incomplete(features, jnp.ones(6, bool))
     np.testing.assert_allclose(mean, same_mean, rtol=1e-6)
@@ -191,9 +213,13 @@ def test_complete_rows_need_no_filling() -> None:
 
 
 @pytest.mark.parametrize("kind", GAUSSIAN)
-def test_before_training_q_is_the_linear_model_s_posterior_given_the_observed_cells(kind: Any) -> None:
+def test_before_training_q_is_the_linear_model_s_posterior_given_the_observed_cells(
+    kind: Any,
+) -> None:
     """Its covariance too: with a cell missing the latents hang together."""
-    network = MLP((12, kind.outputs(2)), "tanh", jax.random.key(0)).starting_at(jnp.zeros(kind.outputs(2)), weights=0.0)
+    network = MLP((12, kind.outputs(2)), "tanh", jax.random.key(0)).starting_at(
+        jnp.zeros(kind.outputs(2)), weights=0.0
+    )
     start = linear()
     q = kind(Encoder(FEATURES, network, start, sees_missing=True), 2)
     row = ROW.at[1].set(jnp.nan)
@@ -217,7 +243,9 @@ def test_a_posterior_of_complete_rows_can_be_made_to_fill(gaussian: Posterior) -
 
 
 def test_a_flow_starts_as_its_gaussian() -> None:
-    start = FlowPosterior(encoder(FlowPosterior), 2, CouplingFlow(2, jax.random.key(1), FlowPosterior.CONDITION))
+    start = FlowPosterior(
+        encoder(FlowPosterior), 2, CouplingFlow(2, jax.random.key(1), FlowPosterior.CONDITION)
+    )
     q = start(ROW)
     plain = q.base
     z = plain.sample(jax.random.key(0), (50,))

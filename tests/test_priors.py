@@ -1,4 +1,6 @@
-"""Laws of every listed prior p(z): a density that integrates to one, with draws that follow it and slopes."""
+"""Laws of every listed prior p(z): a density that integrates to one, with draws that follow it and
+slopes.
+"""
 
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from scipy import stats
 
 from aevb import priors
-from aevb.flows import CouplingFlow
+from aevb.distributions.flows import CouplingFlow
 from aevb.initialisation import Architecture, initial_model
 from aevb.networks import MLP, parameter_count
 from aevb.posteriors import ConditionalGaussian
@@ -39,11 +41,19 @@ def far_flow() -> CouplingFlow:
 
 #: For each listed class one of two latents or of one group of three levels; a class without fails.
 EXAMPLES: dict[str, Any] = {
-    "BernoulliPrior": lambda: eqx.tree_at(lambda p: p.logits, BernoulliPrior(2), jnp.array([0.3, -1.0])),
-    "CategoricalPrior": lambda: eqx.tree_at(lambda p: p.logits, CategoricalPrior(1, 3), jnp.array([[0.3, -1.0, 0.0]])),
+    "BernoulliPrior": lambda: eqx.tree_at(
+        lambda p: p.logits, BernoulliPrior(2), jnp.array([0.3, -1.0])
+    ),
+    "CategoricalPrior": lambda: eqx.tree_at(
+        lambda p: p.logits, CategoricalPrior(1, 3), jnp.array([[0.3, -1.0, 0.0]])
+    ),
     "FlowPrior": lambda: FlowPrior(2, far_flow()),
-    "TwoLayerPrior": lambda: TwoLayerPrior(ConditionalGaussian(MLP((1, 4, 2), "tanh", jax.random.key(2))), 1, 1),
-    "VampPrior": lambda: VampPrior(jax.random.normal(jax.random.key(3), (4, 3)), jnp.full(3, -3.0), jnp.full(3, 3.0)),
+    "TwoLayerPrior": lambda: TwoLayerPrior(
+        ConditionalGaussian(MLP((1, 4, 2), "tanh", jax.random.key(2))), 1, 1
+    ),
+    "VampPrior": lambda: VampPrior(
+        jax.random.normal(jax.random.key(3), (4, 3)), jnp.full(3, -3.0), jnp.full(3, 3.0)
+    ),
     "StandardNormal": lambda: StandardNormal(2),
     "GaussianMixture": lambda: GaussianMixture(2, 3, jax.random.key(0)),
 }
@@ -93,7 +103,9 @@ def test_slopes_are_finite_far_away_and_for_extreme_parameters(prior: priors.Pri
 def test_standard_normal_has_nothing_to_learn() -> None:
     assert parameter_count(StandardNormal(7)) == 0
     z = np.array([0.3, -2.0])
-    np.testing.assert_allclose(StandardNormal(2)().log_prob(jnp.asarray(z)), stats.norm.logpdf(z).sum(), rtol=1e-6)
+    np.testing.assert_allclose(
+        StandardNormal(2)().log_prob(jnp.asarray(z)), stats.norm.logpdf(z).sum(), rtol=1e-6
+    )
 
 
 def test_a_mixture_is_the_sum_of_its_parts() -> None:
@@ -110,7 +122,9 @@ def test_a_vamp_prior_is_the_mixture_of_the_posteriors_of_its_rows(mixed_table: 
     rows = np.nan_to_num(mixed_table.units[:3])
     vamp = VampPrior(*map(jnp.asarray, (rows, rows.min(0), rows.max(0))))
     z = jnp.array([0.3, -0.2])
-    each = [dist.Normal(q(row).mean, jnp.sqrt(q(row).variance)).to_event(1).log_prob(z) for row in rows]
+    each = [
+        dist.Normal(q(row).mean, jnp.sqrt(q(row).variance)).to_event(1).log_prob(z) for row in rows
+    ]
     standard = dist.Normal(jnp.zeros(2), 1.0).to_event(1).log_prob(z)
     expected = np.log(0.9 * np.exp(standard) + 0.1 * np.exp(np.array(each)).mean())
     np.testing.assert_allclose(vamp(q).log_prob(z), expected, rtol=1e-4)
@@ -119,7 +133,9 @@ def test_a_vamp_prior_is_the_mixture_of_the_posteriors_of_its_rows(mixed_table: 
 
 
 def test_pseudo_rows_stay_within_the_range_of_the_training_rows(mixed_table: Table) -> None:
-    """However far they are learned to be: no count below zero, no level that is none. The range is not learned."""
+    """However far they are learned to be: no count below zero, no level that is none. The range is
+    not learned.
+    """
     architecture = Architecture(2, hidden=(8,), missing=True, prior="vamp", prior_components=5)
     model = initial_model(mixed_table.schema, mixed_table.units, architecture, jax.random.key(0))
     vamp: Any = model.prior
@@ -146,12 +162,16 @@ def test_a_pseudo_row_that_went_past_an_end_can_come_back(moved: float) -> None:
     """A 0 or 1 starts at an end: neither there nor beyond is it without a slope."""
     rows = jnp.array([[0.0, 1.0]]) + moved
     vamp = VampPrior(rows, jnp.zeros(2), jnp.ones(2))
-    slope = jax.grad(lambda rows: eqx.tree_at(lambda prior: prior.rows, vamp, rows).inside.sum())(rows)
+    slope = jax.grad(lambda rows: eqx.tree_at(lambda prior: prior.rows, vamp, rows).inside.sum())(
+        rows
+    )
     assert (np.abs(slope) > 0).all()
     np.testing.assert_allclose(vamp.inside, np.abs([[moved, 1 - np.abs(moved)]]), rtol=1e-6)
 
 
 def test_two_layers_draw_the_upper_one_first() -> None:
-    lower = ConditionalGaussian(MLP((1, 2), "tanh", jax.random.key(0)).starting_at(jnp.array([2.0, 0.0])))
+    lower = ConditionalGaussian(
+        MLP((1, 2), "tanh", jax.random.key(0)).starting_at(jnp.array([2.0, 0.0]))
+    )
     z = TwoLayerPrior(lower, 1, 1)().sample(jax.random.key(0), (4_000,))
     np.testing.assert_allclose(np.asarray(z).mean(0), [2.0, 0.0], atol=0.15)

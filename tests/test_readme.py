@@ -17,11 +17,16 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for code in blocks("python"):
-        exec(compile(re.sub(r"\b(VAE\w*)\((?!vae\))", rf"\1({SMALL}", code), "README.md", "exec"), names)
+        exec(
+            compile(re.sub(r"\b(VAE\w*)\((?!vae\))", rf"\1({SMALL}", code), "README.md", "exec"),
+            names,
+        )
     assert "nats a row on 36 test rows" in capsys.readouterr().out
     assert (tmp_path / "wine" / "report.html").is_file()
 
@@ -52,7 +57,7 @@ def test_every_command_is_said() -> None:
 
 
 def test_the_settings_file_is_one(tmp_path: Path) -> None:
-    from aevb.configuration import read_configuration
+    from aevb.settings import read_configuration
 
     (tmp_path / "people.toml").write_text(blocks("toml")[0])
     assert read_configuration(tmp_path / "people.toml", {}).parameters()["columns"] == {
@@ -62,7 +67,7 @@ def test_the_settings_file_is_one(tmp_path: Path) -> None:
 
 
 def test_kinds_are_all_said() -> None:
-    from aevb.schema import KINDS
+    from aevb.table.schema import KINDS
 
     table = README.split("## Kinds of columns")[1].split("##")[0]
     assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == KINDS

@@ -1,4 +1,6 @@
-"""The page: opens offline, runs nothing, lets no text from the data become markup, and bears degenerate contents."""
+"""The page: opens offline, runs nothing, lets no text from the data become markup, and bears
+degenerate contents.
+"""
 
 import json
 import re
@@ -12,7 +14,7 @@ import pytest
 from aevb.errors import ModelFileError
 from aevb.report import Contents, render
 from aevb.report.page import measured, said, tone
-from aevb.schema import Column, Schema
+from aevb.table.schema import Column, Schema
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 HOSTILE = [
@@ -144,7 +146,9 @@ def image_contents(**changes: Any) -> Contents:
 
 
 def table_contents(rows: int = 500, **changes: Any) -> Contents:
-    """A table of every kind of column, with missing cells; samples and reconstructions are noisy copies."""
+    """A table of every kind of column, with missing cells; samples and reconstructions are noisy
+    copies.
+    """
     random = np.random.default_rng(3)
     age = np.round(np.clip(random.normal(40, 12, rows), 17, 90))
     hours = np.where(random.random(rows) < 0.5, 40, np.round(random.normal(42, 10, rows)))
@@ -161,17 +165,26 @@ def table_contents(rows: int = 500, **changes: Any) -> Contents:
         Column("wage", "positive", location=0, scale=55),
         Column("share worked from home", "proportion", lower=0, upper=1),
         Column("children", "count", resolution=1, lower=0),
-        Column("education", "ordinal", categories=("none", "school", "college", "bachelor", "doctorate")),
+        Column(
+            "education",
+            "ordinal",
+            categories=("none", "school", "college", "bachelor", "doctorate"),
+        ),
         Column("occupation", "categorical", categories=tuple(f"job number {i}" for i in range(14))),
         Column("over 50k", "binary", categories=(False, True)),
     )
     rebuilt = values + random.normal(0, 0.4, values.shape) * values.std(axis=0) * (np.arange(9) < 6)
-    samples = values[random.permutation(rows)] + random.normal(0, 0.1, values.shape) * (np.arange(9) < 6)
+    samples = values[random.permutation(rows)] + random.normal(0, 0.1, values.shape) * (
+        np.arange(9) < 6
+    )
     samples[:, 1] = random.normal(41, 8, rows)
     values[random.random(values.shape) < 0.02] = np.nan
     codes = np.column_stack([(age - 40) / 12, random.normal(size=rows), over + random.normal(0, 0.4, rows),
                              random.normal(0, 0.05, rows)])  # fmt: skip
-    worse = {"best": "gaussian_mixture", "text": "Use the Gaussian mixture: it is 1.2 ± 0.3 nats a row above the VAE."}
+    worse = {
+        "best": "gaussian_mixture",
+        "text": "Use the Gaussian mixture: it is 1.2 ± 0.3 nats a row above the VAE.",
+    }
     found = results(verdict=worse, measure="mixed")
     found["baselines"]["gaussian_mixture"] |= {"difference": -1.2, "difference_standard_error": 0.3}
     found["baselines"]["ppca"] |= {"difference": 0.2, "difference_standard_error": 0.3}
@@ -208,7 +221,9 @@ def test_page_asks_for_nothing_and_runs_nothing(page: str, request: pytest.Fixtu
 
 
 @pytest.mark.parametrize("page", ["image_page", "table_page"])
-def test_ids_are_unique_and_every_reference_has_one(page: str, request: pytest.FixtureRequest) -> None:
+def test_ids_are_unique_and_every_reference_has_one(
+    page: str, request: pytest.FixtureRequest
+) -> None:
     text = request.getfixturevalue(page)
     ids = [value for _, name, value in Page(text).attributes if name == "id"]
     assert len(ids) == len(set(ids))
@@ -218,7 +233,9 @@ def test_ids_are_unique_and_every_reference_has_one(page: str, request: pytest.F
 
 def test_page_says_what_decides(table_page: str) -> None:
     text = Page(table_page).text
-    assert text.index("Use the Gaussian mixture: it is 1.2 ± 0.3 nats a row above the VAE.") < text.index("The numbers")
+    assert text.index(
+        "Use the Gaussian mixture: it is 1.2 ± 0.3 nats a row above the VAE."
+    ) < text.index("The numbers")
     for words in ("−109.34 ± 0.65", "−1.20 ± 0.30", "more than 20 columns", "2.465", "discrete values are scored",
                   "aevb fit adult --seed 0", "share worked from home", "like an identifier", "2.0 %"):  # fmt: skip
         assert words in text
@@ -237,8 +254,14 @@ def test_text_from_the_data_stays_text() -> None:
     size = len(HOSTILE)
     random = np.random.default_rng(0)
     columns = [Column(name, "continuous") for name in HOSTILE[: size - 3]]
-    columns += [Column(name, "categorical", categories=tuple(HOSTILE)) for name in HOSTILE[size - 3 :]]
-    values = np.where(np.arange(size) < size - 3, random.normal(size=(50, size)), random.integers(0, size, (50, size)))
+    columns += [
+        Column(name, "categorical", categories=tuple(HOSTILE)) for name in HOSTILE[size - 3 :]
+    ]
+    values = np.where(
+        np.arange(size) < size - 3,
+        random.normal(size=(50, size)),
+        random.integers(0, size, (50, size)),
+    )
     found = results(measure="mixed", not_applicable={HOSTILE[0]: HOSTILE[1]})
     found["baselines"][HOSTILE[1]] = found["baselines"]["ppca"]
     found["verdict"]["text"] = found["diagnostics"]["warnings"][0] = HOSTILE[1]
@@ -259,7 +282,9 @@ def test_text_from_the_data_stays_text() -> None:
     assert "収入" in parsed.text or "收入" in parsed.text
     assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff\ufffe]", page)
     assert "n" * 1_100 not in page
-    assert any(name == "title" and (value or "").startswith("nnn") for _, name, value in parsed.attributes)
+    assert any(
+        name == "title" and (value or "").startswith("nnn") for _, name, value in parsed.attributes
+    )
 
 
 def degenerate() -> dict[str, Contents]:
@@ -269,15 +294,22 @@ def degenerate() -> dict[str, Contents]:
         table,
         schema=replace(table.schema, columns=tuple(table.schema.columns[i] for i in few)),
         codes=table.codes[:, [0, 2]],
-        **{name: getattr(table, name)[:, few] for name in ("originals", "reconstructions", "samples")},
+        **{
+            name: getattr(table, name)[:, few]
+            for name in ("originals", "reconstructions", "samples")
+        },
     )
     bare = {"verdict": {"best": None, "text": "No verdict."}, "measure": "density"}
     leveled = replace(table.schema, columns=table.schema.columns[3:])
-    last = {name: getattr(table, name)[:, 3:] for name in ("originals", "reconstructions", "samples")}
+    last = {
+        name: getattr(table, name)[:, 3:] for name in ("originals", "reconstructions", "samples")
+    }
     one = results(latents=1)
     table = replace(table, results=results(latents=2, architecture=[]))
     no_test = results(held_out={**results()["held_out"], "part": "validation"}, baselines={})
-    untold = results(held_out={**results()["held_out"], "monte_carlo_error": np.nan, "standard_error": np.nan})
+    untold = results(
+        held_out={**results()["held_out"], "monte_carlo_error": np.nan, "standard_error": np.nan}
+    )
     nothing = np.full_like(table.originals, np.nan)
     return {
         "no results at all": replace(table, results=bare, history=[]),
@@ -357,8 +389,14 @@ def test_damaged_contents_are_refused(harm: str) -> None:
 
 
 def test_baselines_that_share_a_reason_share_a_line() -> None:
-    reasons = {"PPCA": "it has levels", "Gaussian mixture": "cells are missing", "factor analysis": "it has levels"}
-    text = " ".join(Page(render(image_contents(results=results(not_applicable=reasons)))).text.split())
+    reasons = {
+        "PPCA": "it has levels",
+        "Gaussian mixture": "cells are missing",
+        "factor analysis": "it has levels",
+    }
+    text = " ".join(
+        Page(render(image_contents(results=results(not_applicable=reasons)))).text.split()
+    )
     assert "PPCA, factor analysis: it has levels" in text
     assert text.count("it has levels") == 1
     assert "Gaussian mixture: cells are missing" in text
@@ -386,7 +424,12 @@ def test_settings_are_said_in_words() -> None:
 def test_tone_follows_the_least_difference() -> None:
     def found(difference: float) -> dict[str, Any]:
         far = {"difference": 50.0, "difference_standard_error": 0.1}
-        return {"baselines": {"a": far, "b": {"difference": difference, "difference_standard_error": 1.0}}}
+        return {
+            "baselines": {
+                "a": far,
+                "b": {"difference": difference, "difference_standard_error": 1.0},
+            }
+        }
 
     assert [tone(found(d)) for d in (-3.0, -1.0, 1.0, 3.0)] == ["worse", "level", "level", "better"]
     assert tone({}) == "unknown"

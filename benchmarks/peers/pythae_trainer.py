@@ -35,14 +35,18 @@ class Encoder(BaseEncoder):
 class Decoder(BaseDecoder):
     def __init__(self) -> None:
         super().__init__()
-        self.network = nn.Sequential(nn.Linear(20, 500), nn.Tanh(), nn.Linear(500, 784), nn.Sigmoid())
+        self.network = nn.Sequential(
+            nn.Linear(20, 500), nn.Tanh(), nn.Linear(500, 784), nn.Sigmoid()
+        )
 
     def forward(self, z: torch.Tensor) -> ModelOutput:
         return ModelOutput(reconstruction=self.network(z))
 
 
 class Clock(TrainingCallback):
-    """Of an epoch's steps: the trainer says when their loop begins, when each has ended, and when the epoch has."""
+    """Of an epoch's steps: the trainer says when their loop begins, when each has ended, and when
+    the epoch has.
+    """
 
     best = float("inf")
 
@@ -61,7 +65,9 @@ logging.disable(logging.CRITICAL)
 torch.manual_seed(0)
 data = (torch.rand(options.steps * options.batch, 784) < 0.13).float().numpy()
 with tempfile.TemporaryDirectory() as folder:
-    model = VAE(VAEConfig(input_dim=(784,), latent_dim=20, reconstruction_loss="bce"), Encoder(), Decoder())
+    model = VAE(
+        VAEConfig(input_dim=(784,), latent_dim=20, reconstruction_loss="bce"), Encoder(), Decoder()
+    )
     config = BaseTrainerConfig(
         output_dir=folder,
         num_epochs=options.epochs + 1,

@@ -1,4 +1,6 @@
-"""The paper's network in a plain PyTorch loop, as fast as eager mode goes: fused Adam, data in memory, no logging."""
+"""The paper's network in a plain PyTorch loop, as fast as eager mode goes: fused Adam, data in
+memory, no logging.
+"""
 
 import argparse
 import json
@@ -23,7 +25,9 @@ data = (torch.rand(options.steps * options.batch, 784) < 0.13).float()
 def step(x: torch.Tensor) -> None:
     mu, log_variance = encoder(x).chunk(2, dim=1)
     z = mu + torch.exp(0.5 * log_variance) * torch.randn_like(mu)
-    minus_log_likelihood = functional.binary_cross_entropy_with_logits(decoder(z), x, reduction="sum")
+    minus_log_likelihood = functional.binary_cross_entropy_with_logits(
+        decoder(z), x, reduction="sum"
+    )
     kl = -0.5 * (1 + log_variance - mu.square() - log_variance.exp()).sum()
     loss = (minus_log_likelihood + kl) / len(x)
     optimizer.zero_grad(set_to_none=True)

@@ -4,20 +4,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aevb.anomaly import VAEOutlierDetector
-    from aevb.estimator import VAE
-    from aevb.imputation import VAEImputer
-    from aevb.runs import load
+    from aevb.run import load
+    from aevb.sklearn.estimator import VAE
+    from aevb.sklearn.imputer import VAEImputer
+    from aevb.sklearn.outliers import VAEOutlierDetector
 
 __version__ = "0.1.0"
 __all__ = ["VAE", "VAEImputer", "VAEOutlierDetector", "__version__", "load"]
 
-#: Where each public name lives; it is imported when first asked for, so that `import aevb` stays light.
+#: Where each public name lives; it is imported when first asked for, so that `import aevb` stays
+#: light.
 _HOMES = {
-    "VAE": "aevb.estimator",
-    "VAEImputer": "aevb.imputation",
-    "VAEOutlierDetector": "aevb.anomaly",
-    "load": "aevb.runs",
+    "VAE": "aevb.sklearn.estimator",
+    "VAEImputer": "aevb.sklearn.imputer",
+    "VAEOutlierDetector": "aevb.sklearn.outliers",
+    "load": "aevb.run",
 }
 
 

@@ -1,6 +1,7 @@
 """What can go wrong, one class for each way, each with the command line's exit code.
 
-Every message is one line that says what was expected, what was got and where, and what to do about it.
+Every message is one line that says what was expected, what was got and where, and what to do about
+it.
 """
 
 __all__ = [

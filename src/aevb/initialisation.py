@@ -1,8 +1,9 @@
 """Where training starts: the linear optimum for numbers, the marginals for everything else.
 
-A linear Gaussian VAE's optimum is factor analysis. The decoder starts as its loadings and noise, the encoder as its
-posterior, and the residual networks at zero: estimator A then equals the factor-analysis log-likelihood at step 0 on
-complete rows of Gaussian columns, and training that keeps the best held-out state can only improve on it there.
+A linear Gaussian VAE's optimum is factor analysis. The decoder starts as its loadings and noise,
+the encoder as its posterior, and the residual networks at zero: estimator A then equals the
+factor-analysis log-likelihood at step 0 on complete rows of Gaussian columns, and training that
+keeps the best held-out state can only improve on it there.
 """
 
 from dataclasses import dataclass
@@ -15,13 +16,13 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from aevb import priors
-from aevb.flows import CouplingFlow, prepare
+from aevb.distributions.flows import CouplingFlow, prepare
 from aevb.likelihoods import Decoder, Likelihood, Located
 from aevb.likelihoods.base import deviations
 from aevb.likelihoods.columns import grid_deviation, likelihoods_of
 from aevb.likelihoods.product import flat, raw_size
 from aevb.linear import LinearModel, fit
-from aevb.model import VAE
+from aevb.model import Model
 from aevb.networks import MLP, Fixed
 from aevb.posteriors import (
     BernoulliPosterior,
@@ -36,7 +37,7 @@ from aevb.posteriors import (
     TwoLayerPosterior,
 )
 from aevb.posteriors.discrete import LEVELS
-from aevb.schema import Column, Schema
+from aevb.table.schema import Column, Schema
 
 __all__ = ["Architecture", "features_of", "initial_model", "skeleton"]
 
@@ -55,7 +56,9 @@ DISCRETE = ("bernoulli", "categorical")
 
 @dataclass(frozen=True)
 class Architecture:
-    """The choices that fix a model's shape; with a schema they rebuild it (weights come from its file)."""
+    """The choices that fix a model's shape; with a schema they rebuild it (weights come from its
+    file).
+    """
 
     #: Of z, or of the lower layer where there are two.
     latent_dim: int
@@ -67,7 +70,8 @@ class Architecture:
     prior_components: int = 10
     #: Latents of a second stochastic layer above the first; 0 for none.
     upper_dim: int = 0
-    #: The decoder gives the scale of continuous columns row by row; else one learned scale a column.
+    #: The decoder gives the scale of continuous columns row by row; else one learned scale a
+    #: column.
     scale_given: bool = True
     #: Rows may have missing cells.
     missing: bool = False
@@ -91,7 +95,8 @@ class _Start(NamedTuple):
 
     #: p(z|x) of the linear model, where there is one.
     linear: LinearPosterior | None
-    #: The decoder's raw numbers at z = 0, shape (R,), and their slope in z, (R, k), where there is a linear model.
+    #: The decoder's raw numbers at z = 0, shape (R,), and their slope in z, (R, k), where there is
+    #: a linear model.
     raw: Array
     slope: Array | None
     #: Pseudo-rows of a VampPrior, shape (C, D), and the ends of each column, (D,).
@@ -105,7 +110,7 @@ def initial_model(
     key: PRNGKeyArray,
     *,
     weights: np.ndarray | None = None,
-) -> VAE:
+) -> Model:
     """The VAE before training.
 
     Parameters
@@ -119,7 +124,8 @@ def initial_model(
     key
         Source of the networks' weights, and of the choice of pseudo-rows.
     weights
-        Of the rows in the linear model, shape (rows,). Marginals count each row once, as the units do.
+        Of the rows in the linear model, shape (rows,). Marginals count each row once, as the units
+        do.
     """
     keys = jax.random.split(key, 3)
     features = features_of(schema, units)
@@ -130,18 +136,25 @@ def initial_model(
         some = -(-len(units) * features.size // LINEAR_CELLS)  # every so many rows
         matrix = _feature_matrix(features, units[::some])
         kept = None if weights is None else weights[::some]
-        model = fit(matrix, architecture.latent_dim, weights=kept, noise_floor=_noise_floor(schema, features))
+        model = fit(
+            matrix,
+            architecture.latent_dim,
+            weights=kept,
+            noise_floor=_noise_floor(schema, features),
+        )
         deviation[located] = np.sqrt(model.noise[[features.numeric.index(i) for i in located]])
     parts = _likelihoods(schema, units, deviation, architecture)
     start = _Start(
         None if model is None else _exact_posterior(model, complete=not architecture.missing),
         *_raw_start(parts, units, features, model),
-        _pseudo_rows(units, architecture.prior_components, keys[2]) if architecture.prior == "vamp" else None,
+        _pseudo_rows(units, architecture.prior_components, keys[2])
+        if architecture.prior == "vamp"
+        else None,
     )
     return _model(features, parts, start, architecture, keys)
 
 
-def skeleton(schema: Schema, architecture: Architecture) -> VAE:
+def skeleton(schema: Schema, architecture: Architecture) -> Model:
     """A model of shapes alone, a `jax.ShapeDtypeStruct` for every array, to be filled from a file.
 
     Nothing of its size is allocated or computed, whatever sizes the architecture names.
@@ -150,15 +163,20 @@ def skeleton(schema: Schema, architecture: Architecture) -> VAE:
     features = features_of(schema, units)
     parts = _likelihoods(schema, units, np.ones(len(schema)), architecture)
     width, raw, latent_dim = features.size, raw_size(parts), architecture.latent_dim
-    for kind, condition in ((architecture.posterior, FlowPosterior.CONDITION), (architecture.prior, 0)):
+    for kind, condition in (
+        (architecture.posterior, FlowPosterior.CONDITION),
+        (architecture.prior, 0),
+    ):
         if kind == "flow":
             prepare(latent_dim, condition)
 
-    def shapes(key: PRNGKeyArray) -> VAE:
+    def shapes(key: PRNGKeyArray) -> Model:
         linear = slope = None
         if _linear_columns(schema, architecture):
             each, loadings = Fixed(jnp.zeros(width)), jnp.zeros((width, latent_dim))
-            linear = LinearPosterior(each, Fixed(loadings), each, loadings.T, complete=not architecture.missing)
+            linear = LinearPosterior(
+                each, Fixed(loadings), each, loadings.T, complete=not architecture.missing
+            )
             slope = jnp.zeros((raw, latent_dim))
         pseudo = None
         if architecture.prior == "vamp":
@@ -167,15 +185,21 @@ def skeleton(schema: Schema, architecture: Architecture) -> VAE:
         start = _Start(linear, jnp.zeros(raw), slope, pseudo)
         return _model(features, parts, start, architecture, jax.random.split(key, 3))
 
-    model: VAE = eqx.filter_eval_shape(shapes, jax.random.key(0))
+    model: Model = eqx.filter_eval_shape(shapes, jax.random.key(0))
     return model
 
 
 def _model(
-    features: Features, parts: tuple[Likelihood, ...], start: _Start, architecture: Architecture, keys: PRNGKeyArray
-) -> VAE:
-    """The three parts. Shapes of the arguments are all it looks at, so that it can be asked for shapes alone."""
-    return VAE(
+    features: Features,
+    parts: tuple[Likelihood, ...],
+    start: _Start,
+    architecture: Architecture,
+    keys: PRNGKeyArray,
+) -> Model:
+    """The three parts. Shapes of the arguments are all it looks at, so that it can be asked for
+    shapes alone.
+    """
+    return Model(
         posterior=_posterior(features, start.linear, architecture, keys[0]),
         likelihood=_decoder(parts, start, architecture, keys[1]),
         prior=_prior(architecture, start.pseudo, keys[2]),
@@ -185,7 +209,9 @@ def _model(
 def _likelihoods(
     schema: Schema, units: np.ndarray, deviation: np.ndarray, architecture: Architecture
 ) -> tuple[Likelihood, ...]:
-    return likelihoods_of(schema, units, deviation, count=architecture.count, scale_given=architecture.scale_given)
+    return likelihoods_of(
+        schema, units, deviation, count=architecture.count, scale_given=architecture.scale_given
+    )
 
 
 def _linear_columns(schema: Schema, architecture: Architecture) -> list[int]:
@@ -206,16 +232,25 @@ def features_of(schema: Schema, units: np.ndarray) -> Features:
     center, spread = [], []
     for place, how in zip(numeric, logarithmic, strict=True):
         value = units[:, place][np.isfinite(units[:, place])].astype(np.float64)
-        value = np.log(np.maximum(value, 1e-30)) if how == 1 else np.log1p(np.maximum(value, 0)) if how == 2 else value
+        value = (
+            np.log(np.maximum(value, 1e-30))
+            if how == 1
+            else np.log1p(np.maximum(value, 0))
+            if how == 2
+            else value
+        )
         center.append(value.mean() if len(value) else 0.0)
-        # A level met once in a thousand rows, divided by its deviation, would be an outlier of the input.
+        # A level met once in a thousand rows, divided by its deviation, would be an outlier of the
+        # input.
         rare = schema.columns[place].kind == "binary"
         spread.append(value.std() if len(value) and value.std() > 0 and not rare else 1.0)
     return Features(
         numeric=tuple(numeric),
         logarithmic=tuple(logarithmic),
         categorical=tuple(
-            (i, len(column.categories)) for i, column in enumerate(schema.columns) if column.kind == "categorical"
+            (i, len(column.categories))
+            for i, column in enumerate(schema.columns)
+            if column.kind == "categorical"
         ),
         center=Fixed(_single(center)),
         spread=Fixed(_single(spread)),
@@ -229,7 +264,9 @@ def _feature_matrix(features: Features, units: np.ndarray) -> np.ndarray:
 
 
 def _noise_floor(schema: Schema, features: Features) -> np.ndarray:
-    """The least variance of each feature: the likelihood's own floor for numbers, a tenth of theirs for levels."""
+    """The least variance of each feature: the likelihood's own floor for numbers, a tenth of theirs
+    for levels.
+    """
     numbers = [
         grid_deviation(column) ** 2 if _starts_linear(column) else 1e-1
         for column in (schema.columns[i] for i in features.numeric)
@@ -251,7 +288,10 @@ def _exact_posterior(model: LinearModel, *, complete: bool) -> LinearPosterior:
 
 
 def _posterior(
-    features: Features, linear: LinearPosterior | None, architecture: Architecture, key: PRNGKeyArray
+    features: Features,
+    linear: LinearPosterior | None,
+    architecture: Architecture,
+    key: PRNGKeyArray,
 ) -> Any:
     latent_dim = architecture.latent_dim
     kind: Any = TwoLayerPosterior if architecture.upper_dim else POSTERIORS[architecture.posterior]
@@ -264,14 +304,22 @@ def _posterior(
     key_rest = jax.random.fold_in(key, 1)
     if architecture.upper_dim:
         upper = _between(architecture, latent_dim, architecture.upper_dim, key_rest)
-        return TwoLayerPosterior(encoder, latent_dim + architecture.upper_dim, upper, architecture.upper_dim)
+        return TwoLayerPosterior(
+            encoder, latent_dim + architecture.upper_dim, upper, architecture.upper_dim
+        )
     if kind is FlowPosterior:
-        return FlowPosterior(encoder, latent_dim, CouplingFlow(latent_dim, key_rest, FlowPosterior.CONDITION))
+        return FlowPosterior(
+            encoder, latent_dim, CouplingFlow(latent_dim, key_rest, FlowPosterior.CONDITION)
+        )
     return kind(encoder, latent_dim)
 
 
-def _between(architecture: Architecture, inputs: int, outputs: int, key: PRNGKeyArray) -> ConditionalGaussian:
-    """One layer of latents given the other, by as many hidden layers as the encoder has, each as wide as h1."""
+def _between(
+    architecture: Architecture, inputs: int, outputs: int, key: PRNGKeyArray
+) -> ConditionalGaussian:
+    """One layer of latents given the other, by as many hidden layers as the encoder has, each as
+    wide as h1.
+    """
     hidden = (architecture.latent_dim,) * len(architecture.hidden)
     return ConditionalGaussian(MLP((inputs, *hidden, 2 * outputs), architecture.activation, key))
 
@@ -279,7 +327,9 @@ def _between(architecture: Architecture, inputs: int, outputs: int, key: PRNGKey
 def _raw_start(
     parts: tuple[Likelihood, ...], units: np.ndarray, features: Features, model: LinearModel | None
 ) -> tuple[Array, Array | None]:
-    """Raw numbers that give each column its marginal or the linear model's mean, and their slope in z."""
+    """Raw numbers that give each column its marginal or the linear model's mean, and their slope in
+    z.
+    """
     start, slopes = [], []
     for part in parts:
         raw = part.start(units[:, part.columns])
@@ -295,14 +345,20 @@ def _raw_start(
     return flat(start), _single(np.concatenate(slopes)) if slopes else None
 
 
-def _decoder(parts: tuple[Likelihood, ...], start: _Start, architecture: Architecture, key: PRNGKeyArray) -> Decoder:
+def _decoder(
+    parts: tuple[Likelihood, ...], start: _Start, architecture: Architecture, key: PRNGKeyArray
+) -> Decoder:
     sizes = (architecture.latent_dim, *reversed(architecture.hidden), raw_size(parts))
     network = MLP(sizes, architecture.activation, key, smooth=start.slope is not None)
     network = network.starting_at(start.raw, weights=1.0 if start.slope is None else 0.0)
-    return Decoder(network, start.slope, parts, architecture.latent_dim if architecture.upper_dim else None)
+    return Decoder(
+        network, start.slope, parts, architecture.latent_dim if architecture.upper_dim else None
+    )
 
 
-def _prior(architecture: Architecture, pseudo: tuple[Array, Array, Array] | None, key: PRNGKeyArray) -> priors.Prior:
+def _prior(
+    architecture: Architecture, pseudo: tuple[Array, Array, Array] | None, key: PRNGKeyArray
+) -> priors.Prior:
     latent_dim, components = architecture.latent_dim, architecture.prior_components
     if architecture.upper_dim:
         lower = _between(architecture, architecture.upper_dim, latent_dim, key)
@@ -323,7 +379,9 @@ def _prior(architecture: Architecture, pseudo: tuple[Array, Array, Array] | None
 
 
 def _pseudo_rows(units: np.ndarray, count: int, key: PRNGKeyArray) -> tuple[Array, Array, Array]:
-    """Training rows, missing cells filled with their column's middle value, (count, D), and the range of all, (D,)."""
+    """Training rows, missing cells filled with their column's middle value, (count, D), and the
+    range of all, (D,).
+    """
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     rows = units[rng.choice(len(units), count, replace=count > len(units))]
     observed = np.where(np.isfinite(units).any(0), units, 0.0)

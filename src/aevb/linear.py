@@ -1,4 +1,5 @@
-"""Factor analysis and probabilistic PCA, exact, with missing cells: where a model starts, and what it must beat.
+"""Factor analysis and probabilistic PCA, exact, with missing cells: where a model starts, and what
+it must beat.
 
     z ~ N(0, I),    x | z ~ N(mean + W z, Psi),    Psi = diag(noise)
 
@@ -6,8 +7,9 @@ A row's missing cells are marginalised by leaving their features out of W and Ps
 
     M_o = I + W_o' Psi_o^-1 W_o        (k x k, the posterior's precision given the observed cells o)
 
-the posterior is N(M_o^-1 W_o' Psi_o^-1 (x_o - mean_o), M_o^-1) and log det Sigma_o = log det Psi_o + log det M_o, so no
-F x F matrix is ever needed (Woodbury). Rows that miss the same cells share M_o.
+the posterior is N(M_o^-1 W_o' Psi_o^-1 (x_o - mean_o), M_o^-1) and log det Sigma_o = log det Psi_o
++ log det M_o, so no F x F matrix is ever needed (Woodbury). Rows that miss the same cells share
+M_o.
 """
 
 from collections.abc import Callable
@@ -24,7 +26,8 @@ __all__ = ["LinearModel", "fit"]
 Array = NDArray[np.float64]
 Leading = Callable[[Array], tuple[Array, Array]]
 
-#: Most rows, and cells, an iterative fit looks at; features above which only leading singular vectors are computed.
+#: Most rows, and cells, an iterative fit looks at; features above which only leading singular
+#: vectors are computed.
 MAXIMUM_ROWS = 10_000
 MAXIMUM_CELLS = 4_000_000
 DENSE_FEATURES = 1_024
@@ -40,7 +43,8 @@ class LinearModel:
     mean
         Shape (F,).
     loadings
-        W, shape (F, k); W' Psi^-1 W is diagonal and decreasing, the largest loading of each factor positive.
+        W, shape (F, k); W' Psi^-1 W is diagonal and decreasing, the largest loading of each factor
+        positive.
     noise
         Variances, the diagonal of Psi, shape (F,).
     """
@@ -55,15 +59,22 @@ class LinearModel:
         NaN is missing; a row without cells has log-likelihood 0.
         """
         return np.concatenate(
-            [_expect(self, block).log_likelihood for block in _blocks(features, self.loadings.shape[1])]
+            [
+                _expect(self, block).log_likelihood
+                for block in _blocks(features, self.loadings.shape[1])
+            ]
         )
 
     def posterior(self, features: ArrayLike) -> Array:
         """E[z | x_o], the posterior means given the observed cells, shape (n, k)."""
-        return np.concatenate([_expect(self, block).means for block in _blocks(features, self.loadings.shape[1])])
+        return np.concatenate(
+            [_expect(self, block).means for block in _blocks(features, self.loadings.shape[1])]
+        )
 
     def filled(self, features: ArrayLike) -> Array:
-        """The rows with each missing cell replaced by E[x_m | x_o] = mean_m + W_m E[z | x_o], shape (n, F)."""
+        """The rows with each missing cell replaced by E[x_m | x_o] = mean_m + W_m E[z | x_o], shape
+        (n, F).
+        """
         cells = np.asarray(features, dtype=np.float64)
         return np.where(np.isnan(cells), self.mean + self.posterior(cells) @ self.loadings.T, cells)
 
@@ -78,12 +89,14 @@ def fit(
     max_iterations: int = 500,
     tolerance: float = 1e-7,
 ) -> LinearModel:
-    """The maximum-likelihood factor analysis (or, isotropic, probabilistic PCA) of rows with NaN for missing cells.
+    """The maximum-likelihood factor analysis (or, isotropic, probabilistic PCA) of rows with NaN
+    for missing cells.
 
-    Complete rows: probabilistic PCA in closed form (Tipping & Bishop 1999); factor analysis by maximising the
-    likelihood profiled over W (Joreskog 1967). Missing cells: parameter-expanded EM (Liu, Rubin & Wu 1998), started
-    there with cells at their features' means, on at most `MAXIMUM_ROWS` rows and about
-    `MAXIMUM_CELLS` cells, drawn with a fixed seed; so is factor analysis of more than `DENSE_FEATURES` features.
+    Complete rows: probabilistic PCA in closed form (Tipping & Bishop 1999); factor analysis by
+    maximising the likelihood profiled over W (Joreskog 1967). Missing cells: parameter-expanded EM
+    (Liu, Rubin & Wu 1998), started there with cells at their features' means, on at most
+    `MAXIMUM_ROWS` rows and about `MAXIMUM_CELLS` cells, drawn with a fixed seed; so is factor
+    analysis of more than `DENSE_FEATURES` features.
 
     Parameters
     ----------
@@ -98,8 +111,8 @@ def fit(
     noise_floor
         Least noise variance, one for all or one for each feature.
     max_iterations, tolerance
-        Stop after so many iterations, or when the mean log-likelihood of a row rises by less than this
-        (nats a feature).
+        Stop after so many iterations, or when the mean log-likelihood of a row rises by less than
+        this (nats a feature).
 
     Examples
     --------
@@ -123,7 +136,9 @@ def fit(
     mean = share @ np.where(missing, 0.0, cells) / np.where(observed_share > 0, observed_share, 1.0)
     rank = min(latent_dim, cells.shape[1] - 1)
     settings = _Settings(floor, isotropic, max_iterations, tolerance)
-    model = _fit_complete(np.sqrt(share)[:, None] * np.where(missing, 0.0, cells - mean), rank, settings)
+    model = _fit_complete(
+        np.sqrt(share)[:, None] * np.where(missing, 0.0, cells - mean), rank, settings
+    )
     if missing.any():
         model = _fit_incomplete(model, cells - mean, row_weights, settings)
     return _rotated(replace(model, mean=mean + model.mean), latent_dim)
@@ -140,7 +155,9 @@ class _Settings(NamedTuple):
 
 
 def _fit_complete(centred: Array, rank: int, settings: _Settings) -> LinearModel:
-    """The model of centred rows, each times the root of its share: centred' centred is the covariance."""
+    """The model of centred rows, each times the root of its share: centred' centred is the
+    covariance.
+    """
     variances = np.einsum("nf,nf->f", centred, centred)
     large = centred.shape[1] > DENSE_FEATURES
     covariance = np.empty((0, 0)) if large else centred.T @ centred
@@ -148,7 +165,11 @@ def _fit_complete(centred: Array, rank: int, settings: _Settings) -> LinearModel
     def leading(noise: Array) -> tuple[Array, Array]:
         """The first eigenvalues and eigenvectors of Psi^-1/2 S Psi^-1/2."""
         root = np.sqrt(noise)
-        return _randomised(centred / root, rank) if large else _leading_eigen(covariance / np.outer(root, root), rank)
+        return (
+            _randomised(centred / root, rank)
+            if large
+            else _leading_eigen(covariance / np.outer(root, root), rank)
+        )
 
     eigenvalues, eigenvectors = leading(np.ones(len(variances)))
     left = (variances.sum() - eigenvalues.sum()) / max(len(variances) - rank, 1)
@@ -168,7 +189,8 @@ def _fit_complete(centred: Array, rank: int, settings: _Settings) -> LinearModel
 def _profile(leading: Leading, variances: Array, start: Array, settings: _Settings) -> LinearModel:
     """Minimise -2 log p over log Psi, with W at its optimum given Psi.
 
-    With l_j the leading eigenvalues of Psi^-1/2 S Psi^-1/2 and v_j its eigenvectors, W = Psi^1/2 v (l - 1)^1/2 and
+    With l_j the leading eigenvalues of Psi^-1/2 S Psi^-1/2 and v_j its eigenvectors, W = Psi^1/2 v
+    (l - 1)^1/2 and
 
         -2 log p = sum log Psi + sum_j (log l_j + 1 - l_j) + tr(Psi^-1 S),   its gradient (diag(W W') + Psi - S) / Psi.
     """
@@ -177,22 +199,36 @@ def _profile(leading: Leading, variances: Array, start: Array, settings: _Settin
         noise = np.exp(log_noise)
         eigenvalues, eigenvectors = leading(noise)
         eigenvalues = np.maximum(eigenvalues, 1.0)
-        return noise, eigenvalues, np.sqrt(noise)[:, None] * eigenvectors * np.sqrt(eigenvalues - 1.0)
+        return (
+            noise,
+            eigenvalues,
+            np.sqrt(noise)[:, None] * eigenvectors * np.sqrt(eigenvalues - 1.0),
+        )
 
     def negative(log_noise: Array) -> tuple[float, Array]:
         noise, eigenvalues, loadings = at(log_noise)
-        value = log_noise.sum() + np.sum(np.log(eigenvalues) + 1.0 - eigenvalues) + np.sum(variances / noise)
+        value = (
+            log_noise.sum()
+            + np.sum(np.log(eigenvalues) + 1.0 - eigenvalues)
+            + np.sum(variances / noise)
+        )
         return float(value), (np.sum(loadings**2, axis=1) + noise - variances) / noise
 
     low = np.log(settings.floor)
-    high = np.maximum(np.log(np.maximum(variances, np.finfo(np.float64).tiny)), low)  # noise is part of the variance
+    high = np.maximum(
+        np.log(np.maximum(variances, np.finfo(np.float64).tiny)), low
+    )  # noise is part of the variance
     solution = scipy.optimize.minimize(
         negative,
         np.clip(np.log(np.maximum(start, np.finfo(np.float64).tiny)), low, high),
         jac=True,
         method="L-BFGS-B",
         bounds=np.column_stack([low, high]),
-        options={"maxiter": settings.max_iterations, "ftol": settings.tolerance / 100, "gtol": 1e-5},
+        options={
+            "maxiter": settings.max_iterations,
+            "ftol": settings.tolerance / 100,
+            "gtol": 1e-5,
+        },
     )
     noise, _, loadings = at(solution.x)
     return LinearModel(np.zeros(len(variances)), loadings, noise)
@@ -201,7 +237,9 @@ def _profile(leading: Leading, variances: Array, start: Array, settings: _Settin
 def _leading_eigen(matrix: Array, rank: int) -> tuple[Array, Array]:
     if rank == 0:
         return np.empty(0), np.empty((len(matrix), 0))
-    values, vectors = scipy.linalg.eigh(matrix, subset_by_index=(len(matrix) - rank, len(matrix) - 1))
+    values, vectors = scipy.linalg.eigh(
+        matrix, subset_by_index=(len(matrix) - rank, len(matrix) - 1)
+    )
     return values[::-1], vectors[:, ::-1]
 
 
@@ -236,13 +274,22 @@ def _blocks(features: ArrayLike, latent_dim: int, weights: Array | None = None) 
     row_weights = np.ones(len(cells)) if weights is None else weights
     size = max(BLOCK_CELLS // (latent_dim + 1) ** 2, 1)
     starts = range(0, max(len(cells), 1), size)
-    return [_block(cells[start : start + size], row_weights[start : start + size]) for start in starts]
+    return [
+        _block(cells[start : start + size], row_weights[start : start + size]) for start in starts
+    ]
 
 
 def _block(cells: Array, weights: Array) -> _Block:
     observed = ~np.isnan(cells)
-    _, first, pattern = np.unique(np.packbits(observed, axis=1), axis=0, return_index=True, return_inverse=True)
-    return _Block(np.where(observed, cells, 0.0), observed[first].astype(np.float64), pattern.reshape(-1), weights)
+    _, first, pattern = np.unique(
+        np.packbits(observed, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    return _Block(
+        np.where(observed, cells, 0.0),
+        observed[first].astype(np.float64),
+        pattern.reshape(-1),
+        weights,
+    )
 
 
 def _expect(model: LinearModel, block: _Block) -> _Expectation:
@@ -251,7 +298,9 @@ def _expect(model: LinearModel, block: _Block) -> _Expectation:
     scaled = loadings / model.noise[:, None]
     products = (loadings[:, :, None] * scaled[:, None, :]).reshape(len(loadings), latent_dim**2)
     identity = np.eye(latent_dim)
-    precisions = identity + (block.observed @ products).reshape(len(block.observed), *identity.shape)
+    precisions = identity + (block.observed @ products).reshape(
+        len(block.observed), *identity.shape
+    )
     covariances = np.linalg.inv(precisions).astype(np.float64, copy=False)
     observed = block.observed[block.pattern]
     centred = block.cells - observed * model.mean
@@ -259,13 +308,19 @@ def _expect(model: LinearModel, block: _Block) -> _Expectation:
     # r' Sigma^-1 r = |Psi^-1/2 (r - W m)|^2 + |m|^2: a sum of squares, so that nothing cancels
     residual = centred - observed * (means @ loadings.T)
     distances = residual**2 @ (1.0 / model.noise) + np.sum(means**2, axis=1)
-    log_determinants = np.linalg.slogdet(precisions)[1] + block.observed @ np.log(2.0 * np.pi * model.noise)
+    log_determinants = np.linalg.slogdet(precisions)[1] + block.observed @ np.log(
+        2.0 * np.pi * model.noise
+    )
     return _Expectation(means, covariances, -0.5 * (log_determinants[block.pattern] + distances))
 
 
-def _fit_incomplete(model: LinearModel, cells: Array, weights: Array, settings: _Settings) -> LinearModel:
+def _fit_incomplete(
+    model: LinearModel, cells: Array, weights: Array, settings: _Settings
+) -> LinearModel:
     """EM from `model` until the mean log-likelihood of a row rises by less than the tolerance."""
-    order = np.lexsort(np.packbits(~np.isnan(cells), axis=1).T[::-1])  # as np.unique orders the patterns
+    order = np.lexsort(
+        np.packbits(~np.isnan(cells), axis=1).T[::-1]
+    )  # as np.unique orders the patterns
     weights = weights / weights.mean()
     blocks = _blocks(cells[order], model.loadings.shape[1], weights[order])
     previous = -np.inf
@@ -277,11 +332,14 @@ def _fit_incomplete(model: LinearModel, cells: Array, weights: Array, settings: 
     return model
 
 
-def _em_step(model: LinearModel, blocks: list[_Block], settings: _Settings) -> tuple[LinearModel, float]:
+def _em_step(
+    model: LinearModel, blocks: list[_Block], settings: _Settings
+) -> tuple[LinearModel, float]:
     """One step of parameter-expanded EM, and the mean log-likelihood of a row before it.
 
-    With y = (z, 1) and each feature's own observed rows, (W, mean) = (sum x E[y]') (sum E[y y'])^-1; then the
-    distribution of z, expanded to N(a, C), is folded back: mean += W a, W <- W C^1/2.
+    With y = (z, 1) and each feature's own observed rows, (W, mean) = (sum x E[y]') (sum E[y
+    y'])^-1; then the distribution of z, expanded to N(a, C), is folded back: mean += W a, W <- W
+    C^1/2.
     """
     size = model.loadings.shape[1] + 1
     counts, squares = np.zeros(len(model.mean)), np.zeros(len(model.mean))
@@ -317,7 +375,9 @@ def _em_step(model: LinearModel, blocks: list[_Block], settings: _Settings) -> t
 
 
 def _moments(expected: _Expectation, block: _Block) -> tuple[Array, Array]:
-    """sum E[y y'] over the rows of each pattern, y = (z, 1), shape (P, (k + 1)^2), and the sum of their weights."""
+    """sum E[y y'] over the rows of each pattern, y = (z, 1), shape (P, (k + 1)^2), and the sum of
+    their weights.
+    """
     ones = np.column_stack([expected.means, np.ones(len(block.pattern))])
     starts = np.searchsorted(block.pattern, np.arange(len(block.observed)))
     outer = block.weights[:, None, None] * ones[:, :, None] * ones[:, None, :]
@@ -331,8 +391,12 @@ def _moments(expected: _Expectation, block: _Block) -> tuple[Array, Array]:
 
 
 def _rotated(model: LinearModel, latent_dim: int) -> LinearModel:
-    """The same Gaussian, with W' Psi^-1 W diagonal, decreasing, each factor's largest loading positive."""
-    _, _, rotation = np.linalg.svd(model.loadings / np.sqrt(model.noise)[:, None], full_matrices=False)
+    """The same Gaussian, with W' Psi^-1 W diagonal, decreasing, each factor's largest loading
+    positive.
+    """
+    _, _, rotation = np.linalg.svd(
+        model.loadings / np.sqrt(model.noise)[:, None], full_matrices=False
+    )
     loadings = model.loadings @ rotation.T
     largest = np.take_along_axis(loadings, np.abs(loadings).argmax(axis=0)[None], axis=0)
     loadings = loadings * np.where(largest < 0, -1.0, 1.0)

@@ -1,4 +1,6 @@
-"""The variational auto-encoder of section 2.1: p(z), p(x|z) and q(z|x), and what one can ask of them."""
+"""The variational auto-encoder of section 2.1: p(z), p(x|z) and q(z|x), and what one can ask of
+them.
+"""
 
 import equinox as eqx
 import jax
@@ -10,13 +12,14 @@ from aevb.likelihoods import Decoder, Product
 from aevb.posteriors import Posterior
 from aevb.priors import Prior
 
-__all__ = ["VAE"]
+__all__ = ["Model"]
 
 
-class VAE(eqx.Module):
+class Model(eqx.Module):
     """p(x, z) = p(z) p(x|z), with q(z|x) to stand for the posterior p(z|x).
 
-    Rows x are in model units, shape (D,), NaN where a cell is missing; latents z have shape (latent_dim,).
+    Rows x are in model units, shape (D,), NaN where a cell is missing; latents z have shape
+    (latent_dim,).
 
     Parameters
     ----------

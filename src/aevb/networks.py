@@ -23,22 +23,31 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 class Fixed(eqx.Module):
-    """Numbers that belong to a model (units, floors, places of atoms) and that training leaves alone."""
+    """Numbers that belong to a model (units, floors, places of atoms) and that training leaves
+    alone.
+    """
 
     value: Array
 
 
 def trainable(model: PyTree) -> PyTree:
-    """A tree of booleans: which leaves of a model training may change; every float array that is not `Fixed`."""
+    """A tree of booleans: which leaves of a model training may change; every float array that is
+    not `Fixed`.
+    """
     return jax.tree.map(
-        lambda leaf: jax.tree.map(lambda _: False, leaf) if isinstance(leaf, Fixed) else eqx.is_inexact_array(leaf),
+        lambda leaf: (
+            jax.tree.map(lambda _: False, leaf)
+            if isinstance(leaf, Fixed)
+            else eqx.is_inexact_array(leaf)
+        ),
         model,
         is_leaf=lambda node: isinstance(node, Fixed),
     )
 
 
 class MLP(eqx.Module):
-    """A multilayer perceptron, y = W_2 f(W_1 x + b_1) + b_2 (eq. 11 and 12), with any number of hidden layers.
+    """A multilayer perceptron, y = W_2 f(W_1 x + b_1) + b_2 (eq. 11 and 12), with any number of
+    hidden layers.
 
     Parameters
     ----------
@@ -49,8 +58,9 @@ class MLP(eqx.Module):
     key
         Source of the initial weights; biases start at zero.
     smooth
-        Weights start as N(0, 2 / (inputs + outputs)) (Glorot and Bengio 2010): a layer much wider than its input then
-        starts nearly linear, right for a residual. Otherwise N(0, 1 / inputs), right for a network on its own.
+        Weights start as N(0, 2 / (inputs + outputs)) (Glorot and Bengio 2010): a layer much wider
+        than its input then starts nearly linear, right for a residual. Otherwise N(0, 1 / inputs),
+        right for a network on its own.
 
     Examples
     --------
@@ -62,9 +72,13 @@ class MLP(eqx.Module):
     layers: tuple[eqx.nn.Linear, ...]
     activation: str = eqx.field(static=True)
 
-    def __init__(self, sizes: Sequence[int], activation: str, key: PRNGKeyArray, *, smooth: bool = False) -> None:
+    def __init__(
+        self, sizes: Sequence[int], activation: str, key: PRNGKeyArray, *, smooth: bool = False
+    ) -> None:
         keys = jax.random.split(key, len(sizes) - 1)
-        self.layers = tuple(_dense(*pair, k, smooth) for pair, k in zip(pairwise(sizes), keys, strict=True))
+        self.layers = tuple(
+            _dense(*pair, k, smooth) for pair, k in zip(pairwise(sizes), keys, strict=True)
+        )
         self.activation = activation
 
     def __call__(self, x: Array) -> Array:
@@ -75,15 +89,21 @@ class MLP(eqx.Module):
         return _affine(last, x)
 
     def starting_at(self, output: Array, *, weights: float = 1.0) -> "MLP":
-        """The same network with its last bias set to `output` and its last weights scaled: 0 makes it constant."""
+        """The same network with its last bias set to `output` and its last weights scaled: 0 makes
+        it constant.
+        """
         last = self.layers[-1]
         return eqx.tree_at(
-            lambda mlp: (mlp.layers[-1].weight, mlp.layers[-1].bias), self, (last.weight * weights, output)
+            lambda mlp: (mlp.layers[-1].weight, mlp.layers[-1].bias),
+            self,
+            (last.weight * weights, output),
         )
 
 
 def _affine(layer: eqx.nn.Linear, x: Array) -> Array:
-    """W x + b, written x W': over many rows that product comes out row by row, and W x transposed, which costs."""
+    """W x + b, written x W': over many rows that product comes out row by row, and W x transposed,
+    which costs.
+    """
     assert layer.bias is not None
     return x @ layer.weight.T + layer.bias
 
@@ -92,17 +112,23 @@ def _dense(inputs: int, outputs: int, key: PRNGKeyArray, smooth: bool) -> eqx.nn
     """One affine layer with normal weights, shape (outputs, inputs), and zero bias."""
     deviation = (2 / (inputs + outputs) if smooth else 1 / max(inputs, 1)) ** 0.5
     weight: Any
-    if isinstance(key, jax.core.Tracer):  # a traced key has no bits yet: JAX draws, or only says the shape
+    if isinstance(
+        key, jax.core.Tracer
+    ):  # a traced key has no bits yet: JAX draws, or only says the shape
         weight = deviation * jax.random.normal(key, (outputs, inputs))
     else:  # drawn by NumPy from the key's bits: JAX would compile a program for each layer's shape
-        weight = np.random.default_rng(np.asarray(jax.random.key_data(key))).normal(0, deviation, (outputs, inputs))
+        weight = np.random.default_rng(np.asarray(jax.random.key_data(key))).normal(
+            0, deviation, (outputs, inputs)
+        )
     layer = eqx.filter_eval_shape(eqx.nn.Linear, inputs, outputs, key=key)
     arrays = (jnp.asarray(weight, jnp.float32), jnp.zeros(outputs))
     return eqx.tree_at(lambda linear: (linear.weight, linear.bias), layer, arrays)
 
 
 def pick(x: Array, places: tuple[int, ...]) -> Array:
-    """The entries of a vector at these places; neighbours in order are a slice, which costs nothing."""
+    """The entries of a vector at these places; neighbours in order are a slice, which costs
+    nothing.
+    """
     begin, end = (places[0], places[-1] + 1) if places else (0, 0)
     return x[begin:end] if places == tuple(range(begin, end)) else x[np.array(places)]
 

@@ -15,10 +15,12 @@ __all__ = ["OPTIMIZERS", "adam", "learning_rates", "optimizer_of"]
 
 
 def adam(b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-8) -> optax.GradientTransformation:
-    """Adam's direction m' / (sqrt(v') + epsilon), m' and v' the moments corrected for their start (Kingma and Ba 2015).
+    """Adam's direction m' / (sqrt(v') + epsilon), m' and v' the moments corrected for their start
+    (Kingma and Ba 2015).
 
-    `optax.scale_by_adam` to rounding, in the order of section 2 of that paper: the corrections 1 - b1^t and 1 - b2^t
-    are two numbers a step, and need not divide every weight. Divisions are what a step of Adam costs on a CPU.
+    `optax.scale_by_adam` to rounding, in the order of section 2 of that paper: the corrections 1 -
+    b1^t and 1 - b2^t are two numbers a step, and need not divide every weight. Divisions are what a
+    step of Adam costs on a CPU.
 
     Examples
     --------
@@ -28,7 +30,9 @@ def adam(b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-8) -> optax.Gra
     """
 
     def update(
-        gradient: optax.Updates, state: optax.ScaleByAdamState, parameters: optax.Params | None = None
+        gradient: optax.Updates,
+        state: optax.ScaleByAdamState,
+        parameters: optax.Params | None = None,
     ) -> tuple[optax.Updates, optax.ScaleByAdamState]:
         count = optax.safe_increment(state.count)
         mu = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, gradient)
@@ -59,7 +63,9 @@ def _named(name: str) -> optax.GradientTransformation:
     return OPTIMIZERS[name]()
 
 
-def optimizer_of(choice: str | optax.GradientTransformation) -> tuple[optax.GradientTransformation, bool]:
+def optimizer_of(
+    choice: str | optax.GradientTransformation,
+) -> tuple[optax.GradientTransformation, bool]:
     """The transformation, and whether it brings its own step size.
 
     Raises
@@ -70,12 +76,18 @@ def optimizer_of(choice: str | optax.GradientTransformation) -> tuple[optax.Grad
     if not isinstance(choice, str):
         return choice, True
     if choice not in OPTIMIZERS:
-        raise ConfigError(f"optimizer is one of {', '.join(OPTIMIZERS)} or an Optax transformation, not {choice!r}")
+        raise ConfigError(
+            f"optimizer is one of {', '.join(OPTIMIZERS)} or an Optax transformation, not {choice!r}"
+        )
     return _named(choice), False
 
 
 def learning_rates(schedule: str, learning_rate: float, steps: int) -> NDArray[np.float32]:
-    """The step size of every step: "constant", or falling to 0 along half a cosine (Loshchilov and Hutter 2017)."""
+    """The step size of every step: "constant", or falling to 0 along half a cosine (Loshchilov and
+    Hutter 2017).
+    """
     if schedule == "constant":
         return np.full(steps, learning_rate, dtype=np.float32)
-    return np.asarray(learning_rate * 0.5 * (1 + np.cos(np.pi * np.arange(steps) / steps)), dtype=np.float32)
+    return np.asarray(
+        learning_rate * 0.5 * (1 + np.cos(np.pi * np.arange(steps) / steps)), dtype=np.float32
+    )

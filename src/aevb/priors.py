@@ -8,8 +8,13 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
 
-from aevb.flows import CouplingFlow
-from aevb.latent_distributions import Chain, Flow, StraightThroughBernoulli, StraightThroughCategorical
+from aevb.distributions.flows import CouplingFlow
+from aevb.distributions.latents import (
+    Chain,
+    Flow,
+    StraightThroughBernoulli,
+    StraightThroughCategorical,
+)
 from aevb.networks import Fixed
 from aevb.posteriors import ConditionalGaussian, Posterior
 
@@ -78,26 +83,33 @@ class GaussianMixture(Prior):
         self.log_scales = jnp.zeros((components, latent_dim))
 
     def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
-        """The mixture; scales are kept in [exp(-5), exp(5)] so that no component shrinks to a point."""
-        components = dist.Normal(self.means, jnp.exp(jnp.clip(self.log_scales, -5.0, 5.0))).to_event(1)
+        """The mixture; scales are kept in [exp(-5), exp(5)] so that no component shrinks to a
+        point.
+        """
+        components = dist.Normal(
+            self.means, jnp.exp(jnp.clip(self.log_scales, -5.0, 5.0))
+        ).to_event(1)
         return dist.MixtureSameFamily(dist.Categorical(logits=self.logits), components)
 
 
 class VampPrior(Prior):
-    """p(z) = pi_0 N(z; 0, I) + sum_c pi_c q(z|u_c), q of learned pseudo-rows u_c (Tomczak and Welling 2018).
+    """p(z) = pi_0 N(z; 0, I) + sum_c pi_c q(z|u_c), q of learned pseudo-rows u_c (Tomczak and
+    Welling 2018).
 
-    Each q(z|u_c) stands as the diagonal Gaussian of its own mean and variance, and p(z) pulls on q through them too.
-    The standard normal, with most of the weight at first, is not in the paper: where q is narrow, as at the linear
-    start, no number of pseudo-rows covers the latents of other rows.
+    Each q(z|u_c) stands as the diagonal Gaussian of its own mean and variance, and p(z) pulls on q
+    through them too. The standard normal, with most of the weight at first, is not in the paper:
+    where q is narrow, as at the linear start, no number of pseudo-rows covers the latents of other
+    rows.
 
     Parameters
     ----------
     rows
-        Where the pseudo-rows start, in model units, no cell missing, shape (C, D). Numbers are learned; levels of
-        categorical columns stay as they are.
+        Where the pseudo-rows start, in model units, no cell missing, shape (C, D). Numbers are
+        learned; levels of categorical columns stay as they are.
     low, high
-        Ends of each column, shape (D,), those of the training rows. q sees pseudo-rows between them: else a count could
-        be learned below zero, or a 0 / 1 above one, where no row is and q means nothing.
+        Ends of each column, shape (D,), those of the training rows. q sees pseudo-rows between
+        them: else a count could be learned below zero, or a 0 / 1 above one, where no row is and q
+        means nothing.
     """
 
     logits: Array
@@ -113,8 +125,9 @@ class VampPrior(Prior):
     def inside(self) -> Array:
         """u_c, shape (C, D): the rows as they were learned, reflected at an end they went past.
 
-        Clipped, as the paper's are, a cell past an end has no slope and stays there, and each 0 or 1 starts at an end:
-        on digits made black or white 93 % never moved, for 0.1 nats a row; reflected it is 0.02.
+        Clipped, as the paper's are, a cell past an end has no slope and stays there, and each 0 or
+        1 starts at an end: on digits made black or white 93 % never moved, for 0.1 nats a row;
+        reflected it is 0.02.
         """
         low, high = self.low.value, self.high.value
         rows = jnp.where(self.rows < low, 2 * low - self.rows, self.rows)

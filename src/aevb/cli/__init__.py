@@ -1,4 +1,6 @@
-"""The command line: ``aevb fit DATA`` and what can be done with a run. Nothing heavy is imported before work starts."""
+"""The command line: ``aevb fit DATA`` and what can be done with a run. Nothing heavy is imported
+before work starts.
+"""
 
 from typing import Annotated
 
@@ -44,7 +46,10 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def _common(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Fit a variational auto-encoder to your own data, and know how far to trust it."""

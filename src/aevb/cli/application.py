@@ -24,7 +24,9 @@ class Terminated(BaseException):
 
 
 class _Termination:
-    """What SIGTERM does: it ends at once, but for the first one while `patient`, which waits for `check`."""
+    """What SIGTERM does: it ends at once, but for the first one while `patient`, which waits for
+    `check`.
+    """
 
     def __init__(self) -> None:
         self.patient = self.requested = False
@@ -41,7 +43,9 @@ class _Termination:
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """SIGTERM is ours within (in the main thread, the only one that can say), and as it was afterwards."""
+        """SIGTERM is ours within (in the main thread, the only one that can say), and as it was
+        afterwards.
+        """
         self.patient = self.requested = False
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -57,7 +61,9 @@ termination = _Termination()
 
 
 class Application(TyperGroup):
-    """Typer's group of commands, with our errors, exit codes and signals; its `obj` is what was typed."""
+    """Typer's group of commands, with our errors, exit codes and signals; its `obj` is what was
+    typed.
+    """
 
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
@@ -65,11 +71,17 @@ class Application(TyperGroup):
         """Run a command and leave with its exit code."""
         typed = list(sys.argv[1:] if args is None else args)
         options = {**extra, "standalone_mode": False, "obj": typed}
-        for stream in (sys.stdout, sys.stderr):  # what a stream cannot encode is escaped, never an error
+        for stream in (
+            sys.stdout,
+            sys.stderr,
+        ):  # what a stream cannot encode is escaped, never an error
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         with termination.handled():
-            code = _exit_code(lambda: super(Application, self).main(typed, prog_name, **options), "--debug" in typed)
+            code = _exit_code(
+                lambda: super(Application, self).main(typed, prog_name, **options),
+                "--debug" in typed,
+            )
         sys.exit(code)
 
 
@@ -97,7 +109,9 @@ def _explain(error: Exception) -> tuple[int, str]:
     """The exit code and the line of an error."""
     if isinstance(error, AevbError):
         return error.exit_code, f"error: {error}"
-    if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # what was typed makes no sense to Typer
+    if hasattr(error, "format_message") and hasattr(
+        error, "exit_code"
+    ):  # what was typed makes no sense to Typer
         return int(error.exit_code), f"error: {error.format_message()} (--help lists what there is)"
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return 5, "error: out of memory: try a smaller --batch-size or fewer --hidden units"

@@ -1,4 +1,6 @@
-"""What can be done with a fitted model and rows: evaluate, score, embed, reconstruct, sample, impute."""
+"""What can be done with a fitted model and rows: evaluate, score, embed, reconstruct, sample,
+impute.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +22,8 @@ def evaluate(
     run: RUN,
     data: DATA,
     samples: Annotated[
-        int | None, typer.Option(min=1, help="Samples a row [1000; of ais, chains: 16; of harmonic: 500].")
+        int | None,
+        typer.Option(min=1, help="Samples a row [1000; of ais, chains: 16; of harmonic: 500]."),
     ] = None,
     method: Annotated[
         str, typer.Option(help="iwae (importance weights), ais (annealed), harmonic (appendix D).")
@@ -35,12 +38,24 @@ def evaluate(
     with terminal.warned():
         vae, source = _load(run), _read(data)
         rows = len(source.data)
-        told = {"progress": lambda done: terminal.note(f"{done:,} of {rows:,} rows")} if method != "iwae" else {}
+        told = (
+            {"progress": lambda done: terminal.note(f"{done:,} of {rows:,} rows")}
+            if method != "iwae"
+            else {}
+        )
         results = vae.evaluate(source.data, samples=samples, method=method, **told)
         terminal.result(results, lambda out: show_results(out, results))
 
 
-def score(run: RUN, data: DATA, output: OUT, *, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> None:
+def score(
+    run: RUN,
+    data: DATA,
+    output: OUT,
+    *,
+    json: JSON = False,
+    quiet: QUIET = False,
+    debug: DEBUG = False,
+) -> None:
     """Write log p(x) of each row of DATA, in nats, its Monte Carlo error and effective sample size."""
     terminal = Terminal(json, quiet, debug)
     with terminal.warned():
@@ -53,7 +68,15 @@ def score(run: RUN, data: DATA, output: OUT, *, json: JSON = False, quiet: QUIET
         _done(terminal, output, summary, f"mean log-likelihood {nats.mean():.3f} nats a row")
 
 
-def embed(run: RUN, data: DATA, output: OUT, *, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> None:
+def embed(
+    run: RUN,
+    data: DATA,
+    output: OUT,
+    *,
+    json: JSON = False,
+    quiet: QUIET = False,
+    debug: DEBUG = False,
+) -> None:
     """Write the posterior mean of z for each row of DATA: columns latent0, latent1, ..."""
     terminal = Terminal(json, quiet, debug)
     with terminal.warned():
@@ -62,11 +85,22 @@ def embed(run: RUN, data: DATA, output: OUT, *, json: JSON = False, quiet: QUIET
         codes = vae.transform(source.data)
         latents = {f"latent{k}": codes[:, k] for k in range(codes.shape[1])}
         _write(_beside(source.data, vae, latents), output, list(latents))
-        _done(terminal, output, {"rows": len(codes), "latent_dim": codes.shape[1]}, f"{codes.shape[1]} latents")
+        _done(
+            terminal,
+            output,
+            {"rows": len(codes), "latent_dim": codes.shape[1]},
+            f"{codes.shape[1]} latents",
+        )
 
 
 def reconstruct(
-    run: RUN, data: DATA, output: OUT, *, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False
+    run: RUN,
+    data: DATA,
+    output: OUT,
+    *,
+    json: JSON = False,
+    quiet: QUIET = False,
+    debug: DEBUG = False,
 ) -> None:
     """Write E[x|z] at the posterior mean of z, for each row of DATA."""
     terminal = Terminal(json, quiet, debug)
@@ -83,7 +117,8 @@ def sample(
     output: OUT,
     number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many rows.")],
     seed: Annotated[
-        int | None, typer.Option(min=0, max=2**32 - 1, help="Of these rows; that of the fit unless given.")
+        int | None,
+        typer.Option(min=0, max=2**32 - 1, help="Of these rows; that of the fit unless given."),
     ] = None,
     *,
     json: JSON = False,
@@ -104,7 +139,10 @@ def impute(
     data: DATA,
     output: OUT,
     draws: Annotated[
-        int | None, typer.Option(min=1, help="Complete the data this many times, told apart by a column named draw.")
+        int | None,
+        typer.Option(
+            min=1, help="Complete the data this many times, told apart by a column named draw."
+        ),
     ] = None,
     *,
     json: JSON = False,
@@ -132,7 +170,7 @@ def _load(run: Path) -> Any:
 
 
 def _read(data: str) -> Any:
-    from aevb.data import read
+    from aevb.table import read
 
     return read(data)
 
@@ -145,7 +183,7 @@ def _check_ending(output: Path) -> None:
 
 def _write(rows: Any, output: Path, numbers: list[str] | None = None) -> None:
     """Write a frame or array; an .npy file holds the matrix of these columns alone."""
-    from aevb.data import write
+    from aevb.table import write
 
     if numbers is not None and output.suffix.lower() == ".npy":
         import narwhals as nw
@@ -162,7 +200,9 @@ def _beside(frame: Any, vae: Any, columns: Mapping[str, Any]) -> Any:
     carried = {}
     if nw.dependencies.is_into_dataframe(frame):
         table = nw.from_native(frame, eager_only=True)
-        carried = {name: table[name].to_arrow() for name in vae.schema_.ignored if name in table.columns}
+        carried = {
+            name: table[name].to_arrow() for name in vae.schema_.ignored if name in table.columns
+        }
     if both := carried.keys() & columns.keys():
         raise ConfigError(f"the data already have a column named {min(both)!r}: rename it")
     return pa.table(carried | {name: pa.array(values) for name, values in columns.items()})

@@ -1,4 +1,6 @@
-"""``aevb paper figure2`` and the others: the paper's experiments, run again; each writes its points and its drawing."""
+"""``aevb paper figure2`` and the others: the paper's experiments, run again; each writes its points
+and its drawing.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,13 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS"]
 
-FOLDER = Annotated[Path, typer.Option("--output", "-o", help="The folder of points, drawings and models.")]
+FOLDER = Annotated[
+    Path, typer.Option("--output", "-o", help="The folder of points, drawings and models.")
+]
 BRIEF = Annotated[bool, typer.Option("--quick", help="A part of it, in minutes.")]
 SAMPLES = Annotated[
-    int | None, typer.Option(min=50_000, help="Training samples of each line; 10,000,000 unless --quick.")
+    int | None,
+    typer.Option(min=50_000, help="Training samples of each line; 10,000,000 unless --quick."),
 ]
 SEEDS = Annotated[int, typer.Option(min=1, help="Runs of each line, from as many seeds.")]
-PANEL = Annotated[list[str] | None, typer.Option(help="A panel, as mnist-20 or frey-face-2; may be repeated.")]
+PANEL = Annotated[
+    list[str] | None, typer.Option(help="A panel, as mnist-20 or frey-face-2; may be repeated.")
+]
 #: Training samples of each line: enough to tell the algorithms apart, and an hour or two in all.
 LONG = 10_000_000
 
@@ -42,19 +49,36 @@ def figure2(
     quiet: QUIET = False,
     debug: DEBUG = False,
 ) -> None:
-    """AEVB against wake-sleep, the bound on train and test, beside the printed values; stopped, it goes on."""
-    from aevb.paper.drawings.figure2 import figure2 as drawn
-    from aevb.paper.experiments import figure2 as run
-    from aevb.paper.experiments.published import beside
+    """AEVB against wake-sleep, the bound on train and test, beside the printed values; stopped, it
+    goes on.
+    """
+    from aevb_paper.drawings.figure2 import figure2 as drawn
+    from aevb_paper.experiments import figure2 as run
+    from aevb_paper.experiments.published import beside
 
     experiment = _Experiment(output, "figure2", json, quiet, debug)
     panels = [_panel(text) for text in panel] if panel else run.QUICK if quick else run.PANELS
     budget = samples or (run.QUICK_SAMPLES if quick else LONG)
     with experiment as how:
         points = run.figure2(output, budget, panels=panels, seeds=range(seeds), **how)
-        columns = {"dataset": "", "latents": "", "algorithm": "", "seeds": "", "rate": "", "samples": ","}
-        columns |= {"train": ".1f", "test": ".1f", "spread": ".1f", "printed": ".1f", "difference": "+.1f"}
-        experiment.result(points, beside(points), columns, drawn(points), "The bound against training samples")
+        columns = {
+            "dataset": "",
+            "latents": "",
+            "algorithm": "",
+            "seeds": "",
+            "rate": "",
+            "samples": ",",
+        }
+        columns |= {
+            "train": ".1f",
+            "test": ".1f",
+            "spread": ".1f",
+            "printed": ".1f",
+            "difference": "+.1f",
+        }
+        experiment.result(
+            points, beside(points), columns, drawn(points), "The bound against training samples"
+        )
 
 
 def figure3(
@@ -67,19 +91,34 @@ def figure3(
     quiet: QUIET = False,
     debug: DEBUG = False,
 ) -> None:
-    """AEVB, wake-sleep and Monte Carlo EM: marginal log-likelihood with 1,000 and 50,000 training rows, 3 latents."""
-    from aevb.paper.drawings.figure3 import figure3 as drawn
-    from aevb.paper.experiments import figure3 as run
-    from aevb.paper.experiments.published import beside_figure3
+    """AEVB, wake-sleep and Monte Carlo EM: marginal log-likelihood with 1,000 and 50,000 training
+    rows, 3 latents.
+    """
+    from aevb_paper.drawings.figure3 import figure3 as drawn
+    from aevb_paper.experiments import figure3 as run
+    from aevb_paper.experiments.published import beside_figure3
 
     experiment = _Experiment(output, "figure3", json, quiet, debug)
     sizes, rows = (run.QUICK, run.QUICK_ROWS) if quick else (run.SIZES, run.ROWS)
     budget = samples or (run.QUICK_SAMPLES if quick else LONG)
     with experiment as how:
         points = run.figure3(output, budget, sizes=sizes, seeds=range(seeds), rows=rows, **how)
-        columns = {"n_train": ",", "algorithm": "", "seed": "", "rate": "", "samples": ",", "train": ".1f"}
+        columns = {
+            "n_train": ",",
+            "algorithm": "",
+            "seed": "",
+            "rate": "",
+            "samples": ",",
+            "train": ".1f",
+        }
         columns |= {"printed_train": ".1f", "test": ".1f", "printed_test": ".1f"}
-        experiment.result(points, beside_figure3(points), columns, drawn(points), "log p(x) against training samples")
+        experiment.result(
+            points,
+            beside_figure3(points),
+            columns,
+            drawn(points),
+            "log p(x) against training samples",
+        )
 
 
 def figure4(
@@ -91,11 +130,15 @@ def figure4(
     quiet: QUIET = False,
     debug: DEBUG = False,
 ) -> None:
-    """Manifolds of two latents of MNIST and Frey Face: p(x|z) over the unit square's inverse Gaussian CDF."""
-    from aevb.paper.experiments.manifolds import FIGURE_4, grid
+    """Manifolds of two latents of MNIST and Frey Face: p(x|z) over the unit square's inverse
+    Gaussian CDF.
+    """
+    from aevb_paper.experiments.manifolds import FIGURE_4, grid
 
     experiment = _Experiment(output, "figure4", json, quiet, debug)
-    _pictures(experiment, FIGURE_4, lambda model: grid(15), quick, samples, "Manifolds of two latents")
+    _pictures(
+        experiment, FIGURE_4, lambda model: grid(15), quick, samples, "Manifolds of two latents"
+    )
 
 
 def figure5(
@@ -110,7 +153,7 @@ def figure5(
     """Random samples of MNIST models of 2, 5, 10 and 20 latents."""
     import jax
 
-    from aevb.paper.experiments.manifolds import FIGURE_5, drawn_from_prior
+    from aevb_paper.experiments.manifolds import FIGURE_5, drawn_from_prior
 
     experiment = _Experiment(output, "figure5", json, quiet, debug)
     look = drawn_from_prior(100, jax.random.key(0))
@@ -127,18 +170,29 @@ def full_vb(
     quiet: QUIET = False,
     debug: DEBUG = False,
 ) -> None:
-    """Appendix F: a distribution over theta beside the MAP fit, held-out log-likelihood from few training rows."""
-    from aevb.paper.drawings.full_bayes import full_vb as drawn
-    from aevb.paper.experiments import full_vb as run
+    """Appendix F: a distribution over theta beside the MAP fit, held-out log-likelihood from few
+    training rows.
+    """
+    from aevb_paper.drawings.full_bayes import full_vb as drawn
+    from aevb_paper.experiments import full_vb as run
 
     experiment = _Experiment(output, "full-vb", json, quiet, debug)
     sizes, rows = (run.QUICK, run.QUICK_ROWS) if quick else (run.SIZES, run.ROWS)
     budget = samples or (run.QUICK_SAMPLES if quick else LONG)
     with experiment as how:
         points = run.full_vb(output, budget, sizes=sizes, seeds=range(seeds), rows=rows, **how)
-        columns = {"n_train": ",", "algorithm": "", "seed": "", "rate": "", "samples": ",", "train": ".1f"}
+        columns = {
+            "n_train": ",",
+            "algorithm": "",
+            "seed": "",
+            "rate": "",
+            "samples": ",",
+            "train": ".1f",
+        }
         columns |= {"validation": ".1f", "test": ".1f", "test_error": ".1f", "test_at_mean": ".1f"}
-        experiment.result(points, run.ends(points), columns, drawn(points), "What a distribution over theta buys")
+        experiment.result(
+            points, run.ends(points), columns, drawn(points), "What a distribution over theta buys"
+        )
 
 
 def _pictures(
@@ -149,14 +203,16 @@ def _pictures(
     samples: int | None,
     title: str,
 ) -> None:
-    from aevb.paper.drawings.mosaics import mosaics
-    from aevb.paper.experiments.manifolds import QUICK_SAMPLES, pictures
-    from aevb.storage import to_json
+    from aevb.disk import to_json
+    from aevb_paper.drawings.mosaics import mosaics
+    from aevb_paper.experiments.manifolds import QUICK_SAMPLES, pictures
 
     with experiment as how:
         budget = samples or (QUICK_SAMPLES if quick else LONG)
         found = pictures(experiment.folder, parts, look, budget, **how)
-        points = [{"dataset": part.dataset, "latents": part.latents, **part.point} for part in found]
+        points = [
+            {"dataset": part.dataset, "latents": part.latents, **part.point} for part in found
+        ]
         experiment.write("json", to_json(points))
         columns = {"dataset": "", "latents": "", "samples": ",", "train": ".1f", "test": ".1f"}
         experiment.result(points, points, columns, mosaics(found), title)
@@ -194,11 +250,17 @@ class _Experiment:
         self.warned.__exit__(*error)
 
     def _chunk(self, line: Mapping[str, float]) -> None:
-        self.progress({"epoch": int(line["samples"]), "epochs": int(line["total"]), "train_bound": line["bound"]})
+        self.progress(
+            {
+                "epoch": int(line["samples"]),
+                "epochs": int(line["total"]),
+                "train_bound": line["bound"],
+            }
+        )
 
     def write(self, kind: str, text: str) -> None:
         """The file of this kind, with the experiment's name."""
-        from aevb.storage import write_together
+        from aevb.disk import write_together
 
         write_together(self.folder, {f"{self.name}.{kind}": text.encode()})
 
@@ -223,7 +285,9 @@ class _Experiment:
         }
 
         def show(out: "Console") -> None:
-            rows = [[_said(point.get(name), form) for name, form in columns.items()] for point in shown]
+            rows = [
+                [_said(point.get(name), form) for name, form in columns.items()] for point in shown
+            ]
             table(out, list(columns), rows, right=sum(form != "" for form in columns.values()))
             for path in files:
                 out.print(plain(path), soft_wrap=True)

@@ -14,7 +14,7 @@ from aevb.cli.terminal import Terminal, plain, table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from aevb.paper.checks import Card, Result
+    from aevb_paper.checks import Card, Result
 
 __all__ = ["app"]
 
@@ -24,15 +24,20 @@ for name, command in COMMANDS.items():
     app.command(name)(command)
 
 FOLDER = Annotated[
-    Path | None, typer.Option("--deck", help="A folder to write the cards to: questions, answers and pictures.")
+    Path | None,
+    typer.Option("--deck", help="A folder to write the cards to: questions, answers and pictures."),
 ]
 
 
 @app.command()
-def cards(*, deck: FOLDER = None, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> None:
-    """Print the five study cards and check every formula of theirs; an error where one does not hold."""
+def cards(
+    *, deck: FOLDER = None, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False
+) -> None:
+    """Print the five study cards and check every formula of theirs; an error where one does not
+    hold.
+    """
     from aevb.errors import NumericalError
-    from aevb.paper.cards import CARDS, left_out, results
+    from aevb_paper.cards import CARDS, left_out, results
 
     terminal = Terminal(json, quiet, debug)
     start, found = time.monotonic(), []
@@ -54,22 +59,35 @@ def cards(*, deck: FOLDER = None, json: JSON = False, quiet: QUIET = False, debu
         terminal.result(document, lambda out: _show(out, found, written))
     failed = [result.name for _, checked in found for result in checked if not result.passed]
     if failed:
-        raise NumericalError(f"expected every check to pass, got {len(failed)} that did not: {'; '.join(failed)}")
+        raise NumericalError(
+            f"expected every check to pass, got {len(failed)} that did not: {'; '.join(failed)}"
+        )
 
 
 def _document(card: "Card", checked: Sequence["Result"]) -> dict[str, Any]:
-    return {"name": card.name, "title": card.title, "checks": [result._asdict() for result in checked]}
+    return {
+        "name": card.name,
+        "title": card.title,
+        "checks": [result._asdict() for result in checked],
+    }
 
 
 def _write(folder: Path, cards: Sequence["Card"]) -> list[str]:
-    from aevb.paper.deck import deck
-    from aevb.storage import write_together
+    from aevb.disk import write_together
+    from aevb_paper.deck import deck
 
-    return [str(path) for path in write_together(folder, {name: text.encode() for name, text in deck(cards).items()})]
+    return [
+        str(path)
+        for path in write_together(
+            folder, {name: text.encode() for name, text in deck(cards).items()}
+        )
+    ]
 
 
-def _show(out: "Console", found: Sequence[tuple["Card", Sequence["Result"]]], written: Sequence[str]) -> None:
-    from aevb.paper.notation import plain_formula, plain_text
+def _show(
+    out: "Console", found: Sequence[tuple["Card", Sequence["Result"]]], written: Sequence[str]
+) -> None:
+    from aevb_paper.notation import plain_formula, plain_text
 
     for number, (card, checked) in enumerate(found, 1):
         out.print(f"\n{number}. {card.title}\n")
@@ -80,7 +98,10 @@ def _show(out: "Console", found: Sequence[tuple["Card", Sequence["Result"]]], wr
         rows = [(*_said(result), "passed" if result.passed else "FAILED") for result in checked]
         table(out, ("check", "error", "at most", ""), rows, right=3)
     everything = [result for _, checked in found for result in checked]
-    out.print(f"\n{sum(result.passed for result in everything)} of {len(everything)} checks passed", soft_wrap=True)
+    out.print(
+        f"\n{sum(result.passed for result in everything)} of {len(everything)} checks passed",
+        soft_wrap=True,
+    )
     for path in written:
         out.print(plain(path), soft_wrap=True)
 

@@ -13,12 +13,20 @@ __all__ = ["show_results"]
 
 
 def show_results(out: "Console", results: Mapping[str, Any], said: Container[str] = ()) -> None:
-    """Held-out log-likelihood beside the baselines', the verdict, warnings not yet `said`, and where the report is."""
+    """Held-out log-likelihood beside the baselines', the verdict, warnings not yet `said`, and
+    where the report is.
+    """
     held_out = results.get("held_out") or {}
     part, rows = held_out.get("part", "held-out"), held_out.get("rows")
     count = f"{rows:,} {part} rows" if isinstance(rows, int) else f"{part} rows"
-    out.print(f"log-likelihood of {count}, nats a row ({results.get('measure', 'density')})\n", soft_wrap=True)
-    best_first = sorted((results.get("baselines") or {}).items(), key=lambda item: -_number(item[1]["log_likelihood"]))
+    out.print(
+        f"log-likelihood of {count}, nats a row ({results.get('measure', 'density')})\n",
+        soft_wrap=True,
+    )
+    best_first = sorted(
+        (results.get("baselines") or {}).items(),
+        key=lambda item: -_number(item[1]["log_likelihood"]),
+    )
     lines = [("VAE", _with_error(held_out, "log_likelihood", "standard_error"), "")]
     for name, baseline in best_first:
         difference = _with_error(baseline, "difference", "difference_standard_error", signed=True)

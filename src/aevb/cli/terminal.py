@@ -1,6 +1,7 @@
 """What a command says: its result on standard output, everything else on standard error.
 
-Names and values come from files nobody vouches for: control characters are shown as escapes, never sent to a terminal.
+Names and values come from files nobody vouches for: control characters are shown as escapes, never
+sent to a terminal.
 """
 
 import math
@@ -31,7 +32,9 @@ def plain(text: object) -> str:
 
 @contextmanager
 def unbroken(stream: TextIO) -> Iterator[None]:
-    """Write within and flush at the end; a reader who has left (``| head``) is no error, and hears no more."""
+    """Write within and flush at the end; a reader who has left (``| head``) is no error, and hears
+    no more.
+    """
     try:
         yield
         stream.flush()
@@ -66,7 +69,7 @@ class Terminal:
         """What the command is for: `document` as JSON, or what `show` prints for people."""
         with unbroken(sys.stdout):
             if self.json:
-                from aevb.storage import to_json
+                from aevb.disk import to_json
 
                 sys.stdout.write(to_json(document))
             else:
@@ -74,7 +77,9 @@ class Terminal:
 
     @contextmanager
     def warned(self) -> Iterator[None]:
-        """Within, warnings of this package are noted once each, and kept in `said`; others' are for ``--debug``."""
+        """Within, warnings of this package are noted once each, and kept in `said`; others' are for
+        ``--debug``.
+        """
 
         def show(message: Warning | str, category: type[Warning], *_: Any) -> None:
             if (issubclass(category, AevbWarning) or self.debug) and str(message) not in self.said:
@@ -99,14 +104,18 @@ def console(stream: TextIO) -> "Console":
     return Plain(file=stream, markup=False, highlight=False, emoji=False, width=wide)
 
 
-def table(target: "Console", header: Sequence[str], rows: Sequence[Sequence[object]], right: int = 0) -> None:
+def table(
+    target: "Console", header: Sequence[str], rows: Sequence[Sequence[object]], right: int = 0
+) -> None:
     """A table whose last `right` columns, numbers, are set flush right."""
     from rich import box
     from rich.table import Table
 
     sheet = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for place, name in enumerate(header):
-        sheet.add_column(name, justify="right" if place >= len(header) - right else "left", overflow="fold")
+        sheet.add_column(
+            name, justify="right" if place >= len(header) - right else "left", overflow="fold"
+        )
     for row in rows:
         sheet.add_row(*(plain(cell) for cell in row))
     target.print(sheet)
@@ -122,10 +131,16 @@ class EpochProgress:
         self.said, self.unsaid = 0.0, ""
 
     def __enter__(self) -> "EpochProgress":
-        if not self.quiet and sys.stderr.isatty() and not (out := console(sys.stderr)).is_dumb_terminal:
+        if (
+            not self.quiet
+            and sys.stderr.isatty()
+            and not (out := console(sys.stderr)).is_dumb_terminal
+        ):
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-            self.bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=out)
+            self.bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=out
+            )
             self.bar.add_task("starting", total=None)
             self.bar.start()
         return self
@@ -137,17 +152,23 @@ class EpochProgress:
             self._say(self.unsaid)
 
     def __call__(self, epoch: Mapping[str, Any]) -> None:
-        """Say how far the fit is; `epoch` is a line of the history and ``epochs``, how many there may be."""
+        """Say how far the fit is; `epoch` is a line of the history and ``epochs``, how many there
+        may be.
+        """
         if self.quiet:
             return
         now, line = time.monotonic(), f"{self.unit} {_epoch_line(epoch)}"
-        if self.start is None or epoch["epoch"] <= self.start[1]:  # the first, or the first of another run
+        if (
+            self.start is None or epoch["epoch"] <= self.start[1]
+        ):  # the first, or the first of another run
             self.start = now, epoch["epoch"]
             if self.bar is not None:
                 self.bar.reset(self.bar.task_ids[0])
         if self.bar is not None:
             total = epoch.get("epochs")
-            self.bar.update(self.bar.task_ids[0], description=line, total=total, completed=epoch["epoch"])
+            self.bar.update(
+                self.bar.task_ids[0], description=line, total=total, completed=epoch["epoch"]
+            )
         elif now - self.said >= INTERVAL:
             self.said, self.unsaid = now, ""
             self._say(line + _remaining(self.start, now, epoch))
@@ -171,7 +192,9 @@ def _remaining(start: tuple[float, int], now: float, epoch: Mapping[str, Any]) -
 def _epoch_line(epoch: Mapping[str, Any]) -> str:
     total = f"/{epoch['epochs']}" if epoch.get("epochs") else ""
     names = {"train_bound": "train", "validation_bound": "validation"}
-    known = [key for key in names if isinstance(epoch.get(key), float) and math.isfinite(epoch[key])]
+    known = [
+        key for key in names if isinstance(epoch.get(key), float) and math.isfinite(epoch[key])
+    ]
     bounds = [f"  {names[key]} {epoch[key]:.3f}" for key in known]
     return f"{epoch['epoch']}{total}{''.join(bounds)}{' nats' if bounds else ''}"
 

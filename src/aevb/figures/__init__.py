@@ -1,6 +1,8 @@
-"""Data in, `Figure` out: no training, no paths, no pyplot, and no setting of matplotlib left changed.
+"""Data in, `Figure` out: no training, no paths, no pyplot, and no setting of matplotlib left
+changed.
 
-Every function returns a `matplotlib.figure.Figure` that can be saved in any format; `aevb.report` puts them on a page.
+Every function returns a `matplotlib.figure.Figure` that can be saved in any format; `aevb.report`
+puts them on a page.
 """
 
 from aevb.figures.architecture import architecture

@@ -1,4 +1,6 @@
-"""The model as a textbook draws it: x -> encoder -> q(z|x) -> z -> decoder -> p(x|z), with shapes and sizes."""
+"""The model as a textbook draws it: x -> encoder -> q(z|x) -> z -> decoder -> p(x|z), with shapes
+and sizes.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +16,8 @@ from aevb.figures.style import ALERT, DATA, INK, MODEL, MUTED, WIDTH, plain, sty
 
 __all__ = ["architecture"]
 
-#: Parts that lead from data to latents, and those that are about the latents; all others lead from latents to data.
+#: Parts that lead from data to latents, and those that are about the latents; all others lead from
+#: latents to data.
 INFERENCE = ("encoder", "posterior")
 LATENT = ("latent", "prior")
 _MOST_LAYERS = 14
@@ -39,17 +42,19 @@ class Row:
 
 @styled
 def architecture(layers: Sequence[Mapping[str, Any]]) -> Figure:
-    """Layers of a model, from x at the top to p(x|z) at the bottom; a box is the wider the larger its tensor.
+    """Layers of a model, from x at the top to p(x|z) at the bottom; a box is the wider the larger
+    its tensor.
 
     What leads to q(z|x) and what leads to p(x|z) differ in colour; ``~`` is a draw.
 
     Parameters
     ----------
     layers
-        In the order data flow: ``{"part", "name", "shape_in", "shape_out", "parameters"}``. Parts named
-        ``encoder`` or ``posterior`` lead from x to z; ``latent`` or ``prior`` stands beside z, its name in parts
-        divided by commas; all others lead from z to x. A layer that takes the same tensor as the one above it, and
-        not what that one gives, is added to it; names that begin with ``p(x|z)`` are heads, side by side.
+        In the order data flow: ``{"part", "name", "shape_in", "shape_out", "parameters"}``. Parts
+        named ``encoder`` or ``posterior`` lead from x to z; ``latent`` or ``prior`` stands beside
+        z, its name in parts divided by commas; all others lead from z to x. A layer that takes the
+        same tensor as the one above it, and not what that one gives, is added to it; names that
+        begin with ``p(x|z)`` are heads, side by side.
     """
     rows = _rows(layers)
     height = _ROW * len(rows) + 0.1
@@ -70,7 +75,9 @@ def _rows(layers: Sequence[Mapping[str, Any]]) -> list[Row]:
     inference = [layer for layer in layers if layer["part"] in INFERENCE]
     latents = [layer for layer in layers if layer["part"] in LATENT]
     generation = [layer for layer in layers if layer not in inference and layer not in latents]
-    shape = inference[0]["shape_in"] if inference else generation[-1]["shape_out"] if generation else 1
+    shape = (
+        inference[0]["shape_in"] if inference else generation[-1]["shape_out"] if generation else 1
+    )
     latent = (latents or generation or [{"shape_in": 1}])[0]["shape_in"]
     own = sum(int(layer.get("parameters") or 0) for layer in latents)
     data = _size(shape)
@@ -148,10 +155,23 @@ def _draw(axes: Axes, row: Row, middle: float, largest: int) -> None:
     enter, leave = _half_width(row.size_in, largest), _half_width(row.size_out, largest)
     look: Any = {"facecolor": row.color + "1f", "edgecolor": row.color, "linewidth": 1.1}
     if row.variable:
-        axes.add_patch(FancyBboxPatch((-0.5, top), 1.0, _HEIGHT, boxstyle="round,pad=0,rounding_size=0.15", **look))
+        axes.add_patch(
+            FancyBboxPatch(
+                (-0.5, top), 1.0, _HEIGHT, boxstyle="round,pad=0,rounding_size=0.15", **look
+            )
+        )
     else:
-        axes.add_patch(Polygon([(-enter, top), (enter, top), (leave, bottom), (-leave, bottom)], **look))
-    axes.text(0, middle, row.text, ha="center", va="center", fontstyle="italic" if row.variable else "normal")
+        axes.add_patch(
+            Polygon([(-enter, top), (enter, top), (leave, bottom), (-leave, bottom)], **look)
+        )
+    axes.text(
+        0,
+        middle,
+        row.text,
+        ha="center",
+        va="center",
+        fontstyle="italic" if row.variable else "normal",
+    )
     counted = f"{row.parameters:,} parameter{'s' * (row.parameters != 1)}" if row.parameters else ""
     said = [text for text in (row.note, counted) if text]
     for line, text in enumerate(said):
@@ -166,7 +186,14 @@ def _aside(axes: Axes, place: float, middle: float, text: str, align: str) -> No
 def _join(axes: Axes, joint: str, middle: float) -> None:
     reach = (_ROW - _HEIGHT) / 2 - 0.005
     if joint in ("↓", "~"):
-        look = {"arrowstyle": "-|>", "color": MUTED, "shrinkA": 0, "shrinkB": 0, "linewidth": 0.9, "mutation_scale": 7}
+        look = {
+            "arrowstyle": "-|>",
+            "color": MUTED,
+            "shrinkA": 0,
+            "shrinkB": 0,
+            "linewidth": 0.9,
+            "mutation_scale": 7,
+        }
         axes.annotate("", (0, middle + reach), (0, middle - reach), arrowprops=look)
     if joint == "~":
         axes.text(0.08, middle, joint, va="center", color=MUTED, fontsize=10)

@@ -7,7 +7,20 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from aevb.figures.style import ALERT, DATA, FAINT, INK, MODEL, MUTED, Array, canvas, drawable, plain, spoken, styled
+from aevb.figures.style import (
+    ALERT,
+    DATA,
+    FAINT,
+    INK,
+    MODEL,
+    MUTED,
+    Array,
+    canvas,
+    drawable,
+    plain,
+    spoken,
+    styled,
+)
 
 __all__ = ["comparison", "kl_per_latent", "training_curves"]
 
@@ -18,12 +31,14 @@ _MOST_LATENTS = 100
 
 @styled
 def comparison(baselines: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Held-out log-likelihood of the VAE minus each baseline's, in nats a row, smallest difference first.
+    """Held-out log-likelihood of the VAE minus each baseline's, in nats a row, smallest difference
+    first.
 
     Parameters
     ----------
     baselines
-        ``{name: {"difference": nats, "difference_standard_error": nats}}``; bars reach two standard errors.
+        ``{name: {"difference": nats, "difference_standard_error": nats}}``; bars reach two standard
+        errors.
 
     Examples
     --------
@@ -31,20 +46,36 @@ def comparison(baselines: Mapping[str, Mapping[str, Any]]) -> Figure:
     'VAE minus baseline (nats a row)'
     """
     entries = [(name, *_difference(entry)) for name, entry in baselines.items()]
-    entries = sorted((entry for entry in entries if np.isfinite(entry[1])), key=lambda entry: entry[1])
+    entries = sorted(
+        (entry for entry in entries if np.isfinite(entry[1])), key=lambda entry: entry[1]
+    )
     figure = canvas(0.95 + 0.34 * max(len(entries), 1))
     axes = figure.add_subplot()
     for row, (_, difference, error) in enumerate(entries):
         color = _verdict_color(difference, error)
         axes.errorbar(
-            difference, row, xerr=ERRORS * error, fmt="o", color=color, markersize=6, capsize=4, elinewidth=2.2
+            difference,
+            row,
+            xerr=ERRORS * error,
+            fmt="o",
+            color=color,
+            markersize=6,
+            capsize=4,
+            elinewidth=2.2,
         )
         number = f"{difference:+.2f} ± {error:.2f}".replace("-", "−")
         axes.annotate(
-            number, (1.02, row), xycoords=("axes fraction", "data"), va="center", color=color, fontweight="bold"
+            number,
+            (1.02, row),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            color=color,
+            fontweight="bold",
         )
     axes.axvline(0, color=INK, linewidth=1)
-    axes.set_yticks(range(len(entries)), [plain(spoken(name)) for name, *_ in entries], fontsize=8.5, color=INK)
+    axes.set_yticks(
+        range(len(entries)), [plain(spoken(name)) for name, *_ in entries], fontsize=8.5, color=INK
+    )
     axes.set_ylim(len(entries) - 0.4, -0.6)
     axes.margins(x=0.1)
     axes.grid(axis="x")
@@ -71,12 +102,14 @@ def _verdict_color(difference: float, error: float) -> str:
 
 @styled
 def training_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None = None) -> Figure:
-    """The bound on training and on validation rows against the epoch, in nats a row, the kept epoch marked.
+    """The bound on training and on validation rows against the epoch, in nats a row, the kept epoch
+    marked.
 
     Parameters
     ----------
     history
-        One mapping an epoch, with ``epoch``, ``train_bound`` and ``validation_bound``; a bound may be missing.
+        One mapping an epoch, with ``epoch``, ``train_bound`` and ``validation_bound``; a bound may
+        be missing.
     best_epoch
         The epoch whose state was kept.
     """
@@ -97,12 +130,20 @@ def training_curves(history: Sequence[Mapping[str, Any]], best_epoch: int | None
         )
     axes.set_ylim(_bound_limits(np.stack(list(curves.values()))))
     if best_epoch is not None and best_epoch in epochs:
-        axes.axvline(best_epoch, color=ALERT, linewidth=1, linestyle=(0, (4, 3)), label=f"kept: epoch {best_epoch}")
+        axes.axvline(
+            best_epoch,
+            color=ALERT,
+            linewidth=1,
+            linestyle=(0, (4, 3)),
+            label=f"kept: epoch {best_epoch}",
+        )
     axes.set_xlabel("epoch")
     axes.set_ylabel("bound (nats a row)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y")
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0)  # above, where no curve can be
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0
+    )  # above, where no curve can be
     return figure
 
 
@@ -123,7 +164,9 @@ def _bound_limits(curves: Array) -> tuple[float, float]:
 
 @styled
 def kl_per_latent(kl: Sequence[float], active: Sequence[bool]) -> Figure:
-    """KL(q(z_j|x) || p(z_j)) averaged over rows, in nats, for each latent j, largest first; active ones highlighted."""
+    """KL(q(z_j|x) || p(z_j)) averaged over rows, in nats, for each latent j, largest first; active
+    ones highlighted.
+    """
     values = drawable(kl)
     order = np.argsort(-np.nan_to_num(values), kind="stable")[:_MOST_LATENTS]
     used = np.array(active, dtype=bool)[order]
@@ -132,10 +175,18 @@ def kl_per_latent(kl: Sequence[float], active: Sequence[bool]) -> Figure:
     places = np.arange(len(order))
     for chosen, color, label in ((used, MODEL, "active"), (~used, DATA, "not used")):
         if chosen.any():
-            axes.bar(places[chosen], values[order][chosen], color=color, width=0.8, label=f"{label}: {chosen.sum()}")
+            axes.bar(
+                places[chosen],
+                values[order][chosen],
+                color=color,
+                width=0.8,
+                label=f"{label}: {chosen.sum()}",
+            )
             axes.legend(loc="upper right")
     axes.set_xlim(-0.8, max(len(order), 6) - 0.2)
-    axes.set_xticks(places[:: 1 + len(order) // 25], [str(j) for j in order[:: 1 + len(order) // 25]])
+    axes.set_xticks(
+        places[:: 1 + len(order) // 25], [str(j) for j in order[:: 1 + len(order) // 25]]
+    )
     axes.axhline(0, color=FAINT)
     axes.set_xlabel("latent, largest KL first")
     axes.set_ylabel("KL (nats a row)")

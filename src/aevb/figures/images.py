@@ -46,17 +46,26 @@ def reconstruction_grid(
     for first in range(0, len(above), across):
         couple = [_line(tiles[first : first + across], across) for tiles in (above, below)]
         strips.append(np.concatenate(couple))
-    # Couples stand further apart than the lines within one, so that each reconstruction belongs to its original.
+    # Couples stand further apart than the lines within one, so that each reconstruction belongs to
+    # its original.
     return _drawn(strips, gap=max(2, image_shape[0] // 4))
 
 
 @styled
 def sample_grid(
-    samples: ArrayLike, image_shape: tuple[int, ...], limits: tuple[float, float], *, across: int = 10, down: int = 6
+    samples: ArrayLike,
+    image_shape: tuple[int, ...],
+    limits: tuple[float, float],
+    *,
+    across: int = 10,
+    down: int = 6,
 ) -> Figure:
     """Samples of the model, side by side; parameters as `reconstruction_grid`."""
     tiles = _tiles(samples, image_shape, limits)[: across * down]
-    return _drawn([_line(tiles[first : first + across], across) for first in range(0, len(tiles), across)], gap=0)
+    return _drawn(
+        [_line(tiles[first : first + across], across) for first in range(0, len(tiles), across)],
+        gap=0,
+    )
 
 
 def _tiles(values: ArrayLike, image_shape: tuple[int, ...], limits: tuple[float, float]) -> Pixels:
@@ -69,7 +78,9 @@ def _tiles(values: ArrayLike, image_shape: tuple[int, ...], limits: tuple[float,
     low, high = limits
     bright = np.clip((cells - low) / ((high - low) or 1.0), 0, 1)
     shown = np.where(np.isnan(bright), 0, 255 * bright).round().astype(np.uint8)
-    return np.where(np.isnan(cells).any(axis=-1, keepdims=True), np.array(_MISSING, dtype=np.uint8), shown)
+    return np.where(
+        np.isnan(cells).any(axis=-1, keepdims=True), np.array(_MISSING, dtype=np.uint8), shown
+    )
 
 
 def _line(tiles: Pixels, across: int) -> Pixels:

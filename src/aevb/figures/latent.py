@@ -35,7 +35,8 @@ def latent_space(
     color_name: str = "",
     color_levels: Sequence[Any] = (),
 ) -> Figure:
-    """Posterior means of the two latents with the largest KL; a histogram where there is one latent.
+    """Posterior means of the two latents with the largest KL; a histogram where there is one
+    latent.
 
     Parameters
     ----------
@@ -77,7 +78,8 @@ def latent_pairs(
     color_levels: Sequence[Any] = (),
     most: int = 4,
 ) -> Figure:
-    """Every pair of the most active latents, at most `most` of them; each one's histogram on the diagonal.
+    """Every pair of the most active latents, at most `most` of them; each one's histogram on the
+    diagonal.
 
     Parameters as `latent_space`.
     """
@@ -87,7 +89,9 @@ def latent_pairs(
     grid: Any = figure.subplots(len(order), len(order), squeeze=False)
     for row, column in np.ndindex(grid.shape):
         axes, x = grid[row, column], means[:, order[column]]
-        axes.tick_params(labelbottom=row == len(order) - 1, labelleft=column == 0 < row, labelsize=6.5)
+        axes.tick_params(
+            labelbottom=row == len(order) - 1, labelleft=column == 0 < row, labelsize=6.5
+        )
         axes.set_xlim(span(x, 1.0))
         if column > row:
             axes.set_axis_off()
@@ -114,7 +118,9 @@ def _prepared(codes: ArrayLike, colors: ArrayLike | None) -> tuple[Array, Array 
     return drawable(means[rows]), None if colors is None else drawable(np.asarray(colors)[rows])
 
 
-def _scatter(axes: Axes, x: Array, y: Array, shades: Array | None, levels: Sequence[Any], **marks: Any) -> Any:
+def _scatter(
+    axes: Axes, x: Array, y: Array, shades: Array | None, levels: Sequence[Any], **marks: Any
+) -> Any:
     """Draw the points; return what a colour bar needs where colours are numbers."""
     if shades is None or not len(x):
         dots(axes, x, y, color=MODEL, **marks)
@@ -124,7 +130,9 @@ def _scatter(axes: Axes, x: Array, y: Array, shades: Array | None, levels: Seque
         dots(axes, x[~known], y[~known], color=FAINT, label="unknown", **marks)
     if not levels:
         low, high = span(shades, 0.98)
-        return dots(axes, x[known], y[known], c=shades[known], vmin=low, vmax=high, cmap="viridis", **marks)
+        return dots(
+            axes, x[known], y[known], c=shades[known], vmin=low, vmax=high, cmap="viridis", **marks
+        )
     groups = _groups(shades, levels)
     for name, color, members in groups:
         dots(axes, x[members], y[members], color=color, label=name, **marks)
@@ -132,12 +140,16 @@ def _scatter(axes: Axes, x: Array, y: Array, shades: Array | None, levels: Seque
 
 
 def _groups(shades: Array, levels: Sequence[Any]) -> list[tuple[str, str, NDArray[np.bool_]]]:
-    """(name, colour, rows) of each level; beyond ten levels the nine largest, and one group of others."""
+    """(name, colour, rows) of each level; beyond ten levels the nine largest, and one group of
+    others.
+    """
     counts = [int((shades == code).sum()) for code in range(len(levels))]
     shown = list(range(len(levels)))
     if len(levels) > len(LEVELS):
         shown = sorted(np.argsort(-np.array(counts), kind="stable")[: len(LEVELS) - 1].tolist())
-    groups = [(plain(levels[code], 16), LEVELS[place], shades == code) for place, code in enumerate(shown)]
+    groups = [
+        (plain(levels[code], 16), LEVELS[place], shades == code) for place, code in enumerate(shown)
+    ]
     others = np.isfinite(shades) & ~np.isin(shades, shown)
     if others.any():
         groups.insert(0, (f"{len(levels) - len(shown)} others", DATA, others))
@@ -150,7 +162,9 @@ def _legend(figure: Figure, axes: Axes, mappable: Any, name: str) -> None:
         bar.outline.set_visible(False)
         bar.solids.set_alpha(1)
     elif axes.get_legend_handles_labels()[1]:
-        legend: Any = figure.legend(loc="outside right upper", title=plain(name, 16), handletextpad=0.2)
+        legend: Any = figure.legend(
+            loc="outside right upper", title=plain(name, 16), handletextpad=0.2
+        )
         for handle in legend.legend_handles:
             handle.set(alpha=1)
             handle.set_sizes([24])

@@ -1,5 +1,5 @@
-"""What all figures share: a palette that colour-blind readers can tell apart, type sizes, and how text and values are
-made safe to draw.
+"""What all figures share: a palette that colour-blind readers can tell apart, type sizes, and how
+text and values are made safe to draw.
 """
 
 import unicodedata
@@ -18,7 +18,8 @@ __all__ = ["STYLE", "plain", "spoken"]
 Array = NDArray[np.float64]
 P = ParamSpec("P")
 
-#: Width of a figure in inches. At 375 points a figure fills a phone's screen with its text at reading size.
+#: Width of a figure in inches. At 375 points a figure fills a phone's screen with its text at
+#: reading size.
 WIDTH = 5.2
 #: Points drawn as vectors; more are drawn as one image inside the figure.
 VECTOR_POINTS = 2_000
@@ -72,7 +73,9 @@ _NAMES = {"ppca": "probabilistic PCA", "pca": "PCA"}
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """The same function, drawing in this package's style and leaving matplotlib's settings as they were."""
+    """The same function, drawing in this package's style and leaving matplotlib's settings as they
+    were.
+    """
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -88,7 +91,8 @@ def canvas(height: float, width: float = WIDTH) -> Figure:
 
 
 def plain(text: object, limit: int = 24) -> str:
-    r"""One line of at most `limit` characters, without control characters, lone surrogates or marks that turn text.
+    r"""One line of at most `limit` characters, without control characters, lone surrogates or marks
+    that turn text.
 
     Numbers are said to ten digits.
 
@@ -99,7 +103,9 @@ def plain(text: object, limit: int = 24) -> str:
     >>> plain(-0.0), plain(2.5)
     ('0', '2.5')
     """
-    text = f"{text + 0.0:.10g}" if isinstance(text, float) else text  # the level 2.0 of a column of floats is 2
+    text = (
+        f"{text + 0.0:.10g}" if isinstance(text, float) else text
+    )  # the level 2.0 of a column of floats is 2
     line = " ".join(str(text).translate(_DIRECTION).split())
     line = "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs", "Cn") else c for c in line)
     return line if len(line) <= limit else line[: limit - 1] + "…"
@@ -117,7 +123,9 @@ def spoken(name: str) -> str:
 
 
 def drawable(values: ArrayLike) -> Array:
-    """Float64 values that a plot can be laid out with: 0 or 1e-100 to 1e100 in size; NaN, not drawn, for infinities."""
+    """Float64 values that a plot can be laid out with: 0 or 1e-100 to 1e100 in size; NaN, not
+    drawn, for infinities.
+    """
     values = np.asarray(values, dtype=np.float64)
     values = np.where(np.isinf(values), np.nan, np.where(np.abs(values) < 1e-100, 0.0, values))
     return np.clip(values, -1e100, 1e100)
@@ -131,20 +139,28 @@ def thin(count: int, limit: int = POINTS) -> NDArray[np.intp]:
 
 
 def span(values: Array, coverage: float = 0.99) -> tuple[float, float]:
-    """Ends of an axis that shows the central `coverage` of the values, with a margin; (-0.5, 0.5) for none."""
+    """Ends of an axis that shows the central `coverage` of the values, with a margin; (-0.5, 0.5)
+    for none.
+    """
     values = values[np.isfinite(values)]
     if not len(values):
         return -0.5, 0.5
-    low, high = (float(end) for end in np.quantile(values, [(1 - coverage) / 2, (1 + coverage) / 2]))
+    low, high = (
+        float(end) for end in np.quantile(values, [(1 - coverage) / 2, (1 + coverage) / 2])
+    )
     width = high - low
-    if width <= max(1e-9 * max(abs(low), abs(high)), 1e-100):  # one value, as far as an axis can tell
+    if width <= max(
+        1e-9 * max(abs(low), abs(high)), 1e-100
+    ):  # one value, as far as an axis can tell
         half = 0.05 * max(abs(low), abs(high)) or 0.5
         return low - half, high + half
     return low - 0.04 * width, high + 0.04 * width
 
 
 def dots(axes: Axes, x: Array, y: Array, *, drawn: int, **marks: Any) -> Any:
-    """Scatter: vectors where the figure has few points `drawn` in all, an image inside it where it has many."""
+    """Scatter: vectors where the figure has few points `drawn` in all, an image inside it where it
+    has many.
+    """
     size = float(np.clip(600 / max(drawn, 1) ** 0.7, 1.5, 14))
     marks = {"s": size, "alpha": 0.75 if drawn < 1_000 else 0.5, "linewidths": 0, **marks}
     return axes.scatter(x, y, rasterized=drawn > VECTOR_POINTS, **marks)

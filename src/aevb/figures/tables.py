@@ -1,4 +1,6 @@
-"""Rows that are records: marginals and pairs of the data beside samples, reconstructions beside originals."""
+"""Rows that are records: marginals and pairs of the data beside samples, reconstructions beside
+originals.
+"""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +12,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from aevb.figures.style import ALERT, DATA, INK, MODEL, WIDTH, Array, canvas, dots, drawable, plain, span, styled, thin
-from aevb.schema import LEVELED, Column
+from aevb.figures.style import (
+    ALERT,
+    DATA,
+    INK,
+    MODEL,
+    WIDTH,
+    Array,
+    canvas,
+    dots,
+    drawable,
+    plain,
+    span,
+    styled,
+    thin,
+)
+from aevb.table.schema import LEVELED, Column
 
 __all__ = ["level_recovery", "marginals", "pairs", "reconstruction_scatter"]
 
@@ -22,8 +38,11 @@ _ROWS, _COLUMNS = 2_000, 200
 
 
 @styled
-def marginals(originals: ArrayLike, samples: ArrayLike, columns: Sequence[Column], most: int = 12) -> Figure:
-    """Each column's distribution in the data (grey) and among samples (blue), and the distance between the two.
+def marginals(
+    originals: ArrayLike, samples: ArrayLike, columns: Sequence[Column], most: int = 12
+) -> Figure:
+    """Each column's distribution in the data (grey) and among samples (blue), and the distance
+    between the two.
 
     Of more than `most` columns, those that differ most are drawn: the model's worst marginals.
 
@@ -43,12 +62,19 @@ def marginals(originals: ArrayLike, samples: ArrayLike, columns: Sequence[Column
         axes.set_title(f"{plain(columns[i].name, 16)}  {gaps[i]:.2f}")
         draw = _draw_levels if columns[i].kind in LEVELED else _draw_numbers
         draw(axes, columns[i], _known(data[:, i]), _known(drawn[:, i]))
-    figure.legend(grid[0].get_legend_handles_labels()[0], ["data", "samples"], loc="outside upper right", ncols=2)
+    figure.legend(
+        grid[0].get_legend_handles_labels()[0],
+        ["data", "samples"],
+        loc="outside upper right",
+        ncols=2,
+    )
     return figure
 
 
 def discrepancy(column: Column, data: Array, samples: Array) -> float:
-    """Between 0 and 1: largest gap of the cumulative distributions of numbers, total variation of levels."""
+    """Between 0 and 1: largest gap of the cumulative distributions of numbers, total variation of
+    levels.
+    """
     data, samples = _known(data), _known(samples)
     if not len(data) or not len(samples):
         return float("nan") if len(data) == len(samples) else 1.0
@@ -56,13 +82,18 @@ def discrepancy(column: Column, data: Array, samples: Array) -> float:
         return 0.5 * float(np.abs(_shares(column, data) - _shares(column, samples)).sum())
     data, samples = np.sort(data), np.sort(samples)
     points = np.concatenate([data, samples])
-    below = [np.searchsorted(values, points, side="right") / len(values) for values in (data, samples)]
+    below = [
+        np.searchsorted(values, points, side="right") / len(values) for values in (data, samples)
+    ]
     return float(np.abs(below[0] - below[1]).max())
 
 
 @styled
-def pairs(originals: ArrayLike, samples: ArrayLike, columns: Sequence[Column], most: int = 4) -> Figure:
-    """Pairs of the numeric columns that hang together most: data below the diagonal, samples above it.
+def pairs(
+    originals: ArrayLike, samples: ArrayLike, columns: Sequence[Column], most: int = 4
+) -> Figure:
+    """Pairs of the numeric columns that hang together most: data below the diagonal, samples above
+    it.
 
     Parameters as `marginals`; at least two columns must be numeric.
     """
@@ -73,7 +104,9 @@ def pairs(originals: ArrayLike, samples: ArrayLike, columns: Sequence[Column], m
     limits = [span(data[:, i]) for i in shown]
     for row, column in np.ndindex(grid.shape):
         axes, i, j = grid[row, column], shown[column], shown[row]
-        axes.tick_params(labelbottom=row == len(shown) - 1, labelleft=column == 0 < row, labelsize=6.5)
+        axes.tick_params(
+            labelbottom=row == len(shown) - 1, labelleft=column == 0 < row, labelsize=6.5
+        )
         if row == column:
             _draw_numbers(axes, columns[i], _known(data[:, i]), _known(drawn[:, i]))
             axes.tick_params(left=False, labelleft=False)
@@ -90,7 +123,9 @@ def pairs(originals: ArrayLike, samples: ArrayLike, columns: Sequence[Column], m
 
 
 def most_related(data: Array, columns: Sequence[Column], most: int) -> list[int]:
-    """Numeric columns with the largest rank correlations to other numeric ones, in the order of the table."""
+    """Numeric columns with the largest rank correlations to other numeric ones, in the order of the
+    table.
+    """
     numeric = [i for i, column in enumerate(columns) if column.kind not in LEVELED][:_COLUMNS]
     if len(numeric) <= most:
         return numeric
@@ -99,7 +134,9 @@ def most_related(data: Array, columns: Sequence[Column], most: int) -> list[int]
     constant = np.ptp(filled, axis=0) <= 0
     strength = np.abs(np.corrcoef(ranks, rowvar=False)) if len(ranks) > 1 else np.eye(len(numeric))
     strength[constant] = strength[:, constant] = 0.0
-    order = np.argsort(-np.sort(strength, axis=0)[-3:-1].sum(axis=0), kind="stable")  # the largest is itself
+    order = np.argsort(
+        -np.sort(strength, axis=0)[-3:-1].sum(axis=0), kind="stable"
+    )  # the largest is itself
     return sorted(numeric[i] for i in order[:most])
 
 
@@ -107,7 +144,8 @@ def most_related(data: Array, columns: Sequence[Column], most: int) -> list[int]
 def reconstruction_scatter(
     originals: ArrayLike, reconstructions: ArrayLike, columns: Sequence[Column], most: int = 6
 ) -> Figure:
-    """Reconstruction against original for the numeric columns that hang together most, with the line of equality.
+    """Reconstruction against original for the numeric columns that hang together most, with the
+    line of equality.
 
     Each title gives R² = 1 - sum (x - x')² / sum (x - mean)². Parameters as `marginals`.
     """
@@ -131,7 +169,8 @@ def reconstruction_scatter(
 def level_recovery(
     originals: ArrayLike, reconstructions: ArrayLike, columns: Sequence[Column], most: int = 20
 ) -> Figure:
-    """Share of rows whose level is reconstructed right, beside the share of the most frequent level; worst first.
+    """Share of rows whose level is reconstructed right, beside the share of the most frequent
+    level; worst first.
 
     Parameters as `marginals`; at least one column must have levels.
     """
@@ -145,8 +184,18 @@ def level_recovery(
     figure = canvas(0.9 + 0.2 * len(rates))
     axes = figure.add_subplot()
     places = np.arange(len(rates))
-    axes.barh(places, [rate[1] for rate in rates], color=MODEL, height=0.6, label="reconstructed right")
-    axes.plot([rate[2] for rate in rates], places, "|", color=ALERT, markersize=9, mew=2, label="most frequent level")
+    axes.barh(
+        places, [rate[1] for rate in rates], color=MODEL, height=0.6, label="reconstructed right"
+    )
+    axes.plot(
+        [rate[2] for rate in rates],
+        places,
+        "|",
+        color=ALERT,
+        markersize=9,
+        mew=2,
+        label="most frequent level",
+    )
     axes.set_yticks(places, [rate[0] for rate in rates], color=INK)
     axes.set_ylim(len(rates) - 0.4, -0.6)
     axes.set_xlim(0, 1.02)
@@ -168,7 +217,9 @@ def _known(values: Array) -> Array:
 
 def _median(data: Array) -> Array:
     """Medians over the known cells of each column; NaN for a column without one."""
-    return np.array([np.median(_known(column)) if np.isfinite(column).any() else np.nan for column in data.T])
+    return np.array(
+        [np.median(_known(column)) if np.isfinite(column).any() else np.nan for column in data.T]
+    )
 
 
 def _panels(count: int, across: int, height: float) -> tuple[Figure, list[Axes]]:
@@ -224,11 +275,15 @@ def _r_squared(x: Array, y: Array) -> str:
     spread = ((x / unit - (x / unit).mean()) ** 2).sum() if len(x) else 0.0
     if spread <= 0:
         return "R² –"
-    return f"R² {max(1 - ((x / unit - np.clip(y / unit, -1e6, 1e6)) ** 2).sum() / spread, -99):.2f}".replace("-", "−")
+    return f"R² {max(1 - ((x / unit - np.clip(y / unit, -1e6, 1e6)) ** 2).sum() / spread, -99):.2f}".replace(
+        "-", "−"
+    )
 
 
 def _recovered(column: Column, data: Array, rebuilt: Array) -> tuple[float, float]:
     known: NDArray[np.bool_] = np.isfinite(data)
     if not known.any():
         return 0.0, 0.0
-    return float((data[known] == np.round(rebuilt[known])).mean()), float(_shares(column, data[known]).max())
+    return float((data[known] == np.round(rebuilt[known])).mean()), float(
+        _shares(column, data[known]).max()
+    )

@@ -13,8 +13,9 @@ from aevb.networks import Fixed
 
 __all__ = ["Likelihood", "Located", "deviations", "inverse_softplus", "means", "raw_scale"]
 
-#: A fitted scale never falls below this share of what a linear model leaves of its column, nor below the grid the data
-#: were recorded on: a decoder free to shrink it would score single training rows, not the distribution.
+#: A fitted scale never falls below this share of what a linear model leaves of its column, nor
+#: below the grid the data were recorded on: a decoder free to shrink it would score single training
+#: rows, not the distribution.
 SCALE_FLOOR = 0.2
 #: Nor does it rise above this many deviations.
 SCALE_CEILING = 1e3
@@ -28,8 +29,9 @@ class Likelihood(eqx.Module):
     columns
         Their places in a row.
     log_units
-        log(scale) of each column where the likelihood is a density, 0 where it is a mass: subtracted from the
-        log-density of u to give that of x in the units of the data, log p(x) = log p(u) - log(scale).
+        log(scale) of each column where the likelihood is a density, 0 where it is a mass:
+        subtracted from the log-density of u to give that of x in the units of the data, log p(x) =
+        log p(u) - log(scale).
     """
 
     columns: eqx.AbstractVar[tuple[int, ...]]
@@ -44,13 +46,16 @@ class Likelihood(eqx.Module):
 
     @abstractmethod
     def __call__(self, raw: Array) -> dist.Distribution:
-        """The distribution of the columns in model units, batch shape (d,), from raw numbers (d, parameters)."""
+        """The distribution of the columns in model units, batch shape (d,), from raw numbers (d,
+        parameters).
+        """
 
     @abstractmethod
     def start(self, units: np.ndarray) -> np.ndarray:
         """Raw numbers, shape (d, parameters), that give each column its marginal.
 
-        `units` are the training values of the columns in model units, shape (rows, d), NaN where missing.
+        `units` are the training values of the columns in model units, shape (rows, d), NaN where
+        missing.
         """
 
     def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
@@ -58,7 +63,9 @@ class Likelihood(eqx.Module):
         return distribution.log_prob(x) - self.log_units.value
 
     def expectation(self, distribution: dist.Distribution) -> Array:
-        """What is averaged over z to impute a cell, shape (d, m): its mean, or the probabilities of its levels."""
+        """What is averaged over z to impute a cell, shape (d, m): its mean, or the probabilities of
+        its levels.
+        """
         return distribution.mean[..., None]
 
     def point(self, expectation: Array) -> Array:
@@ -69,7 +76,8 @@ class Likelihood(eqx.Module):
 class Located(Likelihood):
     """A location-scale family: its location can start linear in z, and its scale has a floor.
 
-    With ``scale_given`` the decoder changes the scale from row to row (eq. 12); without it, each column learns one.
+    With ``scale_given`` the decoder changes the scale from row to row (eq. 12); without it, each
+    column learns one.
     """
 
     scale_given: eqx.AbstractVar[bool]
@@ -82,9 +90,13 @@ class Located(Likelihood):
         return 2 if self.scale_given else 1
 
     def location_scale(self, raw: Array) -> tuple[Array, Array]:
-        """The location and the bounded scale, both (d,): s = floor (1 + e^raw), at most `SCALE_CEILING`."""
+        """The location and the bounded scale, both (d,): s = floor (1 + e^raw), at most
+        `SCALE_CEILING`.
+        """
         raw_scale = self.raw_scale + raw[..., 1] if self.scale_given else self.raw_scale
-        return raw[..., 0], jnp.minimum(self.floor.value * (1 + jnp.exp(jnp.minimum(raw_scale, 20.0))), SCALE_CEILING)
+        return raw[..., 0], jnp.minimum(
+            self.floor.value * (1 + jnp.exp(jnp.minimum(raw_scale, 20.0))), SCALE_CEILING
+        )
 
     def start(self, units: np.ndarray) -> np.ndarray:
         """Zeros: the origin of the units, and the scale each column has."""
@@ -92,7 +104,9 @@ class Located(Likelihood):
 
 
 def raw_scale(deviation: np.ndarray, floor: np.ndarray) -> Array:
-    """The raw number that gives a scale: log(s / floor - 1); just above the floor where the scale is below it."""
+    """The raw number that gives a scale: log(s / floor - 1); just above the floor where the scale
+    is below it.
+    """
     return jnp.asarray(np.log(np.maximum(deviation / floor - 1, 1e-2)), jnp.float32)
 
 
@@ -109,7 +123,9 @@ def means(units: np.ndarray, empty: float) -> np.ndarray:
 
 
 def deviations(units: np.ndarray) -> np.ndarray:
-    """The standard deviation of each column's observed values, shape (d,); 1 where they do not vary."""
+    """The standard deviation of each column's observed values, shape (d,); 1 where they do not
+    vary.
+    """
     observed = np.isfinite(units)
     squares = np.where(observed, units - means(units, 0.0), 0.0) ** 2
     variance = squares.sum(0) / np.maximum(observed.sum(0), 1)

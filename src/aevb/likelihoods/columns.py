@@ -8,10 +8,16 @@ import numpy as np
 from jaxtyping import Array
 
 from aevb.likelihoods.base import SCALE_FLOOR, Likelihood, deviations, means, raw_scale
-from aevb.likelihoods.continuous import AtomsAndRest, DiscretizedLogisticColumns, Gaussian, LogNormal, Proportion
+from aevb.likelihoods.continuous import (
+    AtomsAndRest,
+    DiscretizedLogisticColumns,
+    Gaussian,
+    LogNormal,
+    Proportion,
+)
 from aevb.likelihoods.discrete import Bernoulli, Categorical, NegativeBinomial, Ordinal, Poisson
 from aevb.networks import Fixed
-from aevb.schema import Column, Schema
+from aevb.table.schema import Column, Schema
 
 __all__ = ["grid_deviation", "likelihoods_of"]
 
@@ -28,34 +34,44 @@ def likelihoods_of(
     schema
         The columns, with their units.
     units
-        Training rows in model units, shape (rows, D), NaN where missing: what the parts' own numbers are taken from.
+        Training rows in model units, shape (rows, D), NaN where missing: what the parts' own
+        numbers are taken from.
     deviation
         What a linear model leaves of each column, in model units, shape (D,).
     count
         "poisson" counts have variance equal to their mean, "negative_binomial" ones more.
     scale_given
-        The decoder gives the scale of continuous columns row by row; else one learned scale a column.
+        The decoder gives the scale of continuous columns row by row; else one learned scale a
+        column.
     """
     groups: dict[tuple[Any, ...], list[int]] = {}
     for i, column in enumerate(schema.columns):
         groups.setdefault(_group(column), []).append(i)
     return tuple(
-        _part(key[0], tuple(places), schema, units, deviation, count, scale_given) for key, places in groups.items()
+        _part(key[0], tuple(places), schema, units, deviation, count, scale_given)
+        for key, places in groups.items()
     )
 
 
 def grid_deviation(column: Column) -> float:
-    """The deviation, in model units, of rounding to the grid the data were recorded on; at least a hundredth.
+    """The deviation, in model units, of rounding to the grid the data were recorded on; at least a
+    hundredth.
 
     Below that float32 could not tell the columns of nearly singular data apart.
     """
-    return float(np.clip(max(column.grid, column.resolution) / column.scale / np.sqrt(12), 1e-2, 1.0))
+    return float(
+        np.clip(max(column.grid, column.resolution) / column.scale / np.sqrt(12), 1e-2, 1.0)
+    )
 
 
 def _group(column: Column) -> tuple[Any, ...]:
-    """Columns with the same key share one likelihood; levels are grouped by size, so that padding stays small."""
+    """Columns with the same key share one likelihood; levels are grouped by size, so that padding
+    stays small.
+    """
     if column.kind in ("categorical", "ordinal"):
-        kind = column.kind if len(column.categories) > 1 else "categorical"  # one level has no cut point
+        kind = (
+            column.kind if len(column.categories) > 1 else "categorical"
+        )  # one level has no cut point
         return (kind, int(np.ceil(np.log2(len(column.categories)))))
     if column.kind == "continuous":
         return (column.kind, column.resolution > 0, bool(column.atoms))
@@ -90,7 +106,9 @@ def _part(
     atoms = np.full((len(places), max(len(column.atoms) for column in columns)), np.nan)
     for row, column in zip(atoms, columns, strict=True):
         row[: len(column.atoms)] = [_in_units(column, atom) for atom in column.atoms]
-    elsewhere = np.where((units[:, places, None] == atoms.astype(np.float32)).any(-1), np.nan, units[:, places])
+    elsewhere = np.where(
+        (units[:, places, None] == atoms.astype(np.float32)).any(-1), np.nan, units[:, places]
+    )
     rest = _located(places, columns, elsewhere, deviations(elsewhere), scale_given)
     return AtomsAndRest(
         columns=places,
@@ -108,7 +126,9 @@ def _located(
     deviation: np.ndarray,
     scale_given: bool,
 ) -> Any:
-    """The log-normal for positive numbers, the discretised logistic for a grid, the Gaussian for the others."""
+    """The log-normal for positive numbers, the discretised logistic for a grid, the Gaussian for
+    the others.
+    """
     floor = np.maximum(SCALE_FLOOR * deviation, [grid_deviation(column) for column in columns])
     common: dict[str, Any] = {
         "columns": places,
@@ -120,7 +140,12 @@ def _located(
     if columns[0].kind == "positive":
         logs = np.log(np.maximum(units, 1e-30))
         center, spread = means(logs, 0.0), np.maximum(deviations(logs), 1e-6)
-        return LogNormal(**common, log_units=log_units, center=Fixed(_single(center)), spread=Fixed(_single(spread)))
+        return LogNormal(
+            **common,
+            log_units=log_units,
+            center=Fixed(_single(center)),
+            spread=Fixed(_single(spread)),
+        )
     if columns[0].resolution == 0:
         return Gaussian(**common, log_units=log_units)
     return DiscretizedLogisticColumns(

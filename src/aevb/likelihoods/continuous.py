@@ -8,19 +8,22 @@ import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array
 
+from aevb.distributions.cells import Atoms, ContinuousBernoulli, DiscretizedLogistic
 from aevb.likelihoods.base import Likelihood, Located, means
-from aevb.likelihoods.distributions import Atoms, ContinuousBernoulli, DiscretizedLogistic
 from aevb.networks import Fixed
 
 __all__ = ["AtomsAndRest", "DiscretizedLogisticColumns", "Gaussian", "LogNormal", "Proportion"]
 
 LOGISTIC_DEVIATION = np.pi / np.sqrt(3)
-#: Bounds on log x, 13 decades either way, and on its deviation: means and draws then stay within float32.
+#: Bounds on log x, 13 decades either way, and on its deviation: means and draws then stay within
+#: float32.
 LOG_RANGE, LOG_SCALE = 30.0, 10.0
 
 
 class Gaussian(Located):
-    """log p(x|z) = log N(x; mu, sigma^2), eq. 12: mu = W_4 h + b_4, log sigma^2 = W_5 h + b_5 or one sigma a column."""
+    """log p(x|z) = log N(x; mu, sigma^2), eq. 12: mu = W_4 h + b_4, log sigma^2 = W_5 h + b_5 or
+    one sigma a column.
+    """
 
     columns: tuple[int, ...] = eqx.field(static=True)
     log_units: Fixed
@@ -54,7 +57,9 @@ class DiscretizedLogisticColumns(Located):
 
 
 class LogNormal(Located):
-    """Positive numbers: log x is Gaussian, around the mean and in the deviation log x has in the training rows."""
+    """Positive numbers: log x is Gaussian, around the mean and in the deviation log x has in the
+    training rows.
+    """
 
     columns: tuple[int, ...] = eqx.field(static=True)
     log_units: Fixed
@@ -66,18 +71,26 @@ class LogNormal(Located):
     inside: ClassVar[float] = 1.0
 
     def __call__(self, raw: Array) -> dist.Distribution:
-        """The log-normal of each column, within `LOG_RANGE` of the geometric mean and of no more than `LOG_SCALE`."""
+        """The log-normal of each column, within `LOG_RANGE` of the geometric mean and of no more
+        than `LOG_SCALE`.
+        """
         location, scale = self.location_scale(raw)
         location = jnp.clip(self.spread.value * location, -LOG_RANGE, LOG_RANGE)
-        return dist.LogNormal(self.center.value + location, jnp.minimum(self.spread.value * scale, LOG_SCALE))
+        return dist.LogNormal(
+            self.center.value + location, jnp.minimum(self.spread.value * scale, LOG_SCALE)
+        )
 
     def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
-        """Nats of each cell; a value of zero or less cannot have come from here and is held at the least float."""
+        """Nats of each cell; a value of zero or less cannot have come from here and is held at the
+        least float.
+        """
         return distribution.log_prob(jnp.maximum(x, 1e-30)) - self.log_units.value
 
 
 class Proportion(Likelihood):
-    """Values in [0, 1]: the continuous Bernoulli; the usual cross-entropy on grey values leaves out its normaliser."""
+    """Values in [0, 1]: the continuous Bernoulli; the usual cross-entropy on grey values leaves out
+    its normaliser.
+    """
 
     columns: tuple[int, ...] = eqx.field(static=True)
     log_units: Fixed
@@ -99,7 +112,8 @@ class Proportion(Likelihood):
 
 
 class AtomsAndRest(Likelihood):
-    """Columns where some values hold a mass of their own; the rest is another likelihood of the same columns.
+    """Columns where some values hold a mass of their own; the rest is another likelihood of the
+    same columns.
 
     The atoms' log-weights come from the decoder, one for each atom and one for the rest.
     """
@@ -118,12 +132,17 @@ class AtomsAndRest(Likelihood):
     def __call__(self, raw: Array) -> dist.Distribution:
         """Point masses and the rest."""
         split = self.rest.parameters
-        return Atoms(self.rest(raw[..., :split]), self.atoms.value, raw[..., split:], on_grid=self.on_grid)
+        return Atoms(
+            self.rest(raw[..., :split]), self.atoms.value, raw[..., split:], on_grid=self.on_grid
+        )
 
     def start(self, units: np.ndarray) -> np.ndarray:
         """The observed share of each atom, and the marginal of the values that are none."""
         at = units[..., None] == np.asarray(self.atoms.value)
-        counts = np.concatenate([(np.isfinite(units) & ~at.any(-1)).sum(0)[:, None], at.sum(0)], axis=1) + 0.5
+        counts = (
+            np.concatenate([(np.isfinite(units) & ~at.any(-1)).sum(0)[:, None], at.sum(0)], axis=1)
+            + 0.5
+        )
         rest = self.rest.start(np.where(at.any(-1), np.nan, units))
         return np.concatenate([rest, np.log(counts / counts.sum(1, keepdims=True))], axis=1)
 
@@ -138,7 +157,11 @@ class AtomsAndRest(Likelihood):
         return jnp.concatenate([distribution.mean[..., None], weights], -1)
 
     def point(self, expectation: Array) -> Array:
-        """The mean, unless one atom holds more than half of the mass: then that atom, which is also the median."""
+        """The mean, unless one atom holds more than half of the mass: then that atom, which is also
+        the median.
+        """
         weights = expectation[..., 1:]
-        atom = jnp.take_along_axis(jnp.nan_to_num(self.atoms.value), jnp.argmax(weights, -1)[..., None], -1)[..., 0]
+        atom = jnp.take_along_axis(
+            jnp.nan_to_num(self.atoms.value), jnp.argmax(weights, -1)[..., None], -1
+        )[..., 0]
         return jnp.where(weights.max(-1) > 0.5, atom, expectation[..., 0])

@@ -7,16 +7,18 @@ import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from aevb.likelihoods import distributions
+from aevb.distributions import cells as distributions
+from aevb.distributions.cells import CumulativeLogistic
 from aevb.likelihoods.base import Likelihood, inverse_softplus
-from aevb.likelihoods.distributions import CumulativeLogistic
 from aevb.networks import Fixed
 
 __all__ = ["Bernoulli", "Categorical", "NegativeBinomial", "Ordinal", "Poisson"]
 
 
 class Bernoulli(Likelihood):
-    """log p(x|z) = x log y + (1 - x) log(1 - y), eq. 11, with y the sigmoid of the decoder's number."""
+    """log p(x|z) = x log y + (1 - x) log(1 - y), eq. 11, with y the sigmoid of the decoder's
+    number.
+    """
 
     columns: tuple[int, ...] = eqx.field(static=True)
     log_units: Fixed
@@ -75,7 +77,9 @@ class Categorical(Likelihood):
 
 
 class Ordinal(Likelihood):
-    """One of K ordered levels: a logistic variable cut at K - 1 learned places; see `CumulativeLogistic`."""
+    """One of K ordered levels: a logistic variable cut at K - 1 learned places; see
+    `CumulativeLogistic`.
+    """
 
     columns: tuple[int, ...] = eqx.field(static=True)
     log_units: Fixed
@@ -84,8 +88,12 @@ class Ordinal(Likelihood):
     raw_gaps: Array
 
     @classmethod
-    def fitted(cls, columns: tuple[int, ...], levels: tuple[int, ...], units: np.ndarray) -> "Ordinal":
-        """Cut points at the log-odds of the cumulative frequencies, so that a standard logistic has the marginal."""
+    def fitted(
+        cls, columns: tuple[int, ...], levels: tuple[int, ...], units: np.ndarray
+    ) -> "Ordinal":
+        """Cut points at the log-odds of the cumulative frequencies, so that a standard logistic has
+        the marginal.
+        """
         counts = _level_counts(units, max(levels))
         counts = np.where(np.arange(max(levels)) < np.array(levels)[:, None], counts, 0.0)
         below = np.cumsum(counts, 1)[:, :-1] / counts.sum(1, keepdims=True)
@@ -104,13 +112,17 @@ class Ordinal(Likelihood):
     def cutpoints(self) -> Array:
         """Increasing by construction, shape (d, K - 1); inf past a column's own."""
         gaps = jnp.cumsum(jax.nn.softplus(self.raw_gaps), 1)
-        cuts = self.first_cut[:, None] + jnp.concatenate([jnp.zeros((len(self.levels), 1)), gaps], 1)
+        cuts = self.first_cut[:, None] + jnp.concatenate(
+            [jnp.zeros((len(self.levels), 1)), gaps], 1
+        )
         present = np.arange(max(self.levels) - 1) < np.array(self.levels)[:, None] - 1
         return jnp.where(present, cuts, jnp.inf)
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """The cumulative logistic of each column."""
-        return CumulativeLogistic(raw[..., 0], jnp.exp(jnp.clip(raw[..., 1], -4.0, 4.0)), self.cutpoints)
+        return CumulativeLogistic(
+            raw[..., 0], jnp.exp(jnp.clip(raw[..., 1], -4.0, 4.0)), self.cutpoints
+        )
 
     def start(self, units: np.ndarray) -> np.ndarray:
         """The standard logistic: the cut points hold the marginal."""
@@ -157,15 +169,21 @@ class NegativeBinomial(Likelihood):
         return 2
 
     def __call__(self, raw: Array) -> dist.Distribution:
-        """The negative binomial of each column; c is kept in [e^-6, e^8]: beyond, it is Poisson to float32."""
+        """The negative binomial of each column; c is kept in [e^-6, e^8]: beyond, it is Poisson to
+        float32.
+        """
         return dist.NegativeBinomial2(_rate(raw[..., 0]), jnp.exp(jnp.clip(raw[..., 1], -6.0, 8.0)))
 
     def start(self, units: np.ndarray) -> np.ndarray:
         """By moments: c = m^2 / (variance - m) where the counts vary more than Poisson's."""
         mean = _mean_count(units)
         observed = np.isfinite(units)
-        squares = np.where(observed, (units - mean) ** 2, 0.0).sum(0) / np.maximum(observed.sum(0), 1)
-        concentration = np.clip(mean**2 / np.maximum(squares - mean, 1e-3 * mean), np.exp(-4), np.exp(6))
+        squares = np.where(observed, (units - mean) ** 2, 0.0).sum(0) / np.maximum(
+            observed.sum(0), 1
+        )
+        concentration = np.clip(
+            mean**2 / np.maximum(squares - mean, 1e-3 * mean), np.exp(-4), np.exp(6)
+        )
         return np.log(np.stack([mean, concentration], axis=1))
 
 

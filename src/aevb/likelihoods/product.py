@@ -1,4 +1,6 @@
-"""p(x|z) of a whole row: the product over its columns, each of its own kind, and the decoder that gives it."""
+"""p(x|z) of a whole row: the product over its columns, each of its own kind, and the decoder that
+gives it.
+"""
 
 from itertools import accumulate, pairwise
 from typing import Any, ClassVar
@@ -32,13 +34,17 @@ class Product(dist.Distribution):
     support = constraints.real_vector
     pytree_data_fields = ("parts", "distributions")
 
-    def __init__(self, parts: tuple[Likelihood, ...], distributions: tuple[dist.Distribution, ...]) -> None:
+    def __init__(
+        self, parts: tuple[Likelihood, ...], distributions: tuple[dist.Distribution, ...]
+    ) -> None:
         self.parts, self.distributions = parts, distributions
         width = sum(len(part.columns) for part in parts)
         super().__init__(event_shape=(width,))
 
     def cells(self, x: Array) -> Array:
-        """log p(x_j|z) of every cell in nats and in the units of the data, shape (D,); 0 where it is missing."""
+        """log p(x_j|z) of every cell in nats and in the units of the data, shape (D,); 0 where it
+        is missing.
+        """
         out = jnp.zeros(self.event_shape)
         for part, distribution in self._pairs():
             out = out.at[np.array(part.columns)].set(_cells(part, distribution, x))
@@ -47,7 +53,8 @@ class Product(dist.Distribution):
     def log_prob(self, value: Array) -> Array:
         """log p(x|z) = sum over the observed cells, in nats; scalar."""
         return sum(
-            (_cells(part, distribution, value).sum() for part, distribution in self._pairs()), start=jnp.zeros(())
+            (_cells(part, distribution, value).sum() for part, distribution in self._pairs()),
+            start=jnp.zeros(()),
         )
 
     def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
@@ -55,7 +62,9 @@ class Product(dist.Distribution):
         out = jnp.zeros((*sample_shape, *self.event_shape))
         keys = jax.random.split(key, len(self.parts))
         for (part, distribution), k in zip(self._pairs(), keys, strict=True):
-            out = out.at[..., np.array(part.columns)].set(distribution.sample(k, sample_shape).astype(out.dtype))
+            out = out.at[..., np.array(part.columns)].set(
+                distribution.sample(k, sample_shape).astype(out.dtype)
+            )
         return out
 
     def expectations(self) -> tuple[Array, ...]:
@@ -76,7 +85,8 @@ class Product(dist.Distribution):
 def _cells(part: Likelihood, distribution: dist.Distribution, x: Array) -> Array:
     value = pick(x, part.columns)
     observed = ~jnp.isnan(value)
-    # The gradient of an unused branch must be finite too, so a missing cell is given some value of the support.
+    # The gradient of an unused branch must be finite too, so a missing cell is given some value of
+    # the support.
     nats = part.log_prob(distribution, jnp.where(observed, value, part.inside))
     return jnp.where(observed, nats, 0.0)
 
@@ -84,9 +94,9 @@ def _cells(part: Likelihood, distribution: dist.Distribution, x: Array) -> Array
 class Decoder(eqx.Module):
     """z -> p(x|z): a network, a linear map beside it, and the likelihoods that read their sum.
 
-    raw = network(z) + W z. With the linear start (DESIGN: factor analysis) W is the loadings and the network's last
-    layer is zero, so that the decoder begins as the linear model and learns the residual. Of two layers of latents it
-    looks at the lower one, the first `reads` of z.
+    raw = network(z) + W z. With the linear start (DESIGN: factor analysis) W is the loadings and
+    the network's last layer is zero, so that the decoder begins as the linear model and learns the
+    residual. Of two layers of latents it looks at the lower one, the first `reads` of z.
     """
 
     network: MLP
@@ -104,7 +114,10 @@ class Decoder(eqx.Module):
         pieces = [raw[begin:end] for begin, end in pairwise(accumulate(sizes, initial=0))]
         blocks = zip(self.parts, pieces, strict=True)
         return Product(
-            self.parts, tuple(part(piece.reshape(len(part.columns), part.parameters)) for part, piece in blocks)
+            self.parts,
+            tuple(
+                part(piece.reshape(len(part.columns), part.parameters)) for part, piece in blocks
+            ),
         )
 
 

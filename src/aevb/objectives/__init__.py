@@ -1,6 +1,8 @@
-"""Section 2.2: one function per estimator of the bound; each takes a model, one row and a key, and returns nats.
+"""Section 2.2: one function per estimator of the bound; each takes a model, one row and a key, and
+returns nats.
 
-What it returns is the bound; where a better slope is to be had than the bound's own, it returns it with that slope.
+What it returns is the bound; where a better slope is to be had than the bound's own, it returns it
+with that slope.
 """
 
 from aevb.objectives.importance import dreg, dreg_resampled, iwae, iwae_resampled, renyi

@@ -1,21 +1,26 @@
-"""Bounds by several draws at once: log of a mean of weights instead of the mean of their logarithms."""
+"""Bounds by several draws at once: log of a mean of weights instead of the mean of their
+logarithms.
+"""
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
 
-from aevb.model import VAE
+from aevb.model import Model
 from aevb.objectives.weights import differentiated_as, held_fixed, log_weights
 
 __all__ = ["dreg", "dreg_resampled", "iwae", "iwae_resampled", "renyi"]
 
 
-def iwae(model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0) -> Array:
-    """log (1/k) sum_l w_l, w_l = p(x, z_l) / q(z_l|x), z_l = T(eps_l; phi) (Burda et al. 2016, eq. 8).
+def iwae(
+    model: Model, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0
+) -> Array:
+    """log (1/k) sum_l w_l, w_l = p(x, z_l) / q(z_l|x), z_l = T(eps_l; phi) (Burda et al. 2016, eq.
+    8).
 
-    Its mean rises with k from the bound of section 2.2 to log p(x). Of the encoder's slope, the more samples, the less
-    is signal (Rainforth et al. 2018): see `dreg`.
+    Its mean rises with k from the bound of section 2.2 to log p(x). Of the encoder's slope, the
+    more samples, the less is signal (Rainforth et al. 2018): see `dreg`.
 
     Parameters
     ----------
@@ -40,12 +45,16 @@ def iwae(model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight
     return jax.nn.logsumexp(log_likelihood - gap) - jnp.log(samples)
 
 
-def dreg(model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0) -> Array:
-    """The bound of `iwae` with the doubly reparameterized slope of the encoder (Tucker et al. 2019, eq. 8).
+def dreg(
+    model: Model, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0
+) -> Array:
+    """The bound of `iwae` with the doubly reparameterized slope of the encoder (Tucker et al. 2019,
+    eq. 8).
 
-    With v_l = w_l / sum w: phi has slope sum_l v_l^2 (d log w_l / d z_l) (d z_l / d phi), and theta, as in `iwae`,
-    sum_l v_l d log p(x, z_l) / d theta. Both are unbiased, and phi's signal grows with k. With a weight beta on the KL
-    phi's v_l^2 becomes beta v_l^2 + (1 - beta) v_l: only beta log q has a score function to do away with.
+    With v_l = w_l / sum w: phi has slope sum_l v_l^2 (d log w_l / d z_l) (d z_l / d phi), and
+    theta, as in `iwae`, sum_l v_l d log p(x, z_l) / d theta. Both are unbiased, and phi's signal
+    grows with k. With a weight beta on the KL phi's v_l^2 becomes beta v_l^2 + (1 - beta) v_l: only
+    beta log q has a score function to do away with.
 
     Parameters
     ----------
@@ -69,12 +78,13 @@ def dreg(model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight
 
 
 def iwae_resampled(
-    model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0
+    model: Model, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0
 ) -> Array:
     """The bound of `iwae` with the slope of one draw, z_l with probability v_l = w_l / sum w.
 
-    The slope of `iwae` is sum_l v_l d log w_l, a mean over l ~ v: that of one such l is without bias, a little noisier,
-    and goes backwards through the networks once, not k times (Burda et al. 2016, section 3).
+    The slope of `iwae` is sum_l v_l d log w_l, a mean over l ~ v: that of one such l is without
+    bias, a little noisier, and goes backwards through the networks once, not k times (Burda et al.
+    2016, section 3).
 
     Parameters
     ----------
@@ -94,9 +104,10 @@ def iwae_resampled(
 
 
 def dreg_resampled(
-    model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0
+    model: Model, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0
 ) -> Array:
-    """The bound of `dreg` with the slope of one draw, z_l with probability v_l, as in `iwae_resampled`.
+    """The bound of `dreg` with the slope of one draw, z_l with probability v_l, as in
+    `iwae_resampled`.
 
     Parameters
     ----------
@@ -119,19 +130,35 @@ def dreg_resampled(
 
 
 def _resampled(
-    model: VAE, x: Array, z: Array, q: dist.Distribution, key: PRNGKeyArray, kl_weight: float | Array
+    model: Model,
+    x: Array,
+    z: Array,
+    q: dist.Distribution,
+    key: PRNGKeyArray,
+    kl_weight: float | Array,
 ) -> tuple[Array, Array, Array]:
-    """The bound, the normalised weights v, and the place of a draw kept with probability v: none has a slope."""
-    log_likelihood, gap = log_weights(held_fixed(model), x, jax.lax.stop_gradient(z), held_fixed(q), kl_weight)
+    """The bound, the normalised weights v, and the place of a draw kept with probability v: none
+    has a slope.
+    """
+    log_likelihood, gap = log_weights(
+        held_fixed(model), x, jax.lax.stop_gradient(z), held_fixed(q), kl_weight
+    )
     log_w = log_likelihood - gap
     kept = jax.random.categorical(jax.random.fold_in(key, 1), log_w)
     return jax.nn.logsumexp(log_w) - jnp.log(len(z)), jax.nn.softmax(log_w), kept
 
 
 def renyi(
-    model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0, alpha: float = 0.5
+    model: Model,
+    x: Array,
+    key: PRNGKeyArray,
+    *,
+    samples: int = 1,
+    kl_weight: float | Array = 1.0,
+    alpha: float = 0.5,
 ) -> Array:
-    """(1 / (1 - alpha)) log (1/k) sum_l w_l^(1 - alpha): Renyi's bound (Li and Turner 2016, eq. 7), 0 <= alpha < 1.
+    """(1 / (1 - alpha)) log (1/k) sum_l w_l^(1 - alpha): Renyi's bound (Li and Turner 2016, eq. 7),
+    0 <= alpha < 1.
 
     At alpha = 0 it is `iwae`; as alpha comes to 1, the mean of the logarithms, `sgvb_a`.
 

@@ -1,20 +1,25 @@
-"""Slopes by the score function, d log q(z|x) / d phi: for any q, levels included, z being no function of phi."""
+"""Slopes by the score function, d log q(z|x) / d phi: for any q, levels included, z being no
+function of phi.
+"""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from aevb.model import VAE
+from aevb.model import Model
 from aevb.objectives.weights import differentiated_as, held_fixed, log_weights
 
 __all__ = ["score", "vimco"]
 
 
-def score(model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0) -> Array:
+def score(
+    model: Model, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0
+) -> Array:
     """The bound of section 2.2 with the naive slope of section 2.2, and a baseline that tames it.
 
-    d/d phi E_q[f(z)] = E_q[(f(z_l) - b_l) d log q(z_l|x) / d phi], f = log w, b_l the mean of f over the other draws
-    (Mnih and Rezende 2016, section 2.4): as b_l does not depend on z_l the slope stays unbiased. One draw has none.
+    d/d phi E_q[f(z)] = E_q[(f(z_l) - b_l) d log q(z_l|x) / d phi], f = log w, b_l the mean of f
+    over the other draws (Mnih and Rezende 2016, section 2.4): as b_l does not depend on z_l the
+    slope stays unbiased. One draw has none.
 
     Parameters
     ----------
@@ -43,11 +48,14 @@ def score(model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weigh
     return differentiated_as(f.mean(), jnp.mean(signal * q.log_prob(z) + f))
 
 
-def vimco(model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0) -> Array:
-    """The bound of `iwae`, by score functions with a baseline for each draw (Mnih and Rezende 2016, eq. 6-9).
+def vimco(
+    model: Model, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0
+) -> Array:
+    """The bound of `iwae`, by score functions with a baseline for each draw (Mnih and Rezende 2016,
+    eq. 6-9).
 
-    The signal of draw l is log (1/k) sum_j w_j less the same with w_l replaced by the geometric mean of the others. One
-    draw has no others, and no baseline.
+    The signal of draw l is log (1/k) sum_j w_j less the same with w_l replaced by the geometric
+    mean of the others. One draw has no others, and no baseline.
 
     Parameters
     ----------

@@ -1,19 +1,27 @@
-"""The stochastic gradient variational Bayes estimators of the bound (section 2.3), and the KL they have in common."""
+"""The stochastic gradient variational Bayes estimators of the bound (section 2.3), and the KL they
+have in common.
+"""
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
 
-from aevb.latent_distributions import StraightThroughBernoulli, StraightThroughCategorical
-from aevb.model import VAE
+from aevb.distributions.latents import StraightThroughBernoulli, StraightThroughCategorical
+from aevb.model import Model
 from aevb.objectives.weights import held_fixed, log_weights
 
 __all__ = ["kl", "sgvb_a", "sgvb_b", "stl"]
 
 
 def sgvb_a(
-    model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0, free_bits: float = 0.0
+    model: Model,
+    x: Array,
+    key: PRNGKeyArray,
+    *,
+    samples: int = 1,
+    kl_weight: float | Array = 1.0,
+    free_bits: float = 0.0,
 ) -> Array:
     """Estimator A, eq. 6: (1/L) sum_l [log p(x, z_l) - log q(z_l|x)], z_l = T(eps_l; phi).
 
@@ -30,8 +38,9 @@ def sgvb_a(
     kl_weight
         Weight on log p(z) - log q(z|x), for warm-up; 1 is the bound.
     free_bits
-        Nats of KL a latent may use without cost. The sampled KL does not split over the latents: in all it counts no
-        less than as many times the nats as there are latents, a group of levels being one. 0 is the bound.
+        Nats of KL a latent may use without cost. The sampled KL does not split over the latents: in
+        all it counts no less than as many times the nats as there are latents, a group of levels
+        being one. 0 is the bound.
 
     Returns
     -------
@@ -43,12 +52,20 @@ def sgvb_a(
 
 
 def stl(
-    model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0, free_bits: float = 0.0
+    model: Model,
+    x: Array,
+    key: PRNGKeyArray,
+    *,
+    samples: int = 1,
+    kl_weight: float | Array = 1.0,
+    free_bits: float = 0.0,
 ) -> Array:
-    """Estimator A by the path derivative alone (Roeder, Wu and Duvenaud 2017): phi acts through z = T(eps; phi) only.
+    """Estimator A by the path derivative alone (Roeder, Wu and Duvenaud 2017): phi acts through z =
+    T(eps; phi) only.
 
-    The rest of A's slope, that of log q(z|x; phi) at a z held fixed, is 0 in mean, and is left out: the variance of the
-    encoder's slope then falls to 0 as q comes to the posterior ("sticking the landing").
+    The rest of A's slope, that of log q(z|x; phi) at a z held fixed, is 0 in mean, and is left out:
+    the variance of the encoder's slope then falls to 0 as q comes to the posterior ("sticking the
+    landing").
 
     Parameters
     ----------
@@ -64,7 +81,14 @@ def stl(
     return _generic(model, x, q.rsample(key, (samples,)), held_fixed(q), kl_weight, free_bits)
 
 
-def _generic(model: VAE, x: Array, z: Array, q: dist.Distribution, kl_weight: float | Array, free_bits: float) -> Array:
+def _generic(
+    model: Model,
+    x: Array,
+    z: Array,
+    q: dist.Distribution,
+    kl_weight: float | Array,
+    free_bits: float,
+) -> Array:
     """The mean of log w over the draws; the sampled KL counts no less than `free_bits` a latent."""
     log_likelihood, gap = log_weights(model, x, z, q, kl_weight)
     if not free_bits:
@@ -78,17 +102,25 @@ def _latents(q: dist.Distribution) -> int:
 
 
 def sgvb_b(
-    model: VAE, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0, free_bits: float = 0.0
+    model: Model,
+    x: Array,
+    key: PRNGKeyArray,
+    *,
+    samples: int = 1,
+    kl_weight: float | Array = 1.0,
+    free_bits: float = 0.0,
 ) -> Array:
-    """Estimator B, eq. 7: (1/L) sum_l log p(x|z_l) - KL(q(z|x) || p(z)), the KL in closed form where there is one.
+    """Estimator B, eq. 7: (1/L) sum_l log p(x|z_l) - KL(q(z|x) || p(z)), the KL in closed form
+    where there is one.
 
     Parameters
     ----------
     model, x, key, samples, kl_weight
         As in `sgvb_a`.
     free_bits
-        Nats of KL a latent may use without cost: sum_j max(KL_j, free_bits) (Kingma et al. 2016), row by row; where
-        the KL does not split over the latents, they share as many nats as they would have each, as in `sgvb_a`.
+        Nats of KL a latent may use without cost: sum_j max(KL_j, free_bits) (Kingma et al. 2016),
+        row by row; where the KL does not split over the latents, they share as many nats as they
+        would have each, as in `sgvb_a`.
 
     Returns
     -------
@@ -107,8 +139,8 @@ def sgvb_b(
 def kl(q: dist.Distribution, p: dist.Distribution, z: Array) -> Array:
     """KL(q || p): one number a latent where q and p factorise (appendix B), one in all otherwise.
 
-    Where no closed form is registered, as from anything to a mixture, it is the mean of log q(z) - log p(z) over the
-    draws at hand: unbiased, and noisy.
+    Where no closed form is registered, as from anything to a mixture, it is the mean of log q(z) -
+    log p(z) over the draws at hand: unbiased, and noisy.
 
     Parameters
     ----------

@@ -1,4 +1,6 @@
-"""What the estimators share: importance weights, and values that are differentiated as something else."""
+"""What the estimators share: importance weights, and values that are differentiated as something
+else.
+"""
 
 from typing import TypeVar
 
@@ -7,7 +9,7 @@ import jax
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from aevb.model import VAE
+from aevb.model import Model
 
 __all__ = ["differentiated_as", "held_fixed", "log_weights"]
 
@@ -15,9 +17,11 @@ Tree = TypeVar("Tree")
 
 
 def log_weights(
-    model: VAE, x: Array, z: Array, q: dist.Distribution, kl_weight: float | Array = 1.0
+    model: Model, x: Array, z: Array, q: dist.Distribution, kl_weight: float | Array = 1.0
 ) -> tuple[Array, Array]:
-    """The two parts of log w_l = log p(x|z_l) - beta [log q(z_l|x) - log p(z_l)], each of shape (samples,)."""
+    """The two parts of log w_l = log p(x|z_l) - beta [log q(z_l|x) - log p(z_l)], each of shape
+    (samples,).
+    """
     log_likelihood = jax.vmap(lambda z: model.likelihood(z).log_prob(x))(z)
     return log_likelihood, kl_weight * (q.log_prob(z) - model.p_z().log_prob(z))
 
@@ -29,5 +33,7 @@ def differentiated_as(value: Array, surrogate: Array) -> Array:
 
 def held_fixed(tree: Tree) -> Tree:
     """The same module or distribution, through whose numbers no slope goes."""
-    held: Tree = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, tree)
+    held: Tree = jax.tree.map(
+        lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, tree
+    )
     return held

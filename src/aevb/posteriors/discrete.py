@@ -4,8 +4,8 @@ import equinox as eqx
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from aevb.latent_distributions import StraightThroughBernoulli, StraightThroughCategorical
-from aevb.posteriors.encoder import Encoder, Posterior
+from aevb.distributions.latents import StraightThroughBernoulli, StraightThroughCategorical
+from aevb.encoders import Encoder, Posterior
 
 __all__ = ["BernoulliPosterior", "CategoricalPosterior"]
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from aevb.flows import CouplingFlow
-from aevb.latent_distributions import Flow
-from aevb.posteriors.encoder import Encoder, Moments, Posterior
+from aevb.distributions.flows import CouplingFlow
+from aevb.distributions.latents import Flow
+from aevb.encoders import Encoder, Moments, Posterior
 
 __all__ = ["DiagonalGaussian", "FlowPosterior", "FullGaussian"]
 
@@ -17,7 +17,8 @@ __all__ = ["DiagonalGaussian", "FlowPosterior", "FullGaussian"]
 class DiagonalGaussian(Posterior):
     """q(z|x) = N(z; mu, diag sigma^2), eq. 9, mu and log sigma^2 given by the encoder.
 
-    For a row with missing cells 1 / sigma^2 is the diagonal of the precision, which off it is the linear model's.
+    For a row with missing cells 1 / sigma^2 is the diagonal of the precision, which off it is the
+    linear model's.
     """
 
     encoder: Encoder
@@ -34,7 +35,8 @@ class DiagonalGaussian(Posterior):
 
 
 class FullGaussian(Posterior):
-    """q(z|x) = N(z; mu, L L'), z = mu + L eps: L has exp(log sigma) on its diagonal and free numbers below.
+    """q(z|x) = N(z; mu, L L'), z = mu + L eps: L has exp(log sigma) on its diagonal and free
+    numbers below.
 
     For a row with missing cells it is that of `DiagonalGaussian`.
     """
@@ -49,7 +51,8 @@ class FullGaussian(Posterior):
             return _correlated(z, z.partial)
         scale = jnp.exp(0.5 * z.log_variance)
         rows, columns = jnp.tril_indices(self.latent_dim, -1)
-        # Off-diagonal numbers are in units of the row's scale, so that an unused latent stays unused.
+        # Off-diagonal numbers are in units of the row's scale, so that an unused latent stays
+        # unused.
         factor = jnp.diag(scale).at[rows, columns].set(z.rest * scale[rows])
         return dist.MultivariateNormal(z.mean, scale_tril=factor)
 
@@ -60,10 +63,11 @@ class FullGaussian(Posterior):
 
 
 class FlowPosterior(Posterior):
-    """q(z|x): z = f(u; h(x)), u ~ N(mu(x), diag sigma^2(x)), f a normalising flow (Rezende and Mohamed 2015).
+    """q(z|x): z = f(u; h(x)), u ~ N(mu(x), diag sigma^2(x)), f a normalising flow (Rezende and
+    Mohamed 2015).
 
-    The layers of f are affine couplings (Dinh et al. 2017), whose density is as cheap as their draws, near the identity
-    at first: training starts from the Gaussian. Needs two latents.
+    The layers of f are affine couplings (Dinh et al. 2017), whose density is as cheap as their
+    draws, near the identity at first: training starts from the Gaussian. Needs two latents.
     """
 
     #: Numbers of the encoder's that the layers look at.

@@ -5,23 +5,27 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from aevb.latent_distributions import Chain
+from aevb.distributions.latents import Chain
+from aevb.encoders import LOG_VARIANCE_BOUNDS, Encoder, Posterior
 from aevb.networks import MLP
-from aevb.posteriors.encoder import LOG_VARIANCE_BOUNDS, Encoder, Posterior
 from aevb.posteriors.gaussian import DiagonalGaussian
 
 __all__ = ["ConditionalGaussian", "TwoLayerPosterior"]
 
 
 class ConditionalGaussian(eqx.Module):
-    """N(h; mu(g), diag sigma^2(g)) of one layer of latents given the other, mu and log sigma^2 an MLP's (eq. 12)."""
+    """N(h; mu(g), diag sigma^2(g)) of one layer of latents given the other, mu and log sigma^2 an
+    MLP's (eq. 12).
+    """
 
     network: MLP
 
     def __call__(self, given: Array) -> dist.Distribution:
         """The distribution of h, half as wide as the network's output."""
         mean, log_variance = jnp.split(self.network(given), 2)
-        return dist.Normal(mean, jnp.exp(0.5 * jnp.clip(log_variance, *LOG_VARIANCE_BOUNDS))).to_event(1)
+        return dist.Normal(
+            mean, jnp.exp(0.5 * jnp.clip(log_variance, *LOG_VARIANCE_BOUNDS))
+        ).to_event(1)
 
 
 class TwoLayerPosterior(Posterior):

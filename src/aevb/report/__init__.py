@@ -1,4 +1,5 @@
-"""One HTML page that says what a fit is worth: verdict first, then the evidence; it opens offline and asks for nothing.
+"""One HTML page that says what a fit is worth: verdict first, then the evidence; it opens offline
+and asks for nothing.
 
 `Contents` is what a page is made of; `render` turns it into HTML.
 """

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aevb.errors import ModelFileError
-from aevb.schema import Schema
+from aevb.table.schema import Schema
 
 __all__ = ["Contents"]
 
@@ -36,7 +36,8 @@ class Contents:
     samples
         Values drawn from the model, shape (s, D).
     colors
-        Shape (m,): what to colour the latent space by, numbers or indices into `color_levels`; None for one colour.
+        Shape (m,): what to colour the latent space by, numbers or indices into `color_levels`; None
+        for one colour.
     color_name
         The column `colors` came from.
     color_levels
@@ -64,9 +65,12 @@ class Contents:
     def to_stored(self) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:
         """(arrays, documents): what ``figures.safetensors`` holds, and JSON documents by name.
 
-        The documents are ``results``, ``schema`` and ``report``; numbers that are not finite become null.
+        The documents are ``results``, ``schema`` and ``report``; numbers that are not finite become
+        null.
         """
-        arrays = {name: np.ascontiguousarray(getattr(self, name), dtype=np.float64) for name in _ARRAYS}
+        arrays = {
+            name: np.ascontiguousarray(getattr(self, name), dtype=np.float64) for name in _ARRAYS
+        }
         if self.colors is not None:
             arrays["colors"] = np.ascontiguousarray(self.colors, dtype=np.float64)
         report = {
@@ -77,10 +81,14 @@ class Contents:
             "commands": self.commands,
             "environment": self.environment,
         }
-        return arrays, _plain_json({"results": self.results, "schema": self.schema.to_json(), "report": report})
+        return arrays, _plain_json(
+            {"results": self.results, "schema": self.schema.to_json(), "report": report}
+        )
 
     @classmethod
-    def from_stored(cls, arrays: Mapping[str, NDArray[Any]], documents: Mapping[str, Any]) -> "Contents":
+    def from_stored(
+        cls, arrays: Mapping[str, NDArray[Any]], documents: Mapping[str, Any]
+    ) -> "Contents":
         """The contents that `to_stored` gave; `ModelFileError` on anything else."""
         try:
             report = documents["report"]
@@ -94,11 +102,15 @@ class Contents:
                 color_name=str(report["color_name"]),
                 color_levels=tuple(str(level) for level in report["color_levels"]),
                 commands=[str(command) for command in report["commands"]],
-                environment={str(name): str(value) for name, value in report["environment"].items()},
+                environment={
+                    str(name): str(value) for name, value in report["environment"].items()
+                },
                 **kept,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelFileError(f"this run does not hold what a report is made of: {error!r}") from error
+            raise ModelFileError(
+                f"this run does not hold what a report is made of: {error!r}"
+            ) from error
         contents.check()
         return contents
 
@@ -106,17 +118,26 @@ class Contents:
         """`ModelFileError` where arrays do not fit each other or the schema."""
         rows, width = len(self.codes), len(self.schema)
         shapes = {name: getattr(self, name).shape for name in _ARRAYS}
-        expected = {**dict.fromkeys(("originals", "reconstructions"), (rows, width)), "samples": (None, width)}
+        expected = {
+            **dict.fromkeys(("originals", "reconstructions"), (rows, width)),
+            "samples": (None, width),
+        }
         for name, (count, columns) in expected.items():
             shape = shapes[name]
             if len(shape) != 2 or shape[1] != columns or count not in (None, shape[0]):
-                raise ModelFileError(f"report: expected {name} of shape {(count or 'any', columns)}, got {shape}")
+                raise ModelFileError(
+                    f"report: expected {name} of shape {(count or 'any', columns)}, got {shape}"
+                )
         if len(shapes["codes"]) != 2 or (self.colors is not None and self.colors.shape != (rows,)):
-            raise ModelFileError(f"report: expected codes (rows, latents) and colors (rows,), got {shapes['codes']}")
+            raise ModelFileError(
+                f"report: expected codes (rows, latents) and colors (rows,), got {shapes['codes']}"
+            )
 
 
 def _plain_json(value: Any) -> Any:
-    """The same with NumPy's scalars and tuples as Python's numbers and lists, and None for NaN and infinities."""
+    """The same with NumPy's scalars and tuples as Python's numbers and lists, and None for NaN and
+    infinities.
+    """
     if isinstance(value, Mapping):
         return {str(key): _plain_json(item) for key, item in value.items()}
     if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes):

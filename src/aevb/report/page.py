@@ -13,7 +13,7 @@ from aevb import figures
 from aevb.figures import plain, spoken
 from aevb.report.contents import Contents
 from aevb.report.svg import inline_svg
-from aevb.schema import LEVELED, Column
+from aevb.table.schema import LEVELED, Column
 
 __all__ = ["render"]
 
@@ -40,12 +40,15 @@ _TOOLTIP = 1_000
 def render(contents: Contents) -> str:
     """The report as one HTML page that needs nothing else.
 
-    No script, no request to anywhere (a content security policy forbids both), every text from the data escaped, and
-    the same bytes for the same contents.
+    No script, no request to anywhere (a content security policy forbids both), every text from the
+    data escaped, and the same bytes for the same contents.
     """
     contents.check()
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("aevb.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("aevb.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
         "number": number, "measured": measured, "count": count, "plain": plain, "spoken": spoken, "said": said,
@@ -79,13 +82,21 @@ def sorted_baselines(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def is_dequantised(results: Mapping[str, Any]) -> bool:
-    """Whether a density was scored on values that have a probability: its number is then a lower bound."""
-    return any((entry.get("settings") or {}).get("dequantised") for entry in (results.get("baselines") or {}).values())
+    """Whether a density was scored on values that have a probability: its number is then a lower
+    bound.
+    """
+    return any(
+        (entry.get("settings") or {}).get("dequantised")
+        for entry in (results.get("baselines") or {}).values()
+    )
 
 
 def tone(results: Mapping[str, Any]) -> Literal["better", "level", "worse", "unknown"]:
     """Whether the VAE is beyond two standard errors above every baseline, below one, or neither."""
-    pairs = [(e.get("difference"), e.get("difference_standard_error")) for e in sorted_baselines(results).values()]
+    pairs = [
+        (e.get("difference"), e.get("difference_standard_error"))
+        for e in sorted_baselines(results).values()
+    ]
     known = [(difference, error or 0.0) for difference, error in pairs if _is_known(difference)]
     if not known:
         return "unknown"
@@ -105,17 +116,23 @@ def _fit_figures(contents: Contents) -> dict[str, Markup]:
     made = {}
     if results.get("baselines"):
         figure = figures.comparison(results["baselines"])
-        made["comparison"] = inline_svg(figure, "comparison", "VAE minus each baseline, nats a row, with error bars")
+        made["comparison"] = inline_svg(
+            figure, "comparison", "VAE minus each baseline, nats a row, with error bars"
+        )
     if contents.history:
         figure = figures.training_curves(contents.history, kept)
-        made["training"] = inline_svg(figure, "training", "Bound on train and validation rows by epoch")
+        made["training"] = inline_svg(
+            figure, "training", "Bound on train and validation rows by epoch"
+        )
     if diagnostics.get("kl_per_latent"):
         kl = diagnostics["kl_per_latent"]
         figure = figures.kl_per_latent(kl, diagnostics.get("active") or [False] * len(kl))
         made["kl"] = inline_svg(figure, "kl", "KL of each latent, largest first")
     if results.get("architecture"):
         figure = figures.architecture(results["architecture"])
-        made["architecture"] = inline_svg(figure, "architecture", "Layers from x through z to p(x|z)")
+        made["architecture"] = inline_svg(
+            figure, "architecture", "Layers from x through z to p(x|z)"
+        )
     return made
 
 
@@ -130,7 +147,9 @@ def _latent_figures(contents: Contents) -> dict[str, Markup]:
     active = diagnostics.get("active_units") or contents.codes.shape[1]
     if min(active, contents.codes.shape[1]) > 2:
         figure = figures.latent_pairs(contents.codes, kl, colors, levels, most=min(active, 4))
-        made["latent_pairs"] = inline_svg(figure, "latent-pairs", "Pairs of the most active latents")
+        made["latent_pairs"] = inline_svg(
+            figure, "latent-pairs", "Pairs of the most active latents"
+        )
     return made
 
 
@@ -144,10 +163,16 @@ def _image_figures(contents: Contents) -> dict[str, Markup]:
     shape, limits = contents.schema.image_shape or (), pixel_limits(contents)
     made = {}
     if len(contents.originals):
-        figure = figures.reconstruction_grid(contents.originals, contents.reconstructions, shape, limits)
-        made["reconstructions"] = inline_svg(figure, "reconstructions", "Images and their reconstructions below")
+        figure = figures.reconstruction_grid(
+            contents.originals, contents.reconstructions, shape, limits
+        )
+        made["reconstructions"] = inline_svg(
+            figure, "reconstructions", "Images and their reconstructions below"
+        )
     if len(contents.samples):
-        made["samples"] = inline_svg(figures.sample_grid(contents.samples, shape, limits), "samples", "Samples")
+        made["samples"] = inline_svg(
+            figures.sample_grid(contents.samples, shape, limits), "samples", "Samples"
+        )
     return made
 
 
@@ -157,13 +182,19 @@ def _table_figures(contents: Contents) -> dict[str, Markup]:
     made = {}
     if len(originals) and len(contents.samples):
         figure = figures.marginals(originals, contents.samples, columns)
-        made["marginals"] = inline_svg(figure, "marginals", "Distribution of columns in data and samples")
+        made["marginals"] = inline_svg(
+            figure, "marginals", "Distribution of columns in data and samples"
+        )
         if kinds.count(False) > 1:
             figure = figures.pairs(originals, contents.samples, columns)
-            made["pairs"] = inline_svg(figure, "pairs", "Pairs of columns, data below and samples above the diagonal")
+            made["pairs"] = inline_svg(
+                figure, "pairs", "Pairs of columns, data below and samples above the diagonal"
+            )
     if len(originals) and not all(kinds):
         figure = figures.reconstruction_scatter(originals, contents.reconstructions, columns)
-        made["rebuilt"] = inline_svg(figure, "rebuilt", "Reconstruction against original, numeric columns")
+        made["rebuilt"] = inline_svg(
+            figure, "rebuilt", "Reconstruction against original, numeric columns"
+        )
     if len(originals) and any(kinds):
         figure = figures.level_recovery(originals, contents.reconstructions, columns)
         made["recovery"] = inline_svg(figure, "recovery", "Share of levels reconstructed right")
@@ -175,14 +206,20 @@ def pixel_limits(contents: Contents) -> tuple[float, float]:
     lower = [column.lower for column in contents.schema.columns]
     upper = [column.upper for column in contents.schema.columns]
     if None not in lower and None not in upper:
-        return min(end for end in lower if end is not None), max(end for end in upper if end is not None)
+        return min(end for end in lower if end is not None), max(
+            end for end in upper if end is not None
+        )
     known = contents.originals[np.isfinite(contents.originals)]
     return (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
 
 
 def described(column: Column) -> dict[str, Any]:
     """A row of the table of columns."""
-    return {"column": column, "range": _range(column), "atoms": [number(atom, 6) for atom in column.atoms]}
+    return {
+        "column": column,
+        "range": _range(column),
+        "atoms": [number(atom, 6) for atom in column.atoms],
+    }
 
 
 def _range(column: Column) -> str:
@@ -211,7 +248,11 @@ def number(value: float | None, digits: int = 4) -> str:
     """
     if not _is_known(value):
         return "–"
-    return f"{value:.{digits}g}".replace("-", "−") if abs(value) >= 1e-4 or not value else f"{value:.1e}"
+    return (
+        f"{value:.{digits}g}".replace("-", "−")
+        if abs(value) >= 1e-4 or not value
+        else f"{value:.1e}"
+    )
 
 
 def measured(value: float | None, error: float | None = None, *, signed: bool = False) -> str:
@@ -241,7 +282,9 @@ def _is_known(value: Any) -> TypeGuard[float]:
 
 def shape(sides: Any) -> str:
     """Sides of a tensor, or its one side."""
-    return " × ".join(str(side) for side in sides) if isinstance(sides, list | tuple) else str(sides)
+    return (
+        " × ".join(str(side) for side in sides) if isinstance(sides, list | tuple) else str(sides)
+    )
 
 
 def said(settings: Any) -> str:
@@ -256,9 +299,16 @@ def said(settings: Any) -> str:
     """
     if not isinstance(settings, Mapping):
         return plain(settings, 80)
-    phrases = [phrase.format(_value(settings[name])) for name, phrase in _SETTINGS.items() if name in settings]
+    phrases = [
+        phrase.format(_value(settings[name]))
+        for name, phrase in _SETTINGS.items()
+        if name in settings
+    ]
     phrases = [re.sub(r"^1 (\w+)s$", r"1 \1", phrase) for phrase in phrases if phrase]
-    rest = [f"{spoken(str(name))} {_value(settings[name])}" for name in sorted(settings.keys() - _SETTINGS.keys())]
+    rest = [
+        f"{spoken(str(name))} {_value(settings[name])}"
+        for name in sorted(settings.keys() - _SETTINGS.keys())
+    ]
     return ", ".join(phrases + rest)
 
 
@@ -267,4 +317,8 @@ def _value(value: Any) -> str:
         return plain(", ".join(map(str, value)), 80)
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) else plain("diagonal" if value == "diag" else value, 80)
+    return (
+        f"{value:.4g}"
+        if isinstance(value, float)
+        else plain("diagonal" if value == "diag" else value, 80)
+    )

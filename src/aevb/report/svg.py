@@ -20,16 +20,20 @@ _DROPPED = ("metadata", "style")
 
 
 def inline_svg(figure: Figure, prefix: str, description: str) -> Markup:
-    """The figure as an ``<svg>`` element: text stays text, ids begin with `prefix`, the same bytes every time.
+    """The figure as an ``<svg>`` element: text stays text, ids begin with `prefix`, the same bytes
+    every time.
 
-    matplotlib numbers its groups alike in every figure, styles ``*`` and names namespaces by URL; on a page with
-    other figures all three must go. Fonts are left to the page.
+    matplotlib numbers its groups alike in every figure, styles ``*`` and names namespaces by URL;
+    on a page with other figures all three must go. Fonts are left to the page.
     """
     settings: Any = {**STYLE, "svg.fonttype": "none", "svg.hashsalt": prefix}
     buffer = io.BytesIO()
     with rc_context(settings), warnings.catch_warnings():
-        # Browsers find a font for every script; matplotlib, which only lays the text out, need not have one.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        # Browsers find a font for every script; matplotlib, which only lays the text out, need not
+        # have one.
+        warnings.filterwarnings(
+            "ignore", message="Glyph .* missing from font", category=UserWarning
+        )
         figure.savefig(buffer, format="svg", dpi=_RESOLUTION, metadata={"Date": None})
     root = ElementTree.fromstring(buffer.getvalue())
     referred = set(re.findall(r'(?:url\(#|href="#)([\w-]+)', buffer.getvalue().decode()))
@@ -37,17 +41,22 @@ def inline_svg(figure: Figure, prefix: str, description: str) -> Markup:
     view = {"viewBox": root.get("viewBox", ""), "role": "img", "aria-label": description}
     root.attrib.clear()
     root.attrib.update(view)
-    return Markup(ElementTree.tostring(root, encoding="unicode"))  # ElementTree escapes all text and attributes
+    return Markup(
+        ElementTree.tostring(root, encoding="unicode")
+    )  # ElementTree escapes all text and attributes
 
 
 def standalone_svg(figure: Figure, description: str) -> str:
-    """The figure as an SVG file: letters as outlines, so that it looks the same everywhere; the same bytes every time.
+    """The figure as an SVG file: letters as outlines, so that it looks the same everywhere; the
+    same bytes every time.
 
     Its description is its title, for those who cannot see it.
     """
     buffer = io.StringIO()
     with rc_context({"svg.fonttype": "path", "svg.hashsalt": "aevb"}):
-        figure.savefig(buffer, format="svg", dpi=_RESOLUTION, metadata={"Date": None, "Title": description})
+        figure.savefig(
+            buffer, format="svg", dpi=_RESOLUTION, metadata={"Date": None, "Title": description}
+        )
     return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
 
 
@@ -62,7 +71,9 @@ def _cleaned(element: ElementTree.Element, prefix: str, referred: set[str]) -> N
     if attributes.get("id") not in referred:
         attributes.pop("id", None)
     element.attrib.clear()
-    element.attrib.update({name: _attribute(name, value, prefix) for name, value in attributes.items()})
+    element.attrib.update(
+        {name: _attribute(name, value, prefix) for name, value in attributes.items()}
+    )
     if element.tag != "text":  # white space between elements
         element.text = element.text and element.text.strip()
     element.tail = ""
@@ -78,7 +89,9 @@ def _attribute(name: str, value: str, prefix: str) -> str:
     if name == "href" and value.startswith("#"):
         return f"#{prefix}-{value[1:]}"
     if name == "d":  # a hundredth of a point is finer than any screen
-        return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", value).replace("\n", "")
+        return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", value).replace(
+            "\n", ""
+        )
     if name == "style":
         return re.sub(r"font-family:[^;]*;?\s*", "", value)
     return value.replace("url(#", f"url(#{prefix}-")

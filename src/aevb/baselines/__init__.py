@@ -1,0 +1,1 @@
+"""The plain models that a VAE is compared with."""

@@ -1,0 +1,1 @@
+"""Distributions that NumPyro lacks: of cells, of latents, and flows."""

@@ -1,0 +1,362 @@
+"""Distributions over one cell that NumPyro lacks, in NumPyro's form."""
+
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from jax.nn import log_sigmoid, softplus
+from jaxtyping import Array, PRNGKeyArray
+from numpyro.distributions import constraints
+
+__all__ = [
+    "Atoms",
+    "Bernoulli",
+    "ContinuousBernoulli",
+    "CumulativeLogistic",
+    "DiscretizedLogistic",
+    "Poisson",
+    "log_logistic_interval",
+]
+
+
+def log_logistic_interval(lower: Array, width: Array) -> Array:
+    """log[F(lower + width) - F(lower)] of the standard logistic F, for width > 0, without
+    cancellation.
+
+    F(b) - F(a) = F(b) F(-a) (1 - exp(-(b - a))), so the logarithm is a sum of three
+    bounded-gradient terms.
+    """
+    width = jnp.maximum(width, 1e-30)
+    # Each branch sees only widths it can take: the gradient of an unused one must be finite too.
+    narrow = jnp.log(-jnp.expm1(-jnp.minimum(width, 0.7)))
+    log_one_minus_exp = jnp.where(
+        width < 0.7, narrow, jnp.log1p(-jnp.exp(-jnp.maximum(width, 0.7)))
+    )
+    return log_sigmoid(lower + width) + log_sigmoid(-lower) + log_one_minus_exp
+
+
+class DiscretizedLogistic(dist.Distribution):
+    r"""Mass of a logistic variable rounded to a grid: P(x) = F((x + r/2 - m)/s) - F((x - r/2 -
+    m)/s).
+
+    The cells at `low` and `high` hold the whole tail beyond them (Salimans et al. 2017, PixelCNN++,
+    eq. 2), so the mass sums to one on the grid between them; infinite ends are allowed.
+
+    Parameters
+    ----------
+    loc, scale
+        m and s of the logistic; batch shape.
+    resolution
+        r, the distance between grid points.
+    low, high
+        The first and last grid point, or -inf and inf.
+    anchor
+        Any grid point; samples are multiples of r away from it.
+
+    Examples
+    --------
+    >>> d = DiscretizedLogistic(loc=1.3, scale=0.5, resolution=1.0, low=0.0, high=3.0)
+    >>> float(jnp.exp(d.log_prob(jnp.arange(4.0))).sum())
+    1.0
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "loc": constraints.real,
+        "scale": constraints.positive,
+        "resolution": constraints.positive,
+        "low": constraints.dependent,
+        "high": constraints.dependent,
+        "anchor": constraints.real,
+    }
+    support = constraints.real
+
+    def __init__(
+        self,
+        loc: Any,
+        scale: Any,
+        resolution: Any,
+        low: Any = -jnp.inf,
+        high: Any = jnp.inf,
+        anchor: Any = 0.0,
+        *,
+        validate_args: bool | None = None,
+    ) -> None:
+        self.loc, self.scale, self.resolution, self.low, self.high, self.anchor = (
+            jnp.broadcast_arrays(
+                *(jnp.asarray(a) for a in (loc, scale, resolution, low, high, anchor))
+            )
+        )
+        super().__init__(batch_shape=jnp.shape(self.loc), validate_args=validate_args)
+
+    def log_prob(self, value: Array) -> Array:
+        """Logarithm of the mass of each grid point, in nats."""
+        half = self.resolution / 2
+        lower = (value - half - self.loc) / self.scale
+        upper = (value + half - self.loc) / self.scale
+        at_low, at_high = value < self.low + half, value > self.high - half
+        inside = log_logistic_interval(lower, self.resolution / self.scale)
+        tails = jnp.where(at_low, log_sigmoid(upper), log_sigmoid(-lower))
+        return jnp.where(at_low & at_high, 0.0, jnp.where(at_low | at_high, tails, inside))
+
+    def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
+        """Logistic draws rounded to the grid and kept between its ends."""
+        noise = jax.random.logistic(key, (*sample_shape, *self.batch_shape), self.loc.dtype)
+        steps = jnp.round((self.loc + self.scale * noise - self.anchor) / self.resolution)
+        return jnp.clip(self.anchor + steps * self.resolution, self.low, self.high)
+
+    @property
+    def mean(self) -> Array:
+        """E[min(max(y, low), high)] of the logistic y: exact up to the rounding to the grid."""
+        below, above = (
+            softplus((self.low - self.loc) / self.scale),
+            softplus((self.loc - self.high) / self.scale),
+        )
+        return self.loc + self.scale * (below - above)
+
+
+class CumulativeLogistic(dist.Distribution):
+    """Ordered levels 0..K-1 cut out of a logistic variable: P(k) = F((c_{k+1} - m)/s) - F((c_k -
+    m)/s).
+
+    McCullagh (1980), with a scale as well as a location; c_0 = -inf, c_K = inf, the other K - 1 cut
+    points increase.
+
+    Parameters
+    ----------
+    loc, scale
+        m and s, batch shape.
+    cutpoints
+        c_1..c_{K-1}, shape (..., K - 1), increasing; entries past a column's own levels are inf.
+
+    Examples
+    --------
+    >>> d = CumulativeLogistic(0.0, 1.0, jnp.array([-1.0, 0.0, 2.0]))
+    >>> float(jnp.exp(d.log_prob(jnp.arange(4))).sum())
+    1.0
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "loc": constraints.real,
+        "scale": constraints.positive,
+        "cutpoints": constraints.dependent,
+    }
+    support = constraints.nonnegative_integer
+
+    def __init__(
+        self, loc: Any, scale: Any, cutpoints: Array, *, validate_args: bool | None = None
+    ) -> None:
+        shape = jnp.broadcast_shapes(jnp.shape(loc), jnp.shape(scale), cutpoints.shape[:-1])
+        self.loc, self.scale = jnp.broadcast_to(loc, shape), jnp.broadcast_to(scale, shape)
+        self.cutpoints = jnp.broadcast_to(cutpoints, (*shape, cutpoints.shape[-1]))
+        super().__init__(batch_shape=shape, validate_args=validate_args)
+
+    @property
+    def log_probs(self) -> Array:
+        """Log-probability of every level, shape (..., K); -inf-like (below -1e8) past a column's
+        own levels.
+        """
+        finite = jnp.isfinite(self.cutpoints)
+        cuts = (jnp.where(finite, self.cutpoints, 0.0) - self.loc[..., None]) / self.scale[
+            ..., None
+        ]
+        first, last = cuts[..., :1], cuts
+        inside = log_logistic_interval(cuts[..., :-1], cuts[..., 1:] - cuts[..., :-1])
+        is_last = finite & ~jnp.concatenate([finite[..., 1:], jnp.zeros_like(finite[..., :1])], -1)
+        above = jnp.where(is_last, log_sigmoid(-last), -1e9)
+        inside = jnp.concatenate([inside, jnp.full_like(first, -1e9)], -1)
+        above = jnp.where(finite & ~is_last, inside, above)
+        return jnp.concatenate([log_sigmoid(first), above], -1)
+
+    @property
+    def probs(self) -> Array:
+        """Probability of every level, shape (..., K)."""
+        return jnp.exp(self.log_probs)
+
+    def log_prob(self, value: Array) -> Array:
+        """Logarithm of the probability of each level index, in nats."""
+        index = jnp.asarray(value, jnp.int32)[..., None]
+        log_probs = jnp.broadcast_to(self.log_probs, (*index.shape[:-1], self.log_probs.shape[-1]))
+        return jnp.take_along_axis(log_probs, index, -1)[..., 0]
+
+    def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
+        """How many cut points a logistic draw lies above."""
+        noise = jax.random.logistic(key, (*sample_shape, *self.batch_shape), self.loc.dtype)
+        return jnp.sum((self.loc + self.scale * noise)[..., None] > self.cutpoints, -1)
+
+
+class Bernoulli(dist.BernoulliLogits):
+    """Eq. 11 in logits t: log p(x) = x t - log(1 + e^t), for 0 and 1 and finite t, of which nothing
+    is checked.
+
+    NumPyro's looks at every cell for infinite logits and values that are neither, which costs as
+    much as the logarithm.
+
+    Examples
+    --------
+    >>> float(Bernoulli(0.0).log_prob(1.0))
+    -0.693147
+    """
+
+    def log_prob(self, value: Array) -> Array:
+        """Logarithm of the mass of each 0 or 1, in nats."""
+        t, size = self.logits, jnp.abs(self.logits)
+        return value * t - (
+            0.5 * (t + size) + jnp.log1p(jnp.exp(-size))
+        )  # the larger of t and 0, and what it lacks
+
+
+class Poisson(dist.Poisson):
+    """The Poisson, with the digits of a log-probability that x log(rate) - rate - log x! loses for
+    large counts.
+
+    Loader (2000): log P(x) = -r [(1 + t) log(1 + t) - t] - log(2 pi x) / 2 - 1 / (12 x) + 1 / (360
+    x^3), with r the rate and t = (x - r) / r; no term is larger than the result.
+
+    Examples
+    --------
+    >>> float(Poisson(1e6).log_prob(1e6))
+    -7.8267
+    """
+
+    def log_prob(self, value: Array) -> Array:
+        """Logarithm of the mass of each count, in nats."""
+        value = jnp.asarray(value, float)
+        large = value > 16
+        x = jnp.where(large, value, 17.0)
+        t = (x - self.rate) / self.rate
+        deviance = self.rate * ((1 + t) * jnp.log1p(t) - t)
+        saddle = -deviance - 0.5 * jnp.log(2 * jnp.pi * x) - 1 / (12 * x) + 1 / (360 * x**3)
+        return jnp.where(large, saddle, super().log_prob(jnp.where(large, 0.0, value)))
+
+
+class ContinuousBernoulli(dist.Distribution):
+    r"""Density on [0, 1]: p(x) = C(l) l^x (1 - l)^(1 - x), with l = sigmoid(logits).
+
+    Loaiza-Ganem and Cunningham (2019). In logits t the constant C = 2 atanh(1 - 2 l) / (1 - 2 l)
+    makes it log p(x) = x t - log[(e^t - 1) / t], a truncated exponential.
+
+    Examples
+    --------
+    >>> float(ContinuousBernoulli(0.0).log_prob(0.3))
+    0.0
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {"logits": constraints.real}
+    support = constraints.unit_interval
+
+    def __init__(self, logits: Any, *, validate_args: bool | None = None) -> None:
+        self.logits = jnp.asarray(logits)
+        super().__init__(batch_shape=self.logits.shape, validate_args=validate_args)
+
+    def log_prob(self, value: Array) -> Array:
+        """Log-density in nats; even around t = 0, where (e^t - 1) / t -> 1 is expanded in t."""
+        # p(x; -t) = p(1 - x; t): one side suffices, and exp(-t) cannot overflow. Not abs, whose
+        # gradient at 0 is 0.
+        t = jnp.where(self.logits < 0, -self.logits, self.logits)
+        small = t < 1e-2
+        safe = jnp.where(small, 1.0, t)
+        exact = safe + jnp.log(-jnp.expm1(-safe)) - jnp.log(safe)
+        log_normaliser = jnp.where(small, t / 2 + t**2 / 24, exact)
+        return jnp.where(self.logits < 0, 1 - value, value) * t - log_normaliser
+
+    def icdf(self, q: Array) -> Array:
+        """x with P(X <= x) = q: log(1 + q (e^t - 1)) / t, written for t < 0 so that nothing
+        overflows.
+        """
+        t = -jnp.abs(self.logits)
+        small = t > -1e-2
+        safe = jnp.where(small, -1.0, t)
+        q_down = jnp.where(self.logits < 0, q, 1 - q)
+        x = jnp.where(
+            small,
+            q_down + t * q_down * (1 - q_down) * -0.5,
+            jnp.log1p(q_down * jnp.expm1(safe)) / safe,
+        )
+        return jnp.clip(jnp.where(self.logits < 0, x, 1 - x), 0.0, 1.0)
+
+    def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
+        """Draws by the inverse CDF, shape sample_shape + batch_shape."""
+        shape = (*sample_shape, *self.batch_shape)
+        return self.icdf(
+            jax.random.uniform(key, shape, self.logits.dtype, minval=1e-7, maxval=1 - 1e-7)
+        )
+
+    @property
+    def mean(self) -> Array:
+        """1 / (1 - e^-t) - 1 / t, and 1/2 + t/12 around t = 0."""
+        t = self.logits
+        small = jnp.abs(t) < 1e-1
+        safe = jnp.where(small, 1.0, t)
+        return jnp.where(small, 0.5 + t / 12 - t**3 / 720, -1 / jnp.expm1(-safe) - 1 / safe)
+
+
+class Atoms(dist.Distribution):
+    """Point masses at known values and a continuous or discretised rest: pi_k at atom k, pi_0 times
+    the base elsewhere.
+
+    Where the base is a density, an atom's mass is pi_k alone; where it is a mass (`on_grid`), the
+    base's own share of that grid point is added, so that the whole sums to one.
+
+    Parameters
+    ----------
+    base
+        Distribution of the rest, batch shape (...).
+    atoms
+        Values with their own mass, shape (..., K); NaN pads columns with fewer.
+    logits
+        log pi up to a constant, shape (..., K + 1), the rest first.
+    on_grid
+        Whether the base is a mass on grid points of which the atoms are some.
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "atoms": constraints.dependent,
+        "logits": constraints.real_vector,
+    }
+    support = constraints.real
+    pytree_data_fields = ("base", "atoms", "logits")
+    pytree_aux_fields = ("on_grid",)
+
+    def __init__(
+        self,
+        base: dist.Distribution,
+        atoms: Array,
+        logits: Array,
+        *,
+        on_grid: bool = False,
+        validate_args: bool | None = None,
+    ) -> None:
+        self.base, self.atoms, self.on_grid = base, atoms, on_grid
+        present = jnp.concatenate([jnp.ones_like(atoms[..., :1], bool), ~jnp.isnan(atoms)], -1)
+        self.logits = jnp.where(present, logits, -1e9)
+        super().__init__(batch_shape=base.batch_shape, validate_args=validate_args)
+
+    @property
+    def log_weights(self) -> Array:
+        """log pi, shape (..., K + 1), the rest first."""
+        return jax.nn.log_softmax(self.logits, -1)
+
+    def log_prob(self, value: Array) -> Array:
+        """log pi_k at an atom, log pi_0 + log base(x) elsewhere, in nats."""
+        at = value[..., None] == self.atoms
+        atom = jnp.sum(jnp.where(at, self.log_weights[..., 1:], 0.0), -1)
+        rest = self.log_weights[..., 0] + self.base.log_prob(value)
+        return jnp.where(at.any(-1), jnp.logaddexp(atom, rest) if self.on_grid else atom, rest)
+
+    def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
+        """A choice between the rest and the atoms, then the value."""
+        key_choice, key_base = jax.random.split(key)
+        shape = (*sample_shape, *self.batch_shape)
+        choice = jax.random.categorical(key_choice, self.log_weights, -1, shape=shape)
+        atoms = jnp.broadcast_to(self.atoms, (*shape, self.atoms.shape[-1]))
+        atom = jnp.take_along_axis(atoms, jnp.maximum(choice - 1, 0)[..., None], -1)[..., 0]
+        return jnp.where(choice == 0, self.base.sample(key_base, sample_shape), atom)
+
+    @property
+    def mean(self) -> Array:
+        """Sum of pi_k a_k + pi_0 E[base]."""
+        weights = jnp.exp(self.log_weights)
+        return weights[..., 0] * self.base.mean + jnp.sum(
+            weights[..., 1:] * jnp.nan_to_num(self.atoms), -1
+        )

@@ -1,0 +1,249 @@
+"""Distributions of z that NumPyro lacks: levels with a slope, a flow, and a chain of two layers."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from jaxtyping import Array, PRNGKeyArray
+from numpyro.distributions import constraints, kl_divergence
+
+from aevb.distributions.flows import CouplingFlow
+
+__all__ = ["Chain", "Flow", "StraightThroughBernoulli", "StraightThroughCategorical"]
+
+#: Of the relaxed levels whose slope stands for the slope of the hard ones (Jang, Gu and Poole
+#: 2017).
+TEMPERATURE = 2 / 3
+#: Draws that give the moments of a distribution without closed ones: the same every time.
+MOMENT_DRAWS = 256
+
+
+def _straight_through(hard: Array, soft: Array) -> Array:
+    """`hard`, with the slope of `soft` (Bengio, Leonard and Courville 2013)."""
+    return soft + jax.lax.stop_gradient(hard - soft)
+
+
+class StraightThroughBernoulli(dist.Distribution):
+    """Independent z_j in {0, 1} with P(z_j = 1) = 1 / (1 + exp(-logit_j)); a draw has a relaxed
+    draw's slope.
+
+    That slope is biased: the score function's (`objectives.score`, `objectives.vimco`) is not.
+
+    Parameters
+    ----------
+    logits
+        Shape (k,).
+
+    Examples
+    --------
+    >>> z = StraightThroughBernoulli(jnp.array([0.0, 9.0, -9.0])).sample(jax.random.key(0))
+    >>> [float(level) for level in z[1:]]
+    [1.0, 0.0]
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {"logits": constraints.real_vector}
+    support = constraints.independent(constraints.boolean, 1)
+    pytree_data_fields = ("logits",)
+    reparametrized_params: ClassVar[list[str]] = ["logits"]
+
+    def __init__(self, logits: Array) -> None:
+        self.logits = logits
+        super().__init__(event_shape=jnp.shape(logits))
+
+    def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
+        """z = [logit + noise > 0], logistic noise; shape sample_shape + (k,)."""
+        noisy = self.logits + jax.random.logistic(key, (*sample_shape, *self.event_shape))
+        return _straight_through(
+            (noisy > 0).astype(noisy.dtype), jax.nn.sigmoid(noisy / TEMPERATURE)
+        )
+
+    def log_prob(self, value: Array) -> Array:
+        """sum_j z_j log p_j + (1 - z_j) log(1 - p_j), in nats."""
+        return (value * self.logits - jax.nn.softplus(self.logits)).sum(-1)
+
+    @property
+    def mean(self) -> Array:
+        """P(z_j = 1)."""
+        return jax.nn.sigmoid(self.logits)
+
+    @property
+    def variance(self) -> Array:
+        """p (1 - p)."""
+        return self.mean * (1 - self.mean)
+
+
+class StraightThroughCategorical(dist.Distribution):
+    """Groups of K latents of which one is 1 and the others 0: a categorical variable each.
+
+    Draws have the slope of relaxed ones, as in `StraightThroughBernoulli`.
+
+    Parameters
+    ----------
+    logits
+        Shape (groups, K); z has shape (groups K,).
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {"logits": constraints.real_matrix}
+    support = constraints.real_vector
+    pytree_data_fields = ("logits",)
+    reparametrized_params: ClassVar[list[str]] = ["logits"]
+
+    def __init__(self, logits: Array) -> None:
+        self.logits = jax.nn.log_softmax(logits, -1)
+        super().__init__(event_shape=(self.logits.size,))
+
+    def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
+        """The largest of logit + Gumbel noise in each group (Gumbel-max); shape sample_shape +
+        (groups K,).
+        """
+        noisy = self.logits + jax.random.gumbel(key, (*sample_shape, *self.logits.shape))
+        hard = jax.nn.one_hot(noisy.argmax(-1), self.logits.shape[-1])
+        return _straight_through(hard, jax.nn.softmax(noisy / TEMPERATURE)).reshape(
+            *sample_shape, -1
+        )
+
+    def log_prob(self, value: Array) -> Array:
+        """The sum over groups of the logarithm of the chosen level's probability, in nats."""
+        return (value.reshape(*value.shape[:-1], *self.logits.shape) * self.logits).sum((-2, -1))
+
+    @property
+    def mean(self) -> Array:
+        """The probability of each level, shape (groups K,)."""
+        return jnp.exp(self.logits).ravel()
+
+    @property
+    def variance(self) -> Array:
+        """p (1 - p)."""
+        return self.mean * (1 - self.mean)
+
+
+def _kl_of_bernoullis(q: StraightThroughBernoulli, p: StraightThroughBernoulli) -> Array:
+    """One number a latent, shape (k,)."""
+    positive = q.mean * (jax.nn.log_sigmoid(q.logits) - jax.nn.log_sigmoid(p.logits))
+    return positive + (1 - q.mean) * (jax.nn.log_sigmoid(-q.logits) - jax.nn.log_sigmoid(-p.logits))
+
+
+def _kl_of_categoricals(q: StraightThroughCategorical, p: StraightThroughCategorical) -> Array:
+    """One number a group, shape (groups,)."""
+    return (jnp.exp(q.logits) * (q.logits - p.logits)).sum(-1)
+
+
+kl_divergence.register(StraightThroughBernoulli, StraightThroughBernoulli)(_kl_of_bernoullis)
+kl_divergence.register(StraightThroughCategorical, StraightThroughCategorical)(_kl_of_categoricals)
+
+
+class _Sampled(dist.Distribution):
+    """A distribution whose mean and variance are those of the same `MOMENT_DRAWS` draws at every
+    call.
+    """
+
+    @property
+    def mean(self) -> Array:
+        """Shape (k,)."""
+        return self._draws().mean(0)
+
+    @property
+    def variance(self) -> Array:
+        """Shape (k,)."""
+        return self._draws().var(0)
+
+    def _draws(self) -> Array:
+        return self.sample(jax.random.key(0), (MOMENT_DRAWS,))
+
+
+class Flow(_Sampled):
+    """z = f(u; condition), u ~ base: log p(z) = log p(u) - log |det df/du| (Rezende and Mohamed
+    2015).
+
+    Parameters
+    ----------
+    base
+        Of event shape (k,).
+    flow
+        f.
+    condition
+        What f depends on beside u, or None.
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {}
+    support = constraints.real_vector
+    pytree_data_fields = ("base", "flow", "condition")
+    reparametrized_params: ClassVar[list[str]] = []
+
+    def __init__(
+        self, base: dist.Distribution, flow: CouplingFlow, condition: Array | None = None
+    ) -> None:
+        self.base, self.flow, self.condition = base, flow, condition
+        super().__init__(event_shape=base.event_shape)
+
+    def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
+        """Shape sample_shape + (k,)."""
+        u = self.base.sample(key, sample_shape)
+        f = self.flow.bijection()
+        z = jax.vmap(lambda u: f.transform(u, self.condition))(u.reshape(-1, *self.event_shape))
+        return z.reshape(u.shape)
+
+    def log_prob(self, value: Array) -> Array:
+        """In nats, shape () for one z."""
+        f = self.flow.bijection()
+        u, log_det = jnp.vectorize(
+            lambda z: f.inverse_and_log_det(z, self.condition), signature="(k)->(k),()"
+        )(value)
+        return self.base.log_prob(u) + log_det
+
+
+class Chain(_Sampled):
+    """Two layers of latents, z = (first, second): log p(z) = log p(first) + log p(second | first).
+
+    Parameters
+    ----------
+    first
+        Of event shape (k1,).
+    second
+        first -> distribution of event shape (k2,).
+    width
+        k2.
+    backwards
+        Whether z is (second, first) instead.
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {}
+    support = constraints.real_vector
+    pytree_data_fields = ("first", "second")
+    pytree_aux_fields = ("width", "backwards")
+    reparametrized_params: ClassVar[list[str]] = []
+
+    def __init__(
+        self,
+        first: dist.Distribution,
+        second: Callable[[Array], dist.Distribution],
+        width: int,
+        *,
+        backwards: bool = False,
+    ) -> None:
+        self.first, self.second, self.width, self.backwards = first, second, width, backwards
+        super().__init__(event_shape=(first.event_shape[0] + width,))
+
+    def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
+        """Shape sample_shape + (k1 + k2,)."""
+        key_first, key_second = jax.random.split(key)
+        first = self.first.sample(key_first, sample_shape)
+        rows = first.reshape(-1, *self.first.event_shape)
+        keys = jax.random.split(key_second, len(rows))
+        second = jax.vmap(lambda z, key: self.second(z).sample(key))(rows, keys).reshape(
+            *sample_shape, self.width
+        )
+        return jnp.concatenate([second, first] if self.backwards else [first, second], -1)
+
+    def log_prob(self, value: Array) -> Array:
+        """In nats, shape () for one z."""
+
+        def one(z: Array) -> Array:
+            cut = self.width if self.backwards else self.first.event_shape[0]
+            left, right = z[:cut], z[cut:]
+            first, second = (right, left) if self.backwards else (left, right)
+            return self.first.log_prob(first) + self.second(first).log_prob(second)
+
+        return jnp.vectorize(one, signature="(k)->()")(value)

@@ -1,0 +1,23 @@
+"""Files, arrays and frames to values, and back: read, infer, encode, decode, split, write,
+fingerprint.
+"""
+
+from aevb.table.encoding import decode, encode
+from aevb.table.identity import fingerprint
+from aevb.table.inference import infer
+from aevb.table.named import DATA_SETS
+from aevb.table.reading import Source, read
+from aevb.table.splits import split
+from aevb.table.writing import write
+
+__all__ = [
+    "DATA_SETS",
+    "Source",
+    "decode",
+    "encode",
+    "fingerprint",
+    "infer",
+    "read",
+    "split",
+    "write",
+]

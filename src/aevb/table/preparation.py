@@ -1,0 +1,345 @@
+"""From what a person hands over to rows in model units: names checked, kinds said, grey values made
+black or white.
+"""
+
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import narwhals as nw
+import numpy as np
+import scipy.sparse
+from jaxtyping import PRNGKeyArray
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import validate_data
+
+from aevb.errors import ConfigError, DataError
+from aevb.marginal.importance import row_keys
+from aevb.table import encode, infer
+from aevb.table.schema import Schema
+from aevb.table.tables import is_frame, table_of
+
+__all__ = [
+    "Preparation",
+    "are_repetitions",
+    "canonical_order",
+    "checked",
+    "identical_rows",
+    "labels_of",
+    "prepare",
+    "restored",
+    "seed_of",
+    "weighted_rows",
+]
+
+Values = NDArray[np.float64]
+Units = NDArray[np.float32]
+
+#: The kind of column that a likelihood named for all of them asks for.
+KIND_OF_LIKELIHOOD = {
+    "gaussian": "continuous",
+    "discretized_logistic": "continuous",
+    "log_normal": "positive",
+    "continuous_bernoulli": "proportion",
+    "poisson": "count",
+    "negative_binomial": "count",
+    "bernoulli": "binary",
+    "ordinal": "ordinal",
+    "categorical": "categorical",
+}
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How rows of the data become rows of a model, and back.
+
+    Parameters
+    ----------
+    source
+        The columns as the data have them.
+    schema
+        The columns as the model has them: those of `source`, or 0 / 1 in place of grey values.
+    binarize
+        ``"dynamic"``, ``"static"`` or None.
+    seed
+        Of the draws of 0 and 1.
+    """
+
+    source: Schema
+    schema: Schema
+    binarize: str | None = None
+    seed: int = 0
+
+    def units(self, values: Values) -> Units:
+        """Rows in model units, shape (n, D); grey values give 0 or 1 by the seed and the row
+        itself.
+        """
+        if self.binarize is None:
+            return self.schema.to_model_units(values)
+        grey = self._grey(values)
+        return np.asarray(jax.vmap(bernoulli)(jnp.asarray(grey), row_keys(grey, self.seed)))
+
+    def training_units(self, values: Values) -> Units:
+        """The same, but left grey where they are to be drawn afresh for every minibatch."""
+        return self._grey(values) if self.binarize == "dynamic" else self.units(values)
+
+    def values_of(self, units: NDArray[Any]) -> Values:
+        """The inverse of `units`: probabilities of 1 become grey values again."""
+        values = self.schema.from_model_units(units)
+        if self.binarize is None:
+            return values
+        low, high = self._ends()
+        return low + values * (high - low)
+
+    @property
+    def resample(self) -> Callable[..., Any] | None:
+        """What training applies to every minibatch."""
+        return bernoulli if self.binarize == "dynamic" else None
+
+    def scaled_by(self, train: Values) -> "Preparation":
+        """The same, with the units taken from training rows."""
+        return replace(self, source=self.source.scaled(train), schema=self.schema.scaled(train))
+
+    def _grey(self, values: Values) -> Units:
+        low, high = self._ends()
+        return ((values - low) / (high - low)).astype(np.float32)
+
+    def _ends(self) -> tuple[Values, Values]:
+        ends = [
+            (column.lower or 0.0, 1.0 if column.upper is None else column.upper)
+            for column in self.source.columns
+        ]
+        low, high = np.array(ends).T
+        return low, high
+
+
+def bernoulli(x: jax.Array, key: PRNGKeyArray) -> jax.Array:
+    """0 or 1, each cell 1 with its grey value's probability; a missing cell stays missing."""
+    return jnp.where(jnp.isnan(x), x, (jax.random.uniform(key, x.shape) < x).astype(x.dtype))
+
+
+def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """scikit-learn's own checks of an array; of a frame only its names, for its cells are the
+    schema's business.
+    """
+    if is_frame(X):
+        table_of(X)  # which names columns met twice
+        if reset or not estimator.reorder:  # the command line matches columns by name
+            validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return X
+    array = X if hasattr(X, "ndim") or scipy.sparse.issparse(X) else _array_of(X)
+    flat = (
+        array
+        if scipy.sparse.issparse(array) or array.ndim <= 2
+        else np.reshape(array, (len(array), -1))
+    )
+    kind = getattr(flat, "dtype", np.dtype(float)).kind
+    if kind == "O" or isinstance(flat, np.ma.MaskedArray):
+        # Text, large integers and masks are kept for the schema to read: here they would be rounded
+        # or lost.
+        cells = np.ma.filled(np.ma.asarray(flat).astype(object), None)
+        plain = [
+            None if isinstance(cell, str | int) or _is_mark(cell) else cell for cell in cells.flat
+        ]
+        validate_data(
+            estimator, np.array(plain, object).reshape(cells.shape), reset=reset, **_checks(reset)
+        )
+        return array
+    flat = validate_data(
+        estimator, flat, reset=reset, dtype=None if kind in "UT" else "numeric", **_checks(reset)
+    )
+    return flat if array.ndim <= 2 else flat.reshape(array.shape)
+
+
+def _checks(reset: bool) -> dict[str, Any]:
+    return {"ensure_all_finite": False, "ensure_min_samples": 2 if reset else 1}
+
+
+def _array_of(rows: Any) -> NDArray[Any]:
+    """Nested lists as an array; numbers beside text stay numbers."""
+    array = np.asarray(rows)
+    return (
+        np.array(rows, dtype=object)
+        if array.dtype.kind == "U" and not hasattr(rows, "__array__")
+        else array
+    )
+
+
+def _is_mark(cell: Any) -> bool:
+    """One of pandas' marks of a missing cell."""
+    return type(cell).__name__ in ("NAType", "NaTType")
+
+
+def prepare(data: Any, parameters: Mapping[str, Any], seed: int) -> tuple[Preparation, Values]:
+    """The schema these parameters (of `aevb.VAE`) and data give, and the values under it, shape (n,
+    D).
+
+    Raises
+    ------
+    ConfigError
+        A column, kind or likelihood that does not exist.
+    DataError
+        Data no model can be fitted to.
+    """
+    said = dict(parameters["columns"] or {})
+    likelihood = parameters["likelihood"]
+    binarize = parameters["binarize"] if parameters["binarize"] != "none" else None
+    inf = parameters["inf"]
+    common: dict[str, Any] = {
+        "ignore": tuple(parameters["ignore"] or ()),
+        "labels": tuple(parameters["labels"] or ()),
+        "inf": inf,
+    }
+    source = infer(data, columns=said, **common)
+    if binarize is not None:
+        return restored(source, binarize, seed), encode(data, source, inf=inf)
+    if isinstance(likelihood, str):
+        unsaid = [name for name in source.names if name not in said]
+        likelihood = {} if likelihood == "auto" else dict.fromkeys(unsaid, likelihood)
+    if likelihood:
+        kinds = {name: KIND_OF_LIKELIHOOD[kind] for name, kind in likelihood.items()}
+        source = infer(data, columns=said | kinds, **common)
+        # A Gaussian asked for by name is a density, whatever the values.
+        densities = [name for name, kind in likelihood.items() if kind == "gaussian"]
+        source = _with_columns(source, densities, resolution=0.0, atoms=())
+    return Preparation(source, source, None, seed), encode(data, source, inf=inf)
+
+
+def restored(source: Schema, binarize: str | None, seed: int) -> Preparation:
+    """The preparation of a stored schema."""
+    if binarize in (None, "none"):
+        return Preparation(source, source, None, seed)
+    return _binarized(source, binarize, seed)
+
+
+def weighted_rows(
+    data: Any, y: Any, weights: ArrayLike | None, groups: ArrayLike | None
+) -> tuple[Any, Any, NDArray[np.float64] | None, ArrayLike | None]:
+    """The rows of positive weight, with their labels, weights and groups; a row of weight 0 is as
+    if it were not there.
+
+    Raises
+    ------
+    DataError
+        Weights that are not one finite number of at least 0 for each row, or all zero.
+    """
+    if weights is None:
+        return data, y, None, groups
+    array = _weights(weights, len(data))
+    positive = array > 0
+    if positive.all():
+        return data, y, array, groups
+    rows = (
+        data[positive]
+        if isinstance(data, np.ndarray)
+        else nw.from_native(data).filter(positive.tolist()).to_native()
+    )
+    kept = (None if each is None else np.asarray(each)[positive] for each in (y, groups))
+    return rows, next(kept), array[positive], next(kept)
+
+
+def _weights(weights: ArrayLike, rows: int) -> NDArray[np.float64]:
+    array = np.asarray(weights, dtype=np.float64)
+    if array.ndim == 0:
+        array = np.full(rows, float(array))
+    if array.shape != (rows,):
+        raise DataError(
+            f"sample_weight must have one number for each of the {rows} rows; its shape is {array.shape}"
+        )
+    if not np.isfinite(array).all() or (array < 0).any() or not array.any():
+        raise DataError("sample_weight must be finite, not negative, and not zero for every row")
+    return array
+
+
+def canonical_order(values: Values, weights: NDArray[np.float64] | None) -> NDArray[np.intp]:
+    """An order of the rows that depends on their contents alone, each repeated as often as a whole
+    weight says.
+
+    So a fit does not depend on the order of its rows, and a weight of 2 is the same as the row
+    twice. Weights that are not whole, or that would make more than ten times the rows, leave each
+    row once (and weigh it in the bound).
+    """
+    bits = np.ascontiguousarray(np.where(np.isnan(values), np.nan, values + 0.0)).view(np.uint64)
+    with np.errstate(over="ignore"):
+        place = np.arange(1, bits.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (bits ^ (bits >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9) + place
+        mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0x94D049BB133111EB)
+        order = np.argsort(
+            (mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype=np.uint64), kind="stable"
+        )
+    if weights is None:
+        return order
+    return np.repeat(order, weights[order].astype(int)) if are_repetitions(weights) else order
+
+
+def identical_rows(values: Values) -> NDArray[np.intp] | None:
+    """A group for each row, shared by neighbours that are the same; None where none are.
+
+    Two identical rows of continuous columns are one observation told twice: a split must not put it
+    on both sides.
+    (Identical rows of masses are as they should be, and are split like any others.)
+    """
+    same = np.concatenate(
+        [[False], ((values[1:] == values[:-1]) | np.isnan(values[1:] + values[:-1])).all(axis=1)]
+    )
+    return np.cumsum(~same) if same.any() else None
+
+
+def labels_of(data: Any, y: Any, labels: Sequence[str]) -> tuple[str, NDArray[Any]] | None:
+    """Name and values, shape (n,), of what colours the latent space: y, or the first label column."""
+    if y is not None:
+        return "label", np.asarray(y)
+    return (labels[0], column_of(data, labels[0])) if labels else None
+
+
+def seed_of(random_state: Any) -> int:
+    """The seed that scikit-learn's `random_state` says: itself, one drawn from it, or a fresh one
+    for None.
+    """
+    if random_state is None:
+        return secrets.randbelow(2**31)
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    return int(random_state)
+
+
+def column_of(data: Any, name: str) -> NDArray[Any]:
+    """The values of one column of an array or a frame, by the name the schema has for it."""
+    if is_frame(data):
+        frame = nw.from_native(data, eager_only=True)
+        return frame[next(column for column in frame.columns if str(column) == name)].to_numpy()
+    return np.asarray(data)[:, int(name.removeprefix("x"))]
+
+
+def are_repetitions(weights: NDArray[np.float64]) -> bool:
+    """Whether weights are whole numbers, small enough to repeat rows by."""
+    return bool((weights == np.round(weights)).all() and weights.sum() <= 10 * len(weights))
+
+
+def _binarized(source: Schema, binarize: str, seed: int) -> Preparation:
+    for column in source.columns:
+        if column.kind not in ("pixel", "binary", "proportion"):
+            raise ConfigError(
+                f"binarize is for grey values; column {column.name!r} is {column.kind}: leave binarize out, "
+                "or say its kind is pixel"
+            )
+    # A source that comes from a file has the units of its grey values; 0 and 1 have none.
+    levels: dict[str, Any] = {
+        "kind": "binary",
+        "categories": (0, 1),
+        "resolution": 0.0,
+        "location": 0.0,
+        "scale": 1.0,
+    }
+    return Preparation(source, _with_columns(source, source.names, **levels), binarize, seed)
+
+
+def _with_columns(schema: Schema, names: Collection[str], **changes: Any) -> Schema:
+    """The schema with these columns changed."""
+    changed = (
+        replace(column, **changes) if column.name in names else column for column in schema.columns
+    )
+    return replace(schema, columns=tuple(changed))

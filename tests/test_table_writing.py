@@ -1,0 +1,187 @@
+"""Files come back as they went, harmless to spreadsheets and terminals, complete or not at all."""
+
+import errno
+import os
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from aevb.errors import ConfigError, DataError, OutputError
+from aevb.table import read, write
+
+TABLE = pa.table(
+    {
+        "a": [0.1, None, 1e300],
+        "b": [1, None, -3],
+        "c": ["x", "", None],
+        "d": ["NA", 'q"uote', "two\nlines, ö"],
+        "e": [True, None, False],
+    }
+)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize(
+    "convert", [lambda t: t, pl.from_arrow, lambda t: t.to_pandas(types_mapper=pd.ArrowDtype)]
+)
+def test_tables_come_back(tmp_path, suffix, convert):
+    write(convert(TABLE), tmp_path / f"table{suffix}")
+    again = read(tmp_path / f"table{suffix}").data
+    assert again.to_pylist() == TABLE.to_pylist()
+    assert os.listdir(tmp_path) == [f"table{suffix}"]
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("shape", [(3, 4), (5, 3, 4)])
+def test_arrays_come_back(tmp_path, suffix, shape):
+    array = np.random.default_rng(0).standard_normal(shape)
+    write(array, tmp_path / f"array{suffix}")
+    np.testing.assert_array_equal(
+        read(tmp_path / f"array{suffix}").data, array.reshape(shape[0], -1)
+    )
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_arrays_get_names(tmp_path, suffix):
+    array = np.array([[0.5, np.nan], [1.5, 2.0]])
+    write(array, tmp_path / f"a{suffix}", names=["age", "height"])
+    assert read(tmp_path / f"a{suffix}").data.to_pylist() == [
+        {"age": 0.5, "height": None},
+        {"age": 1.5, "height": 2.0},
+    ]
+    write(array, tmp_path / f"b{suffix}")
+    assert read(tmp_path / f"b{suffix}").data.column_names == ["x0", "x1"]
+    with pytest.raises(DataError, match="a name for each of 2 columns, got 1"):
+        write(array, tmp_path / f"c{suffix}", names=["age"])
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(text=st.text(st.characters(codec="utf-8"), min_size=1, max_size=8))
+@pytest.mark.filterwarnings("ignore::aevb.errors.AevbWarning")
+def test_any_text_in_csv_is_harmless_and_comes_back_but_for_the_cure(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("csv") / "t.csv"
+    write(pl.DataFrame({"text": [text, "word"]}), path)
+    raw = path.read_bytes().decode()
+    assert not any((ord(c) < 32 and c != "\n") or 127 <= ord(c) < 160 for c in raw)
+    cell = read(path).data["text"].to_pylist()[0]
+    assert cell[0] not in "=+-@"
+    if text.isalpha():
+        assert cell == text
+
+
+def test_formulas_and_escapes_are_neutralised_in_text_only(tmp_path):
+    cells = ["=cmd()", "+1", "-x", "@sum", "\x1b[31mred", "nul\0", "a=b", "tab\t"]
+    write(pl.DataFrame({"=name": cells, "number": np.arange(8) - 4.5}), tmp_path / "t.csv")
+    again = read(tmp_path / "t.csv").data
+    assert again.column_names == ["'=name", "number"]
+    assert again["'=name"].to_pylist() == [
+        "'=cmd()",
+        "'+1",
+        "'-x",
+        "'@sum",
+        r"\x1b[31mred",
+        r"nul\x00",
+        "a=b",
+        r"tab\x09",
+    ]
+    assert again["number"].to_pylist() == (np.arange(8) - 4.5).tolist()
+
+
+def test_columns_that_are_carried_through_are_written_whatever_their_type(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "object": [1, "x", None],
+            "surrogate": pd.Series(["\ud800", "y", "z"], dtype=object),
+            "list": [[1], [2, 3], None],
+            "when": pd.to_datetime(["2020-01-01", None, "2021-01-01"], utc=True),
+            "level": pd.Categorical(["=a", "b", None]),
+            "price": [Decimal("1.10"), None, Decimal("2.20")],
+            "bytes": [b"ab", b"c", None],
+        }
+    )
+    for suffix in (".csv", ".parquet"):
+        write(frame, tmp_path / f"t{suffix}")
+        again = read(tmp_path / f"t{suffix}").data
+        assert again["object"].to_pylist() == ["1", "x", None]
+        assert again["surrogate"].to_pylist() == [r"\ud800", "y", "z"]
+
+
+def test_parquet_has_page_checksums(tmp_path):
+    path = tmp_path / "t.parquet"
+    write(np.random.default_rng(0).standard_normal((2000, 4)), path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"t\.parquet, row group 0"):
+        read(path)
+    with pytest.raises(OSError, match="CRC"):
+        parquet.read_table(path, page_checksum_verification=True)
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t", "t.pkl"])
+def test_other_formats(tmp_path, name):
+    with pytest.raises(ConfigError, match="ends in"):
+        write(TABLE, tmp_path / name)
+
+
+def test_what_a_format_cannot_hold(tmp_path):
+    with pytest.raises(DataError, match="3 axes"):
+        write(np.zeros((2, 2, 2)), tmp_path / "t.csv")
+    for data in (TABLE, np.array([["a", None]], dtype=object)):
+        with pytest.raises(DataError, match="array of numbers"):
+            write(data, tmp_path / "t.npy")
+
+
+# Faults of the file system
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS])
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, call, code):
+    path = tmp_path / "t.csv"
+    write(TABLE, path)
+    before = path.read_bytes()
+
+    def fail(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, call, fail)
+    says = (
+        r"\d+ bytes are needed, \d+ are free"
+        if code in (errno.ENOSPC, errno.EDQUOT)
+        else os.strerror(code)
+    )
+    with pytest.raises(OutputError, match=says):
+        write(TABLE.slice(1), path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["t.csv"]
+
+
+def test_places_that_hold_no_file(tmp_path):
+    with pytest.raises(OutputError, match="could not be written"):
+        write(TABLE, tmp_path / "no" / "folder" / "t.csv")
+    (tmp_path / "folder.csv").mkdir()
+    os.mkfifo(tmp_path / "fifo.csv")
+    for name in ("folder.csv", "fifo.csv"):
+        with pytest.raises(OutputError, match="something else"):
+            write(TABLE, tmp_path / name)
+    with pytest.raises(OutputError, match="could not be written"):
+        write(TABLE, tmp_path / ("x" * 5000 + ".csv"))
+
+
+def test_the_mode_follows_the_umask_and_links_are_followed(tmp_path):
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    before = os.umask(0o027)
+    try:
+        write(TABLE, tmp_path / "link.csv")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").stat().st_mode & 0o777 == 0o640
