@@ -22,7 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from aevb.initialisation import Architecture, initial_model
+from aevb.build import initial_model
+from aevb.start import Architecture
 from aevb.model import Model
 from aevb.objectives import sgvb_b
 from aevb.table.schema import Column, Schema

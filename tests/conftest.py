@@ -97,6 +97,8 @@ def mixed_table() -> Table:
     import jax
 
     from aevb.networks import trainable
+    from aevb.priors import GaussianMixture
+    from aevb.registry import configured
     from aevb.table.schema import Column, Schema
 
     rng = np.random.default_rng(1)
@@ -133,7 +135,8 @@ def mixed_table() -> Table:
     }
     values = np.stack(list(columns.values()), axis=1)
     values = np.where(rng.random(values.shape) < 0.1, np.nan, values)
-    table = _table(Schema(tuple(columns)), values, prior="mixture")
+    prior = configured(GaussianMixture, components=3)
+    table = _table(Schema(tuple(columns)), values, prior=prior)
     weights, rest = eqx.partition(table.model, trainable(table.model))
     leaves, tree = jax.tree.flatten(weights)
     leaves = [leaf + 0.05 * rng.normal(size=leaf.shape).astype(np.float32) for leaf in leaves]
@@ -143,11 +146,12 @@ def mixed_table() -> Table:
 def _table(schema: Any, values: np.ndarray, **architecture: Any) -> Table:
     import jax
 
-    from aevb.initialisation import Architecture, initial_model
+    from aevb.build import initial_model
+    from aevb.start import Architecture
 
     schema = schema.scaled(values)
     units = schema.to_model_units(values)
-    shape = Architecture(2, hidden=(8,), missing=True, prior_components=3, **architecture)
+    shape = Architecture(2, hidden=(8,), missing=True, **architecture)
     return Table(schema, values, units, initial_model(schema, units, shape, jax.random.key(0)))
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from aevb import VAE
+from aevb.build import initial_model
 from aevb.diagnostics import architecture, codes, latent_diagnostics
-from aevb.initialisation import Architecture, initial_model
 from aevb.networks import parameter_count
 from aevb.objectives import sgvb_b
+from aevb.start import Architecture
 from aevb.table.schema import Column, Schema
 from aevb.train import Settings, train
 from conftest import Table
@@ -38,9 +39,9 @@ def test_a_latent_that_rows_do_not_move_is_not_active(linear_table: Table) -> No
 
     def cut(model: Any, latents: list[int]) -> Any:
         linear = model.posterior.encoder.linear
-        gain, loadings = (np.array(m) for m in (linear.gain, linear.loadings.value))
+        gain, loadings = (np.array(m) for m in (linear.gain, linear.loadings.tree))
         gain[latents], loadings[:, latents] = 0.0, 0.0
-        new = eqx.tree_at(lambda part: (part.gain, part.loadings.value), linear, (gain, loadings))
+        new = eqx.tree_at(lambda part: (part.gain, part.loadings.tree), linear, (gain, loadings))
         return eqx.tree_at(lambda m: m.posterior.encoder.linear, model, new)
 
     one = latent_diagnostics(cut(linear_table.model, [0]), linear_table.units)

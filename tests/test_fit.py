@@ -5,29 +5,16 @@ import numpy as np
 import pytest
 
 from aevb.errors import AevbWarning, ConfigError
-from aevb.fit import EPOCHS, STEPS, Rows, architecture_of, automatic_epochs, fit_model, schema_width
+from aevb.fit import Rows, architecture_of, automatic_epochs, fit_model, schema_width
+from aevb.preparation import Preparation
+from aevb.settings import Settings
 from aevb.table import infer
 
-PARAMETERS = {
-    "latent_dim": "auto",
-    "hidden": (),
-    "activation": "tanh",
-    "likelihood": "auto",
-    "prior": "auto",
-    "posterior": "diagonal",
-    "objective": "sgvb_b",
-    "alpha": 0.5,
-    "samples": 1,
-    "epochs": 4,
-    "batch_size": 100,
-    "learning_rate": 1e-3,
-    "optimizer": "adam",
-    "weight_prior": False,
-    "weight_decay": 0.0,
-    "kl_warmup": 0.0,
-    "free_bits": 0.0,
-    "patience": None,
-}
+SETTINGS = Settings(hidden=(), epochs=4, learning_rate=1e-3, weight_decay=0.0)
+
+
+def changed(**changes: object) -> Settings:
+    return SETTINGS.model_copy(update=changes)
 
 
 def table(rows: int, columns: int, factors: int, scale: float = 1.0):
@@ -36,7 +23,7 @@ def table(rows: int, columns: int, factors: int, scale: float = 1.0):
     values = scale * (values + 0.3 * rng.normal(size=values.shape))
     schema = infer(values).scaled(values)
     units = schema.to_model_units(values)
-    return schema, Rows(units[: rows // 2], units[rows // 2 :])
+    return Preparation(schema, schema), Rows(units[: rows // 2], units[rows // 2 :])
 
 
 @pytest.mark.parametrize("batch_size", [1, 100, 10**6])
@@ -44,9 +31,9 @@ def table(rows: int, columns: int, factors: int, scale: float = 1.0):
 def test_automatic_epochs_keep_steps_and_passes_within_bounds(rows: int, batch_size: int) -> None:
     epochs = automatic_epochs(rows, batch_size)
     steps = epochs * -(-rows // min(rows, batch_size))
-    assert 1 <= epochs <= EPOCHS[1]
-    assert epochs == 1 or (epochs - 1) / epochs * steps < STEPS[1]
-    assert epochs == EPOCHS[1] or steps >= STEPS[0]
+    assert 1 <= epochs <= 500
+    assert epochs == 1 or (epochs - 1) / epochs * steps < 40_000
+    assert epochs == 500 or steps >= 6_000
 
 
 def test_fewer_rows_never_get_fewer_epochs() -> None:
@@ -66,24 +53,22 @@ def test_fewer_rows_never_get_fewer_epochs() -> None:
 def test_the_prior_is_a_mixture_but_for_linear_models(
     prior: str, hidden: tuple[int, ...], expected: str
 ) -> None:
-    schema, rows = table(10, 3, 1)
-    architecture = architecture_of(
-        schema, rows, {**PARAMETERS, "prior": prior, "hidden": hidden}, 2
-    )
+    preparation, rows = table(10, 3, 1)
+    architecture = architecture_of(preparation, rows, changed(prior=prior, hidden=hidden), 2)
     assert architecture.prior == expected
     assert architecture.scale_given == bool(hidden)
     assert not architecture.missing
 
 
 def test_the_architecture_knows_of_missing_cells_in_either_part() -> None:
-    schema, rows = table(10, 3, 1)
+    preparation, rows = table(10, 3, 1)
     rows.validation[0, 0] = np.nan
-    assert architecture_of(schema, rows, PARAMETERS, 2).missing
+    assert architecture_of(preparation, rows, SETTINGS, 2).missing
 
 
 def test_the_number_of_latents_is_the_best_of_those_tried() -> None:
-    schema, rows = table(400, 12, 4)
-    fitted = fit_model(schema, rows, PARAMETERS, seed=0)
+    preparation, rows = table(400, 12, 4)
+    fitted = fit_model(preparation, rows, SETTINGS, seed=0)
     tried = {one["latent_dim"]: one["validation_bound"] for one in fitted.tried}
     assert fitted.architecture.latent_dim == max(tried, key=lambda size: tried[size]) == 4
     assert list(tried) == [2, 4, 8]  # from the middle down, as long as it gets better
@@ -91,8 +76,8 @@ def test_the_number_of_latents_is_the_best_of_those_tried() -> None:
 
 
 def test_a_narrow_table_gets_fewer_latents_than_columns() -> None:
-    schema, rows = table(60, 2, 1)
-    fitted = fit_model(schema, rows, {**PARAMETERS, "epochs": 0}, seed=0)
+    preparation, rows = table(60, 2, 1)
+    fitted = fit_model(preparation, rows, changed(epochs=0), seed=0)
     assert [one["latent_dim"] for one in fitted.tried] == [1]
     assert fitted.architecture.latent_dim == 1
 
@@ -103,8 +88,8 @@ def test_a_level_more_is_a_number_more() -> None:
 
 
 def test_the_history_has_the_best_epoch() -> None:
-    schema, rows = table(60, 2, 1)
-    fitted = fit_model(schema, rows, {**PARAMETERS, "latent_dim": 1}, seed=0)
+    preparation, rows = table(60, 2, 1)
+    fitted = fit_model(preparation, rows, changed(latent_dim=1), seed=0)
     bounds = [line["validation_bound"] for line in fitted.history]
     assert fitted.best_epoch == int(np.argmax(bounds))
     assert [line["epoch"] for line in fitted.history] == [0, 1, 2, 3, 4]
@@ -125,14 +110,14 @@ def test_one_draw_is_warned_of_where_an_objective_is_made_for_several(
     objective: str, words: str
 ) -> None:
     """Once a fit, however many short runs choose its size; not of two draws."""
-    schema, rows = table(40, 3, 1)
-    parameters = {**PARAMETERS, "objective": objective, "epochs": 0}
+    preparation, rows = table(40, 3, 1)
+    chosen = {"objective": objective, "epochs": 0}
     with pytest.warns(
         AevbWarning, match=f"objective '{objective}' with samples=1 .*{words}"
     ) as caught:
-        fit_model(schema, rows, parameters, 0)
+        fit_model(preparation, rows, changed(**chosen), 0)
     assert len(caught) == 1
-    fit_model(schema, rows, {**parameters, "latent_dim": 1, "samples": 2}, 0)
+    fit_model(preparation, rows, changed(**chosen, latent_dim=1, samples=2), 0)
 
 
 @pytest.mark.parametrize("missing", [False, True])
@@ -145,20 +130,15 @@ def test_weights_start_and_judge_as_copies_of_rows_do(missing: bool) -> None:
     values = np.where(rng.random(values.shape) < 0.1 * missing, np.nan, values)
     counts = np.where(values[:, 1] > 0, 4, 1)  # that move means and correlations
     train, judged = slice(0, 200), slice(200, 300)
-    parameters = {
-        **PARAMETERS,
-        "latent_dim": 2,
-        "hidden": (8,),
-        "prior": "standard_normal",
-        "epochs": 0,
-    }
+    chosen = changed(latent_dim=2, hidden=(8,), prior="standard_normal", epochs=0)
 
     def start(k: np.ndarray, weights: np.ndarray | None) -> float:
         parts = [np.repeat(values[part], k[part], axis=0) for part in (train, judged)]
         schema = infer(values).scaled(parts[0])
         by = (None, None) if weights is None else (weights[train], weights[judged])
         rows = Rows(*map(schema.to_model_units, parts), *by)
-        return fit_model(schema, rows, parameters, seed=0).history[0]["validation_bound"]
+        preparation = Preparation(schema, schema)
+        return fit_model(preparation, rows, chosen, seed=0).history[0]["validation_bound"]
 
     once, copies = np.ones(300, int), start(counts, None)
     assert start(once, counts + 1e-9) == pytest.approx(copies, abs=0.01)
@@ -168,17 +148,16 @@ def test_weights_start_and_judge_as_copies_of_rows_do(missing: bool) -> None:
 
 def test_a_start_is_where_training_starts() -> None:
     """Epoch 0 has the bound of the fit it starts from; with no epochs the model is that one."""
-    schema, rows = table(200, 5, 2)
-    parameters = {**PARAMETERS, "latent_dim": 2, "hidden": (8,)}
-    first = fit_model(schema, rows, parameters, 0)
-    other = {**parameters, "objective": "iwae", "samples": 3}
-    again = fit_model(schema, rows, other, 1, start=first.model)
+    preparation, rows = table(200, 5, 2)
+    parameters = changed(latent_dim=2, hidden=(8,))
+    first = fit_model(preparation, rows, parameters, 0)
+    other = parameters.model_copy(update={"objective": "iwae", "samples": 3})
+    again = fit_model(preparation, rows, other, 1, start=first.model)
     assert again.history[0]["validation_bound"] == pytest.approx(
         first.history[first.best_epoch]["validation_bound"], abs=0.3
     )  # other draws
-    kept = fit_model(
-        schema, rows, {**other, "epochs": 0, "latent_dim": "auto"}, 1, start=first.model
-    )
+    last = other.model_copy(update={"epochs": 0, "latent_dim": "auto"})
+    kept = fit_model(preparation, rows, last, 1, start=first.model)
     assert kept.architecture == first.architecture
     assert eqx.tree_equal(kept.model, first.model)
 
@@ -187,9 +166,9 @@ def test_a_start_keeps_the_units_of_the_rows() -> None:
     """What is learned comes from the other fit; log(scale), which makes densities of the data's
     units, does not.
     """
-    schema, rows = table(200, 5, 2)
-    parameters = {**PARAMETERS, "latent_dim": 2, "epochs": 0}
-    first = fit_model(schema, rows, parameters, 0)
+    preparation, rows = table(200, 5, 2)
+    parameters = changed(latent_dim=2, epochs=0)
+    first = fit_model(preparation, rows, parameters, 0)
     again = fit_model(*table(200, 5, 2, scale=10.0), parameters, 0, start=first.model)
     gain = again.history[0]["validation_bound"] - first.history[0]["validation_bound"]
     assert gain == pytest.approx(-5 * np.log(10), abs=1e-3)
@@ -199,8 +178,8 @@ def test_a_start_keeps_the_units_of_the_rows() -> None:
     "change", [{"latent_dim": 3}, {"hidden": (4,)}, {"prior": "mixture"}, {"posterior": "full"}]
 )
 def test_a_start_of_another_shape_is_refused(change: dict[str, object]) -> None:
-    schema, rows = table(200, 5, 2)
-    parameters = {**PARAMETERS, "latent_dim": 2, "epochs": 0}
-    first = fit_model(schema, rows, parameters, 0)
+    preparation, rows = table(200, 5, 2)
+    parameters = changed(latent_dim=2, epochs=0)
+    first = fit_model(preparation, rows, parameters, 0)
     with pytest.raises(ConfigError, match="start is a model of other"):
-        fit_model(schema, rows, {**parameters, **change}, 0, start=first.model)
+        fit_model(preparation, rows, parameters.model_copy(update=change), 0, start=first.model)

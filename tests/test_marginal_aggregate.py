@@ -6,10 +6,11 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from aevb.initialisation import Architecture, initial_model
+from aevb.build import initial_model
 from aevb.marginal import aggregate
 from aevb.marginal.aggregate import aggregate_posterior
 from aevb.predict import sampled
+from aevb.start import Architecture
 from conftest import Table
 
 

@@ -8,10 +8,11 @@ import jax
 import numpy as np
 import pytest
 
+from aevb.build import initial_model
 from aevb.errors import ConfigError
-from aevb.initialisation import Architecture, initial_model
 from aevb.marginal.annealed import annealed, bracket, reverse_annealed
 from aevb.marginal.importance import importance_weighted
+from aevb.start import Architecture
 from conftest import Table
 
 SETTINGS: dict[str, Any] = {"chains": 8, "temperatures": 60}

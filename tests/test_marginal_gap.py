@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from aevb.initialisation import Architecture, initial_model
+from aevb.build import initial_model
 from aevb.marginal.gap import inference_gap
 from aevb.results import mean_and_error
+from aevb.start import Architecture
 from conftest import Table
 
 TOLERANCE = 1e-3  # nats, of single precision and of Adam's end

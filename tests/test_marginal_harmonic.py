@@ -6,10 +6,11 @@ import jax
 import numpy as np
 import pytest
 
+from aevb.build import initial_model
 from aevb.errors import AevbWarning, ConfigError
-from aevb.initialisation import Architecture, initial_model
 from aevb.linear import fit
 from aevb.marginal.harmonic import harmonic
+from aevb.start import Architecture
 from aevb.table.schema import Column, Schema
 from conftest import Table
 

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aevb.build import initial_model
 from aevb.errors import ConfigError
-from aevb.initialisation import Architecture, initial_model
 from aevb.marginal.importance import each_row, elbo, importance_weighted, pareto_k, row_keys
 from aevb.objectives import sgvb_a, sgvb_b
+from aevb.start import Architecture
 from conftest import Table
 
 S = 200

@@ -5,8 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from paramax import NonTrainable
 
-from aevb.networks import ACTIVATIONS, MLP, Fixed, parameter_count, trainable
+from aevb.networks import ACTIVATIONS, MLP, parameter_count, trainable
 
 KEY = jax.random.key(0)
 
@@ -16,7 +17,7 @@ def test_it_is_equations_11_and_12(name: str) -> None:
     mlp = MLP((3, 8, 2), name, KEY)
     first, last = mlp.layers
     x = np.array([0.5, -1.0, 2.0], np.float32)
-    hidden = ACTIVATIONS[name](first.weight @ x + first.bias)
+    hidden = ACTIVATIONS[name].function(first.weight @ x + first.bias)
     np.testing.assert_allclose(
         mlp(jnp.asarray(x)), last.weight @ hidden + last.bias, rtol=1e-5, atol=1e-6
     )
@@ -67,7 +68,7 @@ def test_starting_at_makes_it_constant() -> None:
 def test_training_may_change_every_float_that_is_not_fixed() -> None:
     model = {
         "mlp": MLP((3, 8, 2), "tanh", KEY),
-        "units": Fixed(jnp.ones(5)),
+        "units": NonTrainable(jnp.ones(5)),
         "count": jnp.arange(4),
         "name": "x",
     }

@@ -2,7 +2,6 @@
 prior's.
 """
 
-import inspect
 from typing import Any
 
 import equinox as eqx
@@ -10,37 +9,32 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from paramax import NonTrainable
 
-from aevb import posteriors
 from aevb.distributions.flows import CouplingFlow
-from aevb.networks import MLP, Fixed
+from aevb.encoders import Encoder, Features, LinearPosterior
+from aevb.networks import MLP
 from aevb.posteriors import (
+    POSTERIORS,
     BernoulliPosterior,
     CategoricalPosterior,
     ConditionalGaussian,
     DiagonalGaussian,
-    Encoder,
-    Features,
     FlowPosterior,
     FullGaussian,
-    LinearPosterior,
     Posterior,
     TwoLayerPosterior,
     for_missing,
 )
 
-CLASSES: list[Any] = [
-    kind
-    for kind in (getattr(posteriors, name) for name in posteriors.__all__)
-    if isinstance(kind, type) and issubclass(kind, Posterior) and not inspect.isabstract(kind)
-]
+CLASSES: list[Any] = [POSTERIORS[name] for name in POSTERIORS]
 #: A number, a positive number, a count and a column of three levels.
 FEATURES = Features(
     (0, 1, 2),
     (0, 1, 2),
     ((3, 3),),
-    Fixed(jnp.array([0.5, 0.0, 1.0])),
-    Fixed(jnp.array([2.0, 1.0, 1.0])),
+    NonTrainable(jnp.array([0.5, 0.0, 1.0])),
+    NonTrainable(jnp.array([2.0, 1.0, 1.0])),
 )
 ROW = jnp.array([1.5, 2.0, 3.0, 1.0])
 RNG = np.random.default_rng(0)
@@ -51,7 +45,7 @@ def linear(complete: bool = False, latents: int = 2) -> LinearPosterior:
     noise, loadings = RNG.uniform(0.5, 2.0, 6), LOADINGS[:, :latents]
     gain = np.linalg.solve(np.eye(latents) + (loadings.T / noise) @ loadings, loadings.T / noise)
     mean = 0.1 * np.arange(6)
-    fixed = (Fixed(jnp.asarray(part, jnp.float32)) for part in (mean, loadings, noise))
+    fixed = (NonTrainable(jnp.asarray(part, jnp.float32)) for part in (mean, loadings, noise))
     return LinearPosterior(*fixed, gain=jnp.asarray(gain, jnp.float32), complete=complete)
 
 
@@ -186,8 +180,8 @@ def test_linear_posterior_is_exact_given_the_observed_cells(missing: list[int]) 
     """Its mean and its precision are those of p(z|x_o)."""
     posterior = linear()
     noise, mean = (
-        np.asarray(posterior.noise.value, np.float64),
-        np.asarray(posterior.mean.value, np.float64),
+        np.asarray(posterior.noise.tree, np.float64),
+        np.asarray(posterior.mean.tree, np.float64),
     )
     features = RNG.normal(size=6)
     seen = ~np.isin(np.arange(6), missing)

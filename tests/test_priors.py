@@ -13,11 +13,12 @@ import pytest
 from scipy import stats
 
 from aevb import priors
+from aevb.build import initial_model
 from aevb.distributions.flows import CouplingFlow
-from aevb.initialisation import Architecture, initial_model
 from aevb.networks import MLP, parameter_count
 from aevb.posteriors import ConditionalGaussian
 from aevb.priors import (
+    PRIORS,
     BernoulliPrior,
     CategoricalPrior,
     FlowPrior,
@@ -26,6 +27,8 @@ from aevb.priors import (
     TwoLayerPrior,
     VampPrior,
 )
+from aevb.registry import configured
+from aevb.start import Architecture
 from conftest import Table
 
 
@@ -55,11 +58,11 @@ EXAMPLES: dict[str, Any] = {
         jax.random.normal(jax.random.key(3), (4, 3)), jnp.full(3, -3.0), jnp.full(3, 3.0)
     ),
     "StandardNormal": lambda: StandardNormal(2),
-    "GaussianMixture": lambda: GaussianMixture(2, 3, jax.random.key(0)),
+    "GaussianMixture": lambda: GaussianMixture(2, 3, key=jax.random.key(0)),
 }
 
 
-@pytest.fixture(params=priors.__all__)
+@pytest.fixture(params=[PRIORS[name].__name__ for name in PRIORS])
 def prior(request: pytest.FixtureRequest) -> priors.Prior:
     return EXAMPLES[request.param]()
 
@@ -109,7 +112,7 @@ def test_standard_normal_has_nothing_to_learn() -> None:
 
 
 def test_a_mixture_is_the_sum_of_its_parts() -> None:
-    mixture = GaussianMixture(2, 3, jax.random.key(0))
+    mixture = GaussianMixture(2, 3, key=jax.random.key(0))
     z = np.array([0.3, -2.0])
     each = np.exp(stats.norm.logpdf(z, mixture.means, 1.0).sum(1))
     np.testing.assert_allclose(np.exp(mixture().log_prob(jnp.asarray(z))), each.mean(), rtol=1e-4)
@@ -136,13 +139,13 @@ def test_pseudo_rows_stay_within_the_range_of_the_training_rows(mixed_table: Tab
     """However far they are learned to be: no count below zero, no level that is none. The range is
     not learned.
     """
-    architecture = Architecture(2, hidden=(8,), missing=True, prior="vamp", prior_components=5)
+    architecture = Architecture(2, hidden=(8,), missing=True, prior=configured(VampPrior, rows=5))
     model = initial_model(mixed_table.schema, mixed_table.units, architecture, jax.random.key(0))
     vamp: Any = model.prior
     assert parameter_count(vamp) == 6 + vamp.rows.size
     low, high = np.nanmin(mixed_table.units, 0), np.nanmax(mixed_table.units, 0)
-    np.testing.assert_array_equal(vamp.low.value, low)
-    np.testing.assert_array_equal(vamp.high.value, high)
+    np.testing.assert_array_equal(vamp.low.tree, low)
+    np.testing.assert_array_equal(vamp.high.tree, high)
     assert np.array_equal(np.clip(vamp.rows, low, high), vamp.rows)
     np.testing.assert_array_equal(vamp.inside, vamp.rows)
     z = jnp.array([0.3, -0.2])

@@ -6,11 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optax
 import pytest
 
 from aevb import VAE
 from aevb.errors import ConfigError
-from aevb.settings import FitConfiguration, Parameters, check_parameters, read_configuration
+from aevb.likelihoods import Gaussian
+from aevb.networks import MLP
+from aevb.objectives import sgvb_a
+from aevb.posteriors import FullGaussian
+from aevb.priors import GaussianMixture, StandardNormal
+from aevb.settings import RunSettings, Settings, read_settings
 from aevb.table.schema import KINDS
 
 
@@ -25,9 +31,18 @@ GOOD = {
     "alpha": [0, 0.5, 0.99],
     "latent_dim": [1, 20, "auto", np.int64(3), (100, 50), [100, 50]],
     "hidden": [(), (256, 256), [64], np.array([3, 4])],
-    "likelihood": ["auto", "gaussian", {"age": "negative_binomial"}],
-    "prior": ["auto", "standard_normal", "mixture", "vamp", "flow"],
-    "posterior": ["diagonal", "full", "flow", "bernoulli", "categorical"],
+    "likelihood": ["auto", "gaussian", {"age": "negative_binomial", "size": Gaussian}, Gaussian],
+    "prior": [
+        "auto",
+        "standard_normal",
+        "mixture",
+        "vamp",
+        "flow",
+        GaussianMixture,
+        StandardNormal(2),
+    ],
+    "posterior": ["diagonal", "full", "flow", "bernoulli", "categorical", FullGaussian],
+    "network": ["mlp", MLP],
     "objective": [
         "sgvb_a",
         "sgvb_b",
@@ -39,13 +54,14 @@ GOOD = {
         "score",
         "vimco",
         "renyi",
+        sgvb_a,
     ],
     "samples": [1, 50],
     "epochs": [0, 10, "auto"],
     "batch_size": [1, 100],
     "learning_rate": [0.001, 1, np.float64(0.1)],
     "activation": ["tanh", "relu", "silu", "gelu", "elu"],
-    "optimizer": ["adam", "adagrad", "sgd", "rmsprop", Other()],
+    "optimizer": ["adam", "adagrad", "sgd", "rmsprop", optax.adam(1e-3)],
     "weight_prior": [True, False, np.bool_(True)],
     "weight_decay": [0, 0.3],
     "kl_warmup": [0, 0.5, 1.0],
@@ -67,14 +83,15 @@ BAD = {
     "hidden": [256, "256", [0], [True], [2.5], [10**9], [1] * 65, None],
     "likelihood": ["gausian", {"a": "gausian"}, {1: "gaussian"}, 3, None],
     "prior": [Other(), "normal", 3, None],
-    "posterior": [Other(), "diag", True],
+    "posterior": [Other(), "diag", True, "two_layers"],
+    "network": [Other(), "cnn", 3],
     "objective": ["elbo", 1, Other()],
     "samples": [0, True, "1", 1.5],
     "epochs": [-1, True, "many", 1.5, 10**30],
     "batch_size": [0, True, 0.5],
     "learning_rate": [0, -1, float("nan"), float("inf"), "0.1", True, None, 1e9],
     "activation": ["sigmoid", None, 3],
-    "optimizer": ["adan", None, 3],
+    "optimizer": ["adan", None, 3, Other()],
     "weight_prior": [1, "true"],
     "weight_decay": [-1, float("nan"), True],
     "kl_warmup": [-0.1, 1.1, True],
@@ -101,20 +118,20 @@ def cases(table: dict[str, list[Any]]) -> list[Any]:
 
 
 def test_every_parameter_has_cases_and_is_one_of_the_estimator() -> None:
-    assert Parameters.model_fields.keys() == VAE().get_params().keys()
-    check_parameters(VAE().get_params())
-    assert GOOD.keys() == BAD.keys() == Parameters.model_fields.keys()
+    assert Settings.model_fields.keys() == VAE().get_params().keys()
+    Settings.of(VAE().get_params())
+    assert GOOD.keys() == BAD.keys() == Settings.model_fields.keys()
 
 
 @pytest.mark.parametrize(("name", "value"), cases(GOOD))
 def test_what_can_be_said(name: str, value: object) -> None:
-    check_parameters({name: value})
+    Settings.of({name: value})
 
 
 @pytest.mark.parametrize(("name", "value"), cases(BAD))
 def test_what_cannot_be_said(name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=f"^{name} must be .*; got ") as caught:
-        check_parameters({name: value})
+        Settings.of({name: value})
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
 
@@ -126,17 +143,17 @@ def test_what_cannot_be_said(name: str, value: object) -> None:
 )  # fmt: skip
 def test_the_nearest_word_is_suggested(settings: dict[str, Any], meant: str) -> None:
     with pytest.raises(ConfigError, match=f"did you mean '{meant}'"):
-        check_parameters(settings)
+        Settings.of(settings)
 
 
 def test_an_unknown_setting_without_a_likeness_lists_them_all() -> None:
     with pytest.raises(ConfigError, match="known settings: latent_dim, hidden"):
-        check_parameters({"zzz": 1})
+        Settings.of({"zzz": 1})
 
 
 def test_rows_must_be_left_to_train_on() -> None:
     with pytest.raises(ConfigError, match="no rows to train on"):
-        check_parameters({"validation_fraction": 0.5, "test_fraction": 0.5})
+        Settings.of({"validation_fraction": 0.5, "test_fraction": 0.5})
 
 
 def test_the_command_line_goes_over_the_file(tmp_path: Path) -> None:
@@ -144,16 +161,16 @@ def test_the_command_line_goes_over_the_file(tmp_path: Path) -> None:
     file.write_text(
         'latent_dim = 3\nhidden = [8, 8]\nseed = 5\ngroup = "who"\n[columns]\nage = "count"\n'
     )
-    settings = read_configuration(file, {"latent_dim": "auto", "ordered": True})
-    assert settings.parameters() == {
+    settings = read_settings(file, {"latent_dim": "auto", "ordered": True})
+    assert settings.given() == {
         "latent_dim": "auto",
         "hidden": (8, 8),
         "random_state": 5,
         "columns": {"age": "count"},
     }
     assert (settings.group, settings.ordered, settings.output) == ("who", True, None)
-    assert read_configuration(None, {}) == FitConfiguration()
-    assert FitConfiguration().parameters() == {}
+    assert read_settings(None, {}) == RunSettings()
+    assert RunSettings().given() == {}
 
 
 @pytest.mark.parametrize(
@@ -169,18 +186,18 @@ def test_the_command_line_goes_over_the_file(tmp_path: Path) -> None:
 def test_files_that_are_wrong(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "fit.toml").write_bytes(content)
     with pytest.raises(ConfigError):
-        read_configuration(tmp_path / "fit.toml", {})
+        read_settings(tmp_path / "fit.toml", {})
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     for place in (tmp_path / "nothing.toml", tmp_path):
         with pytest.raises(ConfigError, match="cannot read the configuration"):
-            read_configuration(place, {})
+            read_settings(place, {})
 
 
 def test_kinds_are_those_of_the_schema() -> None:
     for kind in KINDS:
-        check_parameters({"columns": {"a": kind}})
+        Settings.of({"columns": {"a": kind}})
 
 
 @pytest.mark.parametrize(
@@ -197,4 +214,4 @@ def test_kinds_are_those_of_the_schema() -> None:
 )
 def test_settings_that_do_not_go_together_are_named(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        check_parameters({**VAE().get_params(), **settings})
+        Settings.of({**VAE().get_params(), **settings})

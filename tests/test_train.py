@@ -139,8 +139,8 @@ def test_fixed_numbers_stay(loose_table: Table) -> None:
         validate=lambda model: 1.0 * id(model),
     )
     before, after = loose_table.model.posterior.encoder, result.model.posterior.encoder
-    assert np.array_equal(before.features.center.value, after.features.center.value)
-    assert np.array_equal(before.linear.loadings.value, after.linear.loadings.value)
+    assert np.array_equal(before.features.center.tree, after.features.center.tree)
+    assert np.array_equal(before.linear.loadings.tree, after.linear.loadings.tree)
 
 
 def test_the_best_state_is_kept_and_the_start_is_one() -> None:

@@ -1,97 +1,172 @@
-"""How far a fitted `VAE` can be trusted: its numbers on held-out rows beside the baselines', and
-the verdict.
-"""
+"""How far a fit can be trusted: its numbers on held-out rows beside the baselines', a verdict."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aevb import marginal
+from aevb.baselines import NAMES, Baseline, fit_baselines
 from aevb.diagnostics import architecture, latent_diagnostics
 from aevb.errors import ConfigError
-from aevb.marginal.aggregate import aggregate_posterior
-from aevb.marginal.annealed import annealed
-from aevb.marginal.harmonic import harmonic
-from aevb.marginal.importance import (
-    CHUNK,
-    Progress,
-    Scores,
-    at_least_one,
-    elbo,
-    importance_weighted,
-    pareto_k,
-    row_hashes,
-)
+from aevb.fit import Fit
 from aevb.objectives import sgvb_b
-from aevb.results import compare, held_out, mean_and_error, verdict
+from aevb.preparation import Units, Values
+from aevb.results import compare, held_out, verdict
+from aevb.rows import Progress, at_least_one, mean_and_error, row_hashes
 
-if TYPE_CHECKING:
-    from aevb.sklearn.estimator import VAE
+__all__ = ["METHODS", "Baselines", "Evaluation", "Limits", "Results", "assess", "evaluate"]
 
-__all__ = [
-    "METHODS",
-    "Parts",
-    "assess",
-    "baselines_of",
-    "evaluate",
-    "held_out_rows",
-    "held_out_scores",
-]
 
-Values = NDArray[np.float64]
-#: The tails of importance weights are looked at in so many rows at most, and said where more than
-#: this share is heavy.
-PARETO_ROWS, HEAVY = 500, 0.1
-#: The aggregate posterior is held against so many rows at most, each with each.
-AGGREGATE_ROWS = 1_000
-#: The gap between training and held-out rows is measured on at most this many of the former.
-TRAIN_ROWS = 2_000
-#: How log p(x) is estimated, by name: the estimator, and its usual number of samples, of chains for
-#: "ais".
-METHODS: dict[str, tuple[Callable[..., Any], int]] = {
-    "iwae": (
-        lambda model, units, samples, **how: importance_weighted(
-            model, units, samples=samples, **how
-        ),
-        1_000,
-    ),
-    "ais": (lambda model, units, samples, **how: annealed(model, units, chains=samples, **how), 16),
-    "harmonic": (
-        lambda model, units, samples, **how: harmonic(model, units, samples=samples, **how),
-        500,
-    ),
+class Method(NamedTuple):
+    """A way to estimate log p(x): the estimator, its word for samples, and how many are usual."""
+
+    estimator: Callable[..., Any]
+    samples: str
+    usual: int
+
+
+#: The estimators of log p(x) by the name that people give.
+METHODS: dict[str, Method] = {
+    "iwae": Method(marginal.importance, "samples", 1_000),
+    "ais": Method(marginal.annealed, "chains", 16),
+    "harmonic": Method(marginal.harmonic, "samples", 500),
 }
-#: The one baseline that cannot marginalise missing cells.
-MIXTURE = "Gaussian mixture"
-#: Many rows are scored with fewer samples each, so many draws of z in all, but not fewer than the
-#: second a row.
-DRAWS, MIN_SAMPLES = 2_000_000, 250
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Values of the training, validation and test rows, NaN where missing; a loaded model has none
-    of any.
+class Limits:
+    """How much is spent on a report.
+
+    Parameters
+    ----------
+    samples
+        Draws per row for log p(x).
+    draws, least_samples
+        Many rows are scored with fewer draws each, so many in all, but no fewer than the second.
+    pareto_rows, heavy
+        Pareto k is computed for so many rows, and noted where more than this share is bad.
+    aggregate_rows
+        The aggregate posterior is compared with so many rows, each with each.
+    train_rows
+        The gap between training and held-out rows is measured on so many of the former.
     """
 
-    train: Values
-    validation: Values
-    test: Values
+    samples: int = 1_000
+    draws: int = 2_000_000
+    least_samples: int = 250
+    pareto_rows: int = 500
+    heavy: float = 0.1
+    aggregate_rows: int = 1_000
+    train_rows: int = 2_000
+
+    def samples_for(self, rows: int) -> int:
+        """Draws per row for so many rows."""
+        least = min(self.least_samples, self.samples)
+        return int(np.clip(self.draws // rows, least, self.samples))
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """The plain models fitted to a fit's training rows, and why others were not."""
+
+    fitted: Mapping[str, Baseline] = field(default_factory=dict)
+    not_applicable: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def none(cls, reason: str) -> "Baselines":
+        """No baselines, all for this reason."""
+        return cls({}, dict.fromkeys(NAMES, reason))
+
+    @classmethod
+    def of(cls, fit: Fit) -> "Baselines":
+        """Fit them to the fit's own training rows; its validation rows choose their sizes."""
+        train, validation = fit.parts.train, fit.parts.validation
+        if not len(validation):
+            validation = train
+        fitted, reasons = fit_baselines(
+            _modeled(fit, train),
+            _modeled(fit, validation),
+            fit.preparation.schema,
+            seed=fit.seed,
+            latent_dim=fit.architecture.latents,
+        )
+        return cls(fitted, reasons)
+
+    def for_rows(self, values: Values) -> "Baselines":
+        """Those that can score these rows: a Gaussian mixture needs complete ones."""
+        mixture = "Gaussian mixture"
+        if mixture not in self.fitted or not np.isnan(values).any():
+            return self
+        fitted = {name: one for name, one in self.fitted.items() if name != mixture}
+        reason = "it scores complete rows only, and cells of these are missing"
+        return Baselines(fitted, {**self.not_applicable, mixture: reason})
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The numbers of some rows; keys and meaning as in the README's table of results."""
+
+    held_out: dict[str, Any]
+    method: str
+    baselines: dict[str, dict[str, Any]]
+    not_applicable: dict[str, str]
+    verdict: dict[str, str]
+    measure: str
+    diagnostics: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, numbers, text and lists."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+
+@dataclass(frozen=True)
+class Results:
+    """A report of a fit, and the baselines it compares the fit with.
+
+    ``to_dict()`` is what ``vae.report_``, ``results.json`` and ``--json`` hold: an `Evaluation` of
+    the held-out rows, and how the model was fitted.
+    """
+
+    document: Mapping[str, Any]
+    baselines: Baselines
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, numbers, text and lists."""
+        return dict(self.document)
 
 
 def evaluate(
-    vae: "VAE",
+    fit: Fit,
     values: Values,
+    baselines: Baselines,
     *,
     samples: int | None = None,
     method: str = "iwae",
     part: str = "given",
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Log-likelihood of these rows in nats with its errors, the baselines' on the same rows, and
-    the verdict.
+    limits: Limits = Limits(),
+) -> Evaluation:
+    """Log-likelihood of these rows in nats per row, the baselines' on the same rows, a verdict.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    values
+        Rows of the data, shape (n, D), NaN where missing.
+    baselines
+        The plain models to compare it with.
+    samples
+        Draws, or chains, per row; the method's usual number unless given.
+    method
+        "iwae" (importance weights), "ais" or "harmonic".
+    part
+        Which rows they are, for the text.
+    progress
+        Called with the number of rows done, block by block.
 
     Raises
     ------
@@ -100,78 +175,86 @@ def evaluate(
     """
     if method not in METHODS:
         raise ConfigError(f"method is one of {', '.join(METHODS)}, not {method!r}")
-    estimator, usual = METHODS[method]
-    samples = usual if samples is None else samples
+    chosen = METHODS[method]
+    samples = chosen.usual if samples is None else samples
     at_least_one("samples", samples)
-    units = vae._preparation.units(values)
-    scores = estimator(vae.model_, units, samples, seed=vae.seed_, progress=progress)
+    units = fit.units(values)
+    scores = chosen.estimator(
+        fit.model, units, seed=fit.seed, progress=progress, **{chosen.samples: samples}
+    )
+    bound = marginal.elbo(fit.model, sgvb_b, units, seed=fit.seed)
     numbers = held_out(
         scores,
         dimensions=values.shape[1],
         samples=samples,
-        bound=float(_bound(vae, values).mean()),
+        bound=float(bound.mean()),
         part=part,
         identical=np.unique(row_hashes(units), return_inverse=True)[1],
     )
-    fitted, not_applicable = baselines_of(vae)
-    modelled = _modelled(vae, values)
-    if np.isnan(modelled).any() and MIXTURE in fitted:
-        fitted = {name: baseline for name, baseline in fitted.items() if name != MIXTURE}
-        not_applicable = {
-            **not_applicable,
-            MIXTURE: "it scores complete rows only, and cells of these are missing",
-        }
-    baselines = {
-        name: compare(
-            scores.log_likelihood,
-            baseline.score_samples(modelled, seed=vae.seed_),
-            baseline.settings,
-        )
-        for name, baseline in fitted.items()
-    }
-    if (acceptance := getattr(scores, "acceptance", None)) is not None:
+    acceptance = getattr(scores, "acceptance", None)
+    if acceptance is not None:
         numbers["acceptance"] = float(acceptance.mean())
-    return {
-        "held_out": numbers,
-        "method": method,
-        "baselines": baselines,
-        "not_applicable": not_applicable,
-        "verdict": verdict(baselines, part=part, rows=len(values)),
-        "measure": vae._preparation.schema.measure,
-        "diagnostics": _weights(vae, units, numbers) if method == "iwae" else {"warnings": []},
-    }
+    modeled = _modeled(fit, values)
+    baselines = baselines.for_rows(modeled)
+    compared = {}
+    for name, baseline in baselines.fitted.items():
+        theirs = baseline.score_samples(modeled, seed=fit.seed)
+        compared[name] = compare(scores.log_likelihood, theirs, baseline.settings)
+    diagnostics: dict[str, Any] = {"warnings": []}
+    if method == "iwae":
+        diagnostics = _weights(fit, units, numbers, limits)
+    return Evaluation(
+        held_out=numbers,
+        method=method,
+        baselines=compared,
+        not_applicable=dict(baselines.not_applicable),
+        verdict=verdict(compared, part=part, rows=len(values)),
+        measure=fit.preparation.schema.measure,
+        diagnostics=diagnostics,
+    )
 
 
-def assess(vae: "VAE", *, samples: int) -> dict[str, Any]:
-    """The results dictionary of a fit: `evaluate` on its held-out rows, with diagnostics and how it
-    was fitted.
+def assess(
+    fit: Fit,
+    baselines: Baselines | None = None,
+    *,
+    limits: Limits = Limits(),
+) -> Results:
+    """The report of a fit: `evaluate` on its held-out rows, diagnostics, and how it was fitted.
+
+    Parameters
+    ----------
+    fit
+        A fit that has its rows, not a loaded one.
+    baselines
+        The plain models to compare it with; fitted to its training rows unless given.
+    limits
+        How much is spent.
     """
-    part, values = held_out_rows(vae)
-    samples = int(np.clip(DRAWS // len(values), min(MIN_SAMPLES, samples), samples))
-    numbers = evaluate(vae, values, samples=samples, part=part)
-    return {**numbers, **_about(vae, values, numbers, samples)}
-
-
-def held_out_rows(vae: "VAE") -> tuple[str, Values]:
-    """The rows a fit is judged on, and which part they are: test, else validation, else training."""
-    parts: Parts = vae._parts
-    named = {"test": parts.test, "validation": parts.validation, "training": parts.train}
-    return next((part, values) for part, values in named.items() if len(values))
-
-
-def held_out_scores(vae: "VAE", *, samples: int) -> Values:
-    """log p(x) of those rows in nats, shape (n,)."""
-    return _scores(vae, held_out_rows(vae)[1], samples).log_likelihood
+    if baselines is None:
+        baselines = Baselines.of(fit)
+    part, values = fit.parts.held_out
+    samples = limits.samples_for(len(values))
+    found = evaluate(fit, values, baselines, samples=samples, part=part, limits=limits)
+    about = _about(fit, values, found, samples, limits)
+    return Results({**found.to_dict(), **about}, baselines)
 
 
 def _about(
-    vae: "VAE", values: Values, evaluated: Mapping[str, Any], samples: int
+    fit: Fit, values: Values, found: Evaluation, samples: int, limits: Limits
 ) -> dict[str, Any]:
-    fitted, parts, numbers = vae._fitted, vae._parts, evaluated["held_out"]
-    train = _scores(vae, parts.train[:TRAIN_ROWS], samples).log_likelihood
-    mean, error = mean_and_error(train)
-    units = vae._preparation.units(values)
-    diagnostics = latent_diagnostics(vae.model_, units) | _aggregate(vae, units)
+    """What only the fit's own rows tell: the gap to training rows, latents, and how it was fitted."""
+    parts = fit.parts
+    numbers = found.held_out
+    units = fit.units(values)
+    train_scores = marginal.importance(
+        fit.model, fit.units(parts.train[: limits.train_rows]), samples=samples, seed=fit.seed
+    )
+    mean, error = mean_and_error(train_scores.log_likelihood)
+    latents = latent_diagnostics(fit.model, units)
+    latents |= _aggregate(fit, units[: limits.aggregate_rows])
+    collapsed = bool(latents["collapsed"])
+    batch = min(fit.settings.batch_size, len(parts.train))
     return {
         "parts": {
             "train": len(parts.train),
@@ -179,109 +262,84 @@ def _about(
             "test": len(parts.test),
         },
         "diagnostics": {
-            **evaluated["diagnostics"],
-            **diagnostics,
+            **found.diagnostics,
+            **latents,
             "train_log_likelihood": mean,
             "gap": mean - numbers["log_likelihood"],
             "gap_standard_error": float(np.hypot(error, numbers["standard_error"])),
-            "warnings": _warnings(vae, diagnostics, numbers, evaluated["diagnostics"]["warnings"]),
+            "warnings": _warnings(fit, collapsed, found),
         },
-        "latent_dim": {"chosen": vae.latent_dim_, "tried": fitted.tried},
-        "architecture": architecture(vae.model_),
+        "latent_dim": {"chosen": fit.architecture.latents, "tried": fit.tried},
+        "architecture": architecture(fit.model),
         "fit": {
-            "epochs": vae.n_iter_,
-            "best_epoch": vae.best_epoch_,
-            "steps": int(fitted.history[-1]["epoch"])
-            * -(-len(parts.train) // min(vae.batch_size, len(parts.train))),
-            "skipped_steps": int(fitted.history[-1]["skipped_steps"]),
-            "stopped": fitted.stopped,
-            "seconds": vae._seconds,
+            "epochs": fit.epochs,
+            "best_epoch": fit.best_epoch,
+            "steps": fit.epochs * -(-len(parts.train) // batch),
+            "skipped_steps": int(fit.history[-1]["skipped_steps"]),
+            "stopped": fit.stopped,
+            "seconds": fit.seconds,
         },
     }
 
 
-def _aggregate(vae: "VAE", units: NDArray[np.float32]) -> dict[str, float]:
-    parts = aggregate_posterior(vae.model_, units[:AGGREGATE_ROWS], seed=vae.seed_)
-    errors = {f"{name}_error": error for name, (_, error) in parts._asdict().items()}
-    return {name: value for name, (value, _) in parts._asdict().items()} | errors
+def _aggregate(fit: Fit, units: Units) -> dict[str, float]:
+    """The KL of q(z|x) split at the aggregate posterior, each part with its error."""
+    parts = marginal.aggregate_posterior(fit.model, units, seed=fit.seed)
+    numbers = {}
+    for name, (value, error) in parts._asdict().items():
+        numbers[name] = value
+        numbers[f"{name}_error"] = error
+    return numbers
 
 
-def _weights(vae: "VAE", units: NDArray[np.float32], numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """How far importance weights are to be trusted: the share of rows with too heavy a tail, and
-    what to do.
-    """
-    # More would not sharpen k by much, and all of a row's weights are held at once.
-    samples = int(np.clip(numbers["samples"], MIN_SAMPLES, CHUNK))
-    k, limit = pareto_k(vae.model_, units[:PARETO_ROWS], samples=samples, seed=vae.seed_)
-    above, notes = float((k > limit).mean()), []
+def _weights(fit: Fit, units: Units, numbers: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    """How far importance weights can be trusted: the share of rows with a tail too heavy."""
+    # More draws would not sharpen k by much, and all of a row's weights are held at once.
+    samples = int(np.clip(numbers["samples"], limits.least_samples, 1_000))
+    k, limit = marginal.pareto_k(
+        fit.model, units[: limits.pareto_rows], samples=samples, seed=fit.seed
+    )
+    above = float((k > limit).mean())
+    notes = []
     if numbers["effective_sample_size"] < 10 <= numbers["samples"]:
         notes.append(
-            f"Half of the rows have an effective sample size below {numbers['effective_sample_size']:.0f} of "
-            f"{numbers['samples']}: log-likelihoods are lower bounds that more samples would raise."
+            "Half of the rows have an effective sample size below "
+            f"{numbers['effective_sample_size']:.0f} of {numbers['samples']}: log-likelihoods are "
+            "lower bounds that more samples would raise."
         )
-    if above > HEAVY:
+    if above > limits.heavy:
         notes.append(
-            f"{above:.0%} of the rows have importance weights with a Pareto k above {limit:.2f}: their log-likelihoods "
-            "may be well below the truth; evaluate(method='ais') does not rest on these weights."
+            f"{above:.0%} of the rows have importance weights with a Pareto k above {limit:.2f}: "
+            "their log-likelihoods may be well below the truth; evaluate(method='ais') does not "
+            "depend on these weights."
         )
     return {"pareto_k_above": above, "pareto_k_limit": limit, "warnings": notes}
 
 
-def _warnings(
-    vae: "VAE",
-    diagnostics: Mapping[str, Any],
-    numbers: Mapping[str, Any],
-    of_weights: Sequence[str],
-) -> list[str]:
-    notes = list(vae._preparation.source.notes)
-    if diagnostics["collapsed"]:
+def _warnings(fit: Fit, collapsed: bool, found: Evaluation) -> list[str]:
+    notes = list(fit.preparation.source.notes)
+    if collapsed:
         notes.append(
-            "Posterior collapse: the latents say next to nothing about the rows; try kl_warmup=0.5 or free_bits=0.5."
+            "Posterior collapse: the latents carry next to no information about the rows; try "
+            "kl_warmup=0.5 or free_bits=0.5."
         )
-    notes += of_weights
-    if vae._weighted:
+    notes += found.diagnostics["warnings"]
+    if fit.weighted:
         notes.append(
-            "sample_weight counts in the fit of the VAE only: the baselines, and all numbers here, count each row once."
+            "sample_weight counts in the fit of the VAE only: the baselines, and all numbers "
+            "here, count each row once."
         )
-    if numbers["part"] != "test":
+    part = found.held_out["part"]
+    if part != "test":
         notes.append(
-            f"No test rows were held out: the numbers are of the {numbers['part']} rows, also used in fitting."
+            f"No test rows were held out: the numbers are those of the {part} rows, which were "
+            "also used in fitting."
         )
     return notes
 
 
-def _scores(vae: "VAE", values: Values, samples: int) -> Scores:
-    return importance_weighted(
-        vae.model_, vae._preparation.units(values), samples=samples, seed=vae.seed_
-    )
-
-
-def _bound(vae: "VAE", values: Values) -> NDArray[np.float64]:
-    """The evidence lower bound, whatever bound the fit climbed, so that runs can be compared."""
-    return elbo(vae.model_, sgvb_b, vae._preparation.units(values), seed=vae.seed_)
-
-
-def _modelled(vae: "VAE", values: Values) -> Values:
+def _modeled(fit: Fit, values: Values) -> NDArray[np.float64]:
     """What the baselines see: the values, or the 0 and 1 drawn from grey ones."""
-    preparation = vae._preparation
-    return values if preparation.binarize is None else preparation.units(values).astype(np.float64)
-
-
-def baselines_of(vae: "VAE") -> tuple[dict[str, Any], dict[str, str]]:
-    """Fitted once, to the fit's own training rows, their sizes chosen on its validation rows; a run
-    keeps them.
-    """
-    from aevb.baselines.fitting import NAMES, fit_baselines
-
-    if vae._baselines is None and not len(vae._parts.train):
-        return {}, dict.fromkeys(
-            NAMES, "it is fitted together with the VAE only, and this run did not keep it"
-        )
-    if vae._baselines is None:
-        parts, schema = vae._parts, vae._preparation.schema
-        validation = parts.validation if len(parts.validation) else parts.train
-        train, validation = (_modelled(vae, part) for part in (parts.train, validation))
-        vae._baselines = fit_baselines(
-            train, validation, schema, seed=vae.seed_, latent_dim=vae.latent_dim_
-        )
-    return vae._baselines
+    if fit.preparation.binarize is None:
+        return values
+    return fit.units(values).astype(np.float64)

@@ -2,21 +2,25 @@
 residual beside it.
 """
 
-from abc import abstractmethod
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 from jaxtyping import Array
+from paramax import NonTrainable
 
-from aevb.networks import MLP, Fixed, pick
+from aevb.likelihoods.base import single
+from aevb.linear import LinearModel
+from aevb.networks import Network, pick
+from aevb.table.schema import Schema
 
-__all__ = ["Encoder", "Features", "LinearPosterior", "Moments", "Posterior", "for_missing"]
+__all__ = ["LOG_VARIANCE_BOUNDS", "Encoder", "Features", "LinearPosterior", "Moments"]
 
 LOG_VARIANCE_BOUNDS = (-14.0, 8.0)
+#: Kinds of columns that enter as log u (1) or log(1 + u) (2).
+LOGARITHMS = {"positive": 1, "count": 2}
 
 
 class Features(eqx.Module):
@@ -35,8 +39,49 @@ class Features(eqx.Module):
     numeric: tuple[int, ...] = eqx.field(static=True)
     logarithmic: tuple[int, ...] = eqx.field(static=True)
     categorical: tuple[tuple[int, int], ...] = eqx.field(static=True)
-    center: Fixed
-    spread: Fixed
+    center: NonTrainable[Array]
+    spread: NonTrainable[Array]
+
+    @classmethod
+    def of(cls, schema: Schema, units: np.ndarray) -> Self:
+        """The features of these columns, numbers in standard units of the training rows.
+
+        Parameters
+        ----------
+        schema
+            The columns.
+        units
+            Training rows in model units, shape (rows, D), NaN where missing.
+        """
+        columns = schema.columns
+        numeric = [place for place, column in enumerate(columns) if column.kind != "categorical"]
+        logarithmic = [LOGARITHMS.get(columns[place].kind, 0) for place in numeric]
+        center, spread = [], []
+        for place, how in zip(numeric, logarithmic, strict=True):
+            mean, deviation = _mean_and_deviation(units[:, place], how)
+            # A level met once in a thousand rows, divided by its deviation, would be an outlier of
+            # the input.
+            if columns[place].kind == "binary":
+                deviation = 1.0
+            center.append(mean)
+            spread.append(deviation)
+        categorical = [
+            (place, len(column.categories))
+            for place, column in enumerate(columns)
+            if column.kind == "categorical"
+        ]
+        return cls(
+            numeric=tuple(numeric),
+            logarithmic=tuple(logarithmic),
+            categorical=tuple(categorical),
+            center=NonTrainable(single(center)),
+            spread=NonTrainable(single(spread)),
+        )
+
+    def matrix(self, units: np.ndarray) -> np.ndarray:
+        """The features of many rows, shape (rows, F), float64, NaN where missing."""
+        values, observed = jax.vmap(self)(jnp.asarray(units))
+        return np.where(np.asarray(observed), np.asarray(values, dtype=np.float64), np.nan)
 
     @property
     def size(self) -> int:
@@ -53,7 +98,7 @@ class Features(eqx.Module):
             number = jnp.where(how == 1, jnp.log(jnp.maximum(number, 1e-30)), number)
         if (how == 2).any():
             number = jnp.where(how == 2, jnp.log1p(jnp.maximum(number, 0.0)), number)
-        features = [jnp.where(seen, (number - self.center.value) / self.spread.value, 0.0)]
+        features = [jnp.where(seen, (number - self.center.tree) / self.spread.tree, 0.0)]
         observed = [seen]
         for place, levels in self.categorical:
             missing = jnp.isnan(x[place])
@@ -84,19 +129,39 @@ class LinearPosterior(eqx.Module):
         other kind.
     """
 
-    mean: Fixed
-    loadings: Fixed
-    noise: Fixed
+    mean: NonTrainable[Array]
+    loadings: NonTrainable[Array]
+    noise: NonTrainable[Array]
     gain: Array
     complete: bool = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, model: LinearModel, *, complete: bool) -> Self:
+        """The posterior of a fitted linear model."""
+        weighted = model.loadings / model.noise[:, None]
+        precision = np.eye(model.loadings.shape[1]) + model.loadings.T @ weighted
+        return cls(
+            mean=NonTrainable(single(model.mean)),
+            loadings=NonTrainable(single(model.loadings)),
+            noise=NonTrainable(single(model.noise)),
+            gain=single(np.linalg.solve(precision, weighted.T)),
+            complete=complete,
+        )
+
+    @classmethod
+    def empty(cls, features: int, latent_dim: int, *, complete: bool) -> Self:
+        """Zeros of the same shapes, to be filled from a file."""
+        each = NonTrainable(jnp.zeros(features))
+        loadings = jnp.zeros((features, latent_dim))
+        return cls(each, NonTrainable(loadings), each, loadings.T, complete=complete)
 
     def __call__(self, features: Array, observed: Array) -> tuple[Array, Array, Array]:
         """Mean of z (k,), precision A (k, k), or its diagonal (k,) for complete rows, and features
         centred, filled.
         """
-        loadings = self.loadings.value
-        weighted = loadings * (observed / self.noise.value)[:, None]
-        centred = jnp.where(observed, features - self.mean.value, 0.0)
+        loadings = self.loadings.tree
+        weighted = loadings * (observed / self.noise.tree)[:, None]
+        centred = jnp.where(observed, features - self.mean.tree, 0.0)
         if self.complete:
             return centred @ self.gain.T, 1 + jnp.sum(weighted * loadings, 0), centred
         precision = jnp.eye(loadings.shape[1]) + weighted.T @ loadings
@@ -123,7 +188,7 @@ class Encoder(eqx.Module):
     """
 
     features: Features
-    network: MLP
+    network: Network
     linear: LinearPosterior | None
     sees_missing: bool = eqx.field(static=True)
 
@@ -158,27 +223,14 @@ class Encoder(eqx.Module):
         return observed.mean() * self.network(inputs)
 
 
-class Posterior(eqx.Module):
-    """q(z|x)."""
-
-    encoder: eqx.AbstractVar["Encoder"]
-    latent_dim: eqx.AbstractVar[int]
-
-    @abstractmethod
-    def __call__(self, x: Array) -> dist.Distribution:
-        """The distribution of z given a row of model units, NaN where missing; event shape
-        (latent_dim,).
-        """
-
-
-def for_missing(posterior: Posterior) -> Posterior:
-    """The same posterior for rows with missing cells, where it was fitted to complete ones and so
-    need not fill any.
-    """
-    linear = posterior.encoder.linear
-    if linear is None or not linear.complete:
-        return posterior
-    filling = LinearPosterior(
-        linear.mean, linear.loadings, linear.noise, linear.gain, complete=False
-    )
-    return eqx.tree_at(lambda q: q.encoder.linear, posterior, filling)
+def _mean_and_deviation(values: np.ndarray, how: int) -> tuple[float, float]:
+    """The mean and the deviation of a column's observed values or their logarithms; 0 and 1 of none."""
+    seen = values[np.isfinite(values)].astype(np.float64)
+    if not len(seen):
+        return 0.0, 1.0
+    if how == 1:
+        seen = np.log(np.maximum(seen, 1e-30))
+    if how == 2:
+        seen = np.log1p(np.maximum(seen, 0))
+    deviation = float(seen.std())
+    return float(seen.mean()), deviation if deviation > 0 else 1.0

@@ -1,82 +1,137 @@
-"""One fit of one table: sizes, start, training, and the choice of the number of latents on held-out
-rows.
-"""
+"""One fit of one table: rows prepared and split, a size chosen, a model started and trained."""
 
 import gc
+import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
-from numpy.typing import NDArray
+from jaxtyping import PyTree
+from numpy.typing import ArrayLike, NDArray
 
-from aevb import objectives
+from aevb import marginal, train
+from aevb.build import initial_model
 from aevb.errors import AevbWarning, ConfigError
-from aevb.initialisation import Architecture, initial_model
-from aevb.marginal.importance import importance_weighted
 from aevb.model import Model
 from aevb.networks import trainable
-from aevb.posteriors.discrete import LEVELS
-from aevb.priors import TwoLayerPrior
+from aevb.objectives import estimator_of
+from aevb.posteriors import POSTERIORS
+from aevb.preparation import (
+    Preparation,
+    Values,
+    are_repetitions,
+    canonical_order,
+    identical_rows,
+    labels_of,
+    prepare,
+    seed_of,
+    weighted_rows,
+)
+from aevb.priors import PRIORS
+from aevb.settings import Settings
+from aevb.start import Architecture
+from aevb.table import fingerprint, split
 from aevb.table.schema import Schema
-from aevb.train import Checkpoint, Settings, train
 
-__all__ = [
-    "Fitted",
-    "Rows",
-    "architecture_of",
-    "automatic_epochs",
-    "fit_model",
-    "objective_of",
-    "reported",
-    "sizes_of",
-]
+__all__ = ["Fit", "Parts", "automatic_epochs", "fit"]
 
 Units = NDArray[np.float32]
-#: The numbers of latents that ``latent_dim="auto"`` may take; it starts in the middle and goes up
-#: or down from there.
-SIZES = (1, 2, 4, 8, 16, 32, 64)
-FIRST_SIZE = 8
-#: Gaussians of a mixture prior, and pseudo-rows of a VampPrior at most.
-MIXTURE_COMPONENTS, VAMP_ROWS = 10, 200
-#: Steps of the short run that a size is judged by, at most a quarter of a whole run.
-SIZE_STEPS = 2_000
-#: ``weight_decay="auto"`` takes from each weight what a prior as heavy as this many rows would, and
-#: at most this share.
-DECAY_ROWS, DECAY_MOST = 350, 0.5
-#: Memory maps of the process above which compiled programs are forgotten.
-MOST_MAPS = 30_000
-#: Steps a run takes when ``epochs="auto"``: at least, at most; epochs at least (within the steps),
-#: at most.
-STEPS, EPOCHS = (6_000, 40_000), (60, 500)
-#: The held-out bound is estimated on at most this many rows, with up to this many samples of each
-#: and this many in all.
-VALIDATION_ROWS, VALIDATION_SAMPLES, VALIDATION_DRAWS = 2_000, 32, 20_000
+Progress = Callable[[dict[str, float]], None]
 
 
-#: What becomes, of one draw a row, of the objectives that are made for several.
-SEVERAL_DRAWS = {
-    **dict.fromkeys(
-        ("iwae", "iwae_resampled", "dreg", "dreg_resampled", "renyi"),
-        "is the ordinary bound, that of 'sgvb_b'",
-    ),
-    **dict.fromkeys(
-        ("score", "vimco"), "has no baseline, and its slope is too noisy to learn much from"
-    ),
-}
+@dataclass(frozen=True)
+class Parts:
+    """Values of the training, validation and test rows, NaN where missing; of a loaded fit none."""
+
+    train: Values
+    validation: Values
+    test: Values
+
+    @property
+    def held_out(self) -> tuple[str, Values]:
+        """The rows a fit is judged on, and which part they are: test, else validation, else train."""
+        for name, values in (("test", self.test), ("validation", self.validation)):
+            if len(values):
+                return name, values
+        return "training", self.train
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What one fit gives: a model, and all that is needed to use it, judge it and keep it.
+
+    Parameters
+    ----------
+    settings
+        What was asked for.
+    seed
+        What all randomness came from.
+    preparation
+        How rows of the data become rows of the model, and back.
+    architecture
+        The shape of the model, with what "auto" became.
+    model
+        q(z|x), p(x|z) and p(z), the state that is best on validation rows.
+    history
+        One dictionary per epoch.
+    best_epoch
+        The epoch `model` is from.
+    stopped
+        ``"end"``, ``"patience"`` or ``"interrupt"``.
+    tried
+        The numbers of latents tried, with their validation bounds.
+    parts
+        The rows; of a loaded fit none.
+    held_out_rows
+        Places of the rows it is judged on, in the data.
+    labels
+        Name and values of what colors the latent space.
+    weighted
+        Whether rows had weights.
+    data
+        Fingerprint of the data.
+    seconds
+        How long it took.
+    n_features_in, feature_names_in
+        Columns of the data, ignored ones among them, and their names where they have any.
+    """
+
+    settings: Settings
+    seed: int
+    preparation: Preparation
+    architecture: Architecture
+    model: Model
+    history: list[dict[str, float]]
+    best_epoch: int
+    stopped: str
+    parts: Parts
+    tried: list[dict[str, float]] = field(default_factory=list)
+    held_out_rows: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+    labels: tuple[str, NDArray[np.generic]] | None = None
+    weighted: bool = False
+    data: Mapping[str, object] = field(default_factory=dict)
+    seconds: float = float("nan")
+    n_features_in: int = 0
+    feature_names_in: tuple[str, ...] | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training rows."""
+        return int(self.history[-1]["epoch"])
+
+    def units(self, values: Values) -> Units:
+        """Rows of the data as rows of the model."""
+        return self.preparation.units(values)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Training and validation rows in model units, NaN where missing, and the weights of each, None
-    where all are 1.
-    """
+    """Training and validation rows in model units, and their weights, None where all are 1."""
 
     train: Units
     validation: Units
@@ -85,269 +140,377 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """What one fit gives."""
+class SizeSearch:
+    """How ``latent_dim="auto"`` looks for the number of latents: short runs from the middle."""
 
-    model: Model
-    architecture: Architecture
-    history: list[dict[str, float]]
-    best_epoch: int
-    stopped: str
-    tried: list[dict[str, float]]
+    sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    first: int = 8
+    #: Steps of a short run, at most a quarter of a whole run.
+    steps: int = 2_000
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """How much is spent on the held-out bound: rows, draws per row, and draws in all."""
+
+    rows: int = 2_000
+    samples: int = 32
+    draws: int = 20_000
+
+
+def fit(
+    X: object,
+    settings: Settings,
+    *,
+    y: object = None,
+    sample_weight: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    ordered: bool = False,
+    progress: Progress | None = None,
+    checkpoint: train.Checkpoint | None = None,
+    start: Model | None = None,
+) -> Fit:
+    """Fit a model to an array or a data frame; see `aevb.VAE.fit` for the arguments.
+
+    Raises
+    ------
+    ConfigError, DataError, NumericalError
+        See `aevb.errors`.
+    """
+    began = time.perf_counter()
+    seed = seed_of(settings.random_state)
+    data = fingerprint(X)
+    X, y, weights, groups = weighted_rows(X, y, sample_weight, groups)
+    preparation, values = prepare(X, settings, seed)
+    labels = labels_of(X, y, preparation.source.labels)
+
+    repeated = weights is not None and not ordered and are_repetitions(weights)
+    order = _order(values, weights if repeated else None, ordered)
+    cut = _split(preparation, values, order, settings, seed, groups, ordered)
+    parts = Parts(*(values[order[part]] for part in cut))
+    preparation = preparation.scaled_by(parts.train)
+    rows = _rows(preparation, values, order, cut, None if repeated else weights)
+    fitted = fit_model(
+        preparation,
+        rows,
+        settings,
+        seed,
+        progress=_reported(progress, settings.verbose),
+        checkpoint=checkpoint,
+        start=start,
+    )
+    judged = [part for part in cut if len(part)][-1]
+    return replace(
+        fitted,
+        parts=parts,
+        held_out_rows=order[judged],
+        labels=labels,
+        weighted=weights is not None and not repeated,
+        data=data,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _order(values: Values, weights: NDArray[np.float64] | None, ordered: bool) -> NDArray[np.intp]:
+    """An order of the rows that does not depend on the one they came in, unless that is time."""
+    if ordered:
+        return np.arange(len(values))
+    return canonical_order(values, weights)
+
+
+def _split(
+    preparation: Preparation,
+    values: Values,
+    order: NDArray[np.intp],
+    settings: Settings,
+    seed: int,
+    groups: ArrayLike | None,
+    ordered: bool,
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Places in `order` of the three parts; identical rows of densities stay together."""
+    kept = None if groups is None else np.asarray(groups)[order]
+    if kept is None and not ordered and preparation.schema.measure != "mass":
+        kept = identical_rows(values[order])
+    return split(
+        len(order),
+        validation=settings.validation_fraction,
+        test=settings.test_fraction,
+        seed=seed,
+        groups=kept,
+        ordered=ordered,
+    )
+
+
+def _rows(
+    preparation: Preparation,
+    values: Values,
+    order: NDArray[np.intp],
+    cut: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]],
+    weights: NDArray[np.float64] | None,
+) -> Rows:
+    """The rows to train on and those to choose by, which are the same where no others are held."""
+    train_rows = order[cut[0]]
+    chosen_by = order[cut[1]] if len(cut[1]) else train_rows
+    return Rows(
+        preparation.training_units(values[train_rows]),
+        preparation.units(values[chosen_by]),
+        None if weights is None else weights[train_rows],
+        None if weights is None else weights[chosen_by],
+    )
 
 
 def fit_model(
-    schema: Schema,
+    preparation: Preparation,
     rows: Rows,
-    parameters: Mapping[str, Any],
+    settings: Settings,
     seed: int,
     *,
-    resample: Callable[[Array, PRNGKeyArray], Array] | None = None,
-    progress: Callable[[dict[str, float]], None] | None = None,
-    checkpoint: Checkpoint | None = None,
+    progress: Progress | None = None,
+    checkpoint: train.Checkpoint | None = None,
     start: Model | None = None,
-) -> Fitted:
-    """Fit the model these parameters (those of `aevb.VAE`) describe, from `start` where one is
-    given.
+) -> Fit:
+    """Fit the model these settings describe, from `start` where one is given.
 
     Raises
     ------
     NumericalError
-        If training stays non-finite.
+        Training stays non-finite.
     ConfigError
-        If `start` is of other columns or sizes.
+        `start` is of other columns or sizes.
 
     Warns
     -----
     AevbWarning
-        Of one draw a row where the objective is made for several.
+        One draw per row where the objective is made for several.
     """
-    _warn_of_one_draw(parameters["objective"], parameters["samples"])
+    _warn_of_one_draw(settings)
     _make_room()
     tried: list[dict[str, float]] = []
-    latent_dim = parameters["latent_dim"]
-    if latent_dim == "auto" and start is not None:
-        latent_dim = sizes_of(start)
-    elif latent_dim == "auto":
-        latent_dim, tried = _choose_size(schema, rows, parameters, seed, resample)
-    architecture = architecture_of(schema, rows, parameters, latent_dim)
-    fitted = _fit(
-        schema, rows, parameters, architecture, seed, resample, progress, checkpoint, start
-    )
+    latent_dim: int | tuple[int, int]
+    if settings.latent_dim != "auto":
+        latent_dim = settings.latent_dim
+    elif start is not None:
+        latent_dim = _sizes_of(start)
+    else:
+        latent_dim, tried = _choose_size(preparation, rows, settings, seed)
+    fitted = _fit(preparation, rows, settings, latent_dim, seed, progress, checkpoint, start)
     return replace(fitted, tried=tried)
 
 
-def _warn_of_one_draw(objective: str, samples: int) -> None:
-    if samples > 1 or objective not in SEVERAL_DRAWS:
-        return
-    warnings.warn(
-        f"objective {objective!r} with samples=1 {SEVERAL_DRAWS[objective]}: set samples=5 or more",
-        AevbWarning,
-        stacklevel=4,  # whoever called `VAE.fit`
-    )
-
-
-@cache
-def objective_of(name: str, alpha: float) -> Callable[..., Array]:
-    """The estimator of that name; of one name always the same object, so that one compilation
-    serves all fits.
-    """
-    objective: Callable[..., Array] = getattr(objectives, name)
-    return partial(objective, alpha=alpha) if name == "renyi" else objective
+def _sizes_of(model: Model) -> int | tuple[int, int]:
+    """The ``latent_dim`` a model was made with."""
+    both: tuple[int, int] | None = getattr(model.prior, "sizes", None)
+    return model.latent_dim if both is None else both
 
 
 def architecture_of(
-    schema: Schema, rows: Rows, parameters: Mapping[str, Any], latent_dim: int | tuple[int, int]
+    preparation: Preparation,
+    rows: Rows,
+    settings: Settings,
+    latent_dim: int | tuple[int, int],
 ) -> Architecture:
-    """The shape of the model: linear networks and one scale a column where there is no hidden
-    layer.
-    """
-    hidden = tuple(parameters["hidden"])
-    prior = _prior(parameters["prior"], hidden)
-    lower, upper = (latent_dim, 0) if isinstance(latent_dim, int | np.integer) else latent_dim
+    """The shape of the model: linear networks learn one scale per column."""
+    lower, upper = latent_dim if isinstance(latent_dim, tuple) else (latent_dim, 0)
+    prior = settings.prior
+    if prior == "auto":  # with N(0, I) a linear model is exact
+        prior = "mixture" if settings.hidden else "standard_normal"
     return Architecture(
         latent_dim=lower,
         upper_dim=upper,
-        hidden=hidden,
-        activation=parameters["activation"],
-        posterior=parameters["posterior"],
+        hidden=settings.hidden,
+        activation=settings.activation,
+        network=settings.network,
+        posterior=settings.posterior,
         prior=prior,
-        prior_components=min(VAMP_ROWS, len(rows.train)) if prior == "vamp" else MIXTURE_COMPONENTS,
-        scale_given=bool(hidden),
+        likelihoods=preparation.likelihoods,
+        decoder=preparation.decoder,
+        scale_given=bool(settings.hidden),
         missing=bool(np.isnan(rows.train).any() or np.isnan(rows.validation).any()),
-        count=_count(parameters["likelihood"]),
+        rows=len(rows.train),
     )
 
 
-def _count(likelihood: str | Mapping[str, str]) -> Any:
-    """Which of the two likelihoods of counts the model has."""
-    names = {likelihood} if isinstance(likelihood, str) else set(likelihood.values())
-    if {"poisson", "negative_binomial"} <= names:
-        raise ConfigError(
-            "likelihood: counts are all poisson or all negative_binomial; name one of them"
-        )
-    return "poisson" if "poisson" in names else "negative_binomial"
+def weight_decay_of(
+    settings: Settings, rows: int, *, prior_rows: int = 350, most: float = 0.5
+) -> float:
+    """The decay; "auto" takes what a prior as heavy as `prior_rows` rows would, at most `most`."""
+    if settings.weight_decay == "auto":
+        return min(prior_rows / rows, most)
+    return settings.weight_decay
 
 
-def _prior(choice: str, hidden: tuple[int, ...]) -> Any:
-    """A learned mixture, but N(0, I) for a linear model, whose optimum is known with it."""
-    if choice != "auto":
-        return choice
-    return "mixture" if hidden else "standard_normal"
+def epochs_of(settings: Settings, rows: int) -> int:
+    """Passes over the training rows, as asked for or automatic."""
+    if settings.epochs == "auto":
+        return automatic_epochs(rows, settings.batch_size)
+    return settings.epochs
 
 
-def _weight_decay(choice: float | str, rows: int) -> float:
-    return min(DECAY_ROWS / rows, DECAY_MOST) if isinstance(choice, str) else choice
+def automatic_epochs(
+    rows: int,
+    batch_size: int,
+    *,
+    steps: tuple[int, int] = (6_000, 40_000),
+    epochs: tuple[int, int] = (60, 500),
+) -> int:
+    """How many passes ``epochs="auto"`` takes: many over few rows, few over many.
 
-
-def automatic_epochs(rows: int, batch_size: int) -> int:
-    """How many passes ``epochs="auto"`` takes: many over few rows, few over many."""
-    steps = -(-rows // min(batch_size, rows))
-    passes = max(EPOCHS[0], -(-STEPS[0] // steps))
-    return int(max(1, min(passes, EPOCHS[1], -(-STEPS[1] // steps))))
-
-
-def reported(
-    progress: Callable[[dict[str, Any]], None] | None, verbose: int
-) -> Callable[[dict[str, Any]], None]:
-    """What is called with each epoch's line of the history: `progress`, and now and then a printed
-    line.
+    Parameters
+    ----------
+    rows, batch_size
+        Training rows, and rows in a minibatch.
+    steps
+        At least and at most so many steps.
+    epochs
+        At least (within the steps) and at most so many passes.
     """
+    per_epoch = -(-rows // min(batch_size, rows))
+    passes = max(epochs[0], -(-steps[0] // per_epoch))
+    return int(max(1, min(passes, epochs[1], -(-steps[1] // per_epoch))))
 
-    def report(line: dict[str, Any]) -> None:
+
+def _warn_of_one_draw(settings: Settings) -> None:
+    one_draw = estimator_of(settings.objective).one_draw
+    if settings.samples > 1 or not one_draw:
+        return
+    warnings.warn(
+        f"objective {settings.objective!r} with samples=1 {one_draw}: set samples=5 or more",
+        AevbWarning,
+        stacklevel=5,  # whoever called `VAE.fit`
+    )
+
+
+def _reported(progress: Progress | None, verbose: int) -> Progress:
+    """What is called with each epoch's line: `progress`, and every ten epochs a printed line."""
+
+    def report(line: dict[str, float]) -> None:
         if progress is not None:
             progress(line)
         if verbose and line["epoch"] % (10 * int(verbose)) == 0:
             print(
                 f"epoch {line['epoch']}: train {line['train_bound']:.3f}, "
-                f"validation {line['validation_bound']:.3f} nats a row, {line['seconds']:.0f} s"
+                f"validation {line['validation_bound']:.3f} nats per row, "
+                f"{line['seconds']:.0f} s"
             )
 
     return report
 
 
-def _make_room() -> None:
-    """Forget compiled programs before Linux refuses them more memory maps, as after some hundred
-    fits of other shapes.
+def _make_room(most_maps: int = 30_000) -> None:
+    """Forget compiled programs before Linux refuses the process more memory maps.
 
-    A process has 65,530 maps and a fit takes some 600; beyond them the compiler crashes.
+    It has 65,530, and a fit takes some 600; beyond them the compiler crashes. Some hundred fits of
+    different shapes in one process get there.
     """
     maps = Path("/proc/self/maps")
-    if maps.exists() and len(maps.read_bytes().splitlines()) > MOST_MAPS:
+    if maps.exists() and len(maps.read_bytes().splitlines()) > most_maps:
         jax.clear_caches()  # type: ignore[no-untyped-call]
         gc.collect()
 
 
 def _fit(
-    schema: Schema,
+    preparation: Preparation,
     rows: Rows,
-    parameters: Mapping[str, Any],
-    architecture: Architecture,
+    settings: Settings,
+    latent_dim: int | tuple[int, int],
     seed: int,
-    resample: Callable[..., Any] | None,
-    progress: Callable[[dict[str, float]], None] | None = None,
-    checkpoint: Checkpoint | None = None,
+    progress: Progress | None = None,
+    checkpoint: train.Checkpoint | None = None,
     given: Model | None = None,
-) -> Fitted:
+) -> Fit:
+    """One model of one size, started and trained."""
     key_model, key_train = jax.random.split(jax.random.key(seed))
-    epochs = parameters["epochs"]
-    settings = Settings(
-        epochs=automatic_epochs(len(rows.train), parameters["batch_size"])
-        if epochs == "auto"
-        else epochs,
-        **{
-            name: parameters[name]
-            for name in ("batch_size", "learning_rate", "optimizer", "kl_warmup", "free_bits")
-        },
-        samples=parameters["samples"],
-        weight_prior=parameters["weight_prior"],
-        weight_decay=_weight_decay(parameters["weight_decay"], len(rows.train)),
-        patience=parameters["patience"],
+    architecture = architecture_of(preparation, rows, settings, latent_dim)
+    model = initial_model(
+        preparation.schema, rows.train, architecture, key_model, weights=rows.weights
     )
-    start = initial_model(schema, rows.train, architecture, key_model, weights=rows.weights)
-    start = start if given is None else _with_numbers_of(given, start)
-    result = train(
-        start,
-        objective_of(parameters["objective"], parameters["alpha"]),
+    if given is not None:
+        model = _with_numbers_of(given, model)
+    result = train.fit(
+        model,
         rows.train,
+        estimator_of(settings.objective).with_options(alpha=settings.alpha),
         key_train,
-        settings,
         validate=partial(_held_out, rows=rows, seed=seed),
         weights=rows.weights,
-        resample=resample,
+        resample=preparation.resample,
         progress=progress,
         checkpoint=checkpoint,
+        epochs=epochs_of(settings, len(rows.train)),
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        optimizer=settings.optimizer,
+        kl_warmup=settings.kl_warmup,
+        free_bits=settings.free_bits,
+        samples=settings.samples,
+        weight_prior=settings.weight_prior,
+        weight_decay=weight_decay_of(settings, len(rows.train)),
+        patience=settings.patience,
     )
-    return Fitted(result.model, architecture, result.history, result.best_epoch, result.stopped, [])
-
-
-def sizes_of(model: Model) -> int | tuple[int, int]:
-    """The ``latent_dim`` a model was made with."""
-    if isinstance(model.prior, TwoLayerPrior):
-        return model.prior.lower_dim, model.prior.upper_dim
-    return model.posterior.latent_dim
+    nothing = np.empty((0, len(preparation.schema)))
+    return Fit(
+        settings=settings,
+        seed=seed,
+        preparation=preparation,
+        architecture=architecture,
+        model=result.model,
+        history=result.history,
+        best_epoch=result.best_epoch,
+        stopped=result.stopped,
+        parts=Parts(nothing, nothing, nothing),
+    )
 
 
 def _with_numbers_of(other: Model, model: Model) -> Model:
-    """The model with the learned numbers of another; what is fixed, as the units, belongs to the
-    rows and stays.
-    """
+    """The model with the learned numbers of another; units belong to the rows and stay."""
     learned, fixed = eqx.partition(model, trainable(model))
     found = eqx.filter(other, trainable(other))
     if _shape(found) != _shape(learned):
         raise ConfigError(
-            "start is a model of other columns, networks or latents than these rows and settings make"
+            "start is a model of other columns, networks or latents than these rows and settings "
+            "make"
         )
     return eqx.combine(found, fixed)
 
 
-def _shape(tree: Any) -> Any:
+def _shape(tree: PyTree) -> tuple[object, list[tuple[int, ...]]]:
     leaves, structure = jax.tree.flatten(tree)
     return structure, [leaf.shape for leaf in leaves]
 
 
-def _held_out(model: Model, rows: Rows, seed: int) -> float:
-    """The importance-weighted bound of validation rows, by their weights, with the same draws at
-    every call.
-    """
-    units = rows.validation[:VALIDATION_ROWS]
-    weights = None if rows.validation_weights is None else rows.validation_weights[: len(units)]
-    samples = int(np.clip(VALIDATION_DRAWS // len(units), 8, VALIDATION_SAMPLES))
-    scores = importance_weighted(model, units, samples=samples, seed=seed)
+def _held_out(model: Model, rows: Rows, seed: int, limits: HeldOut = HeldOut()) -> float:
+    """The importance-weighted bound of validation rows, with the same draws at every call."""
+    units = rows.validation[: limits.rows]
+    weights = rows.validation_weights
+    if weights is not None:
+        weights = weights[: len(units)]
+    samples = int(np.clip(limits.draws // len(units), 8, limits.samples))
+    scores = marginal.importance(model, units, samples=samples, seed=seed)
     return float(np.average(scores.log_likelihood, weights=weights))
 
 
 def _choose_size(
-    schema: Schema,
+    preparation: Preparation,
     rows: Rows,
-    parameters: Mapping[str, Any],
+    settings: Settings,
     seed: int,
-    resample: Callable[..., Any] | None,
+    search: SizeSearch = SizeSearch(),
 ) -> tuple[int, list[dict[str, float]]]:
-    """From 8 latents up while the validation bound of a short run rises; else down from 8 while it
-    rises.
-    """
-    short = {**parameters, "epochs": _short_epochs(len(rows.train), parameters)}
-    most = max(1, min(schema_width(schema) - 1, len(rows.train) - 1))
-    sizes = [size for size in SIZES if size <= most] or [1]
-    if "flow" in (parameters["posterior"], parameters["prior"]):
-        sizes = [
-            max(size, 2) for size in sizes[1:] or [2]
-        ]  # a flow turns one half of the latents by the other
-    if parameters["posterior"] == "categorical":
-        sizes = [LEVELS * size for size in sizes]
+    """From `search.first` latents up while the validation bound of a short run rises, else down."""
+    short = settings.model_copy(
+        update={"epochs": _short_epochs(settings, len(rows.train), search.steps)}
+    )
+    sizes = _sizes(preparation.schema, rows, settings, search)
     tried: dict[int, float] = {}
 
     def bound(size: int) -> float:
-        fitted = _fit(
-            schema, rows, short, architecture_of(schema, rows, short, size), seed, resample
-        )
+        fitted = _fit(preparation, rows, short, size, seed)
         if fitted.stopped == "interrupt":
             raise KeyboardInterrupt
         tried[size] = fitted.history[fitted.best_epoch]["validation_bound"]
         return tried[size]
 
-    first = max((i for i, size in enumerate(sizes) if size <= FIRST_SIZE), default=0)
+    first = max((i for i, size in enumerate(sizes) if size <= search.first), default=0)
     best = bound(sizes[first])
     for direction in (sizes[first + 1 :], sizes[:first][::-1]):
         for size in direction:
@@ -357,14 +520,29 @@ def _choose_size(
         if len(tried) > 1 and max(tried, key=lambda size: tried[size]) != sizes[first]:
             break
     chosen = max(tried, key=lambda size: tried[size])
-    return chosen, [{"latent_dim": size, "validation_bound": tried[size]} for size in sorted(tried)]
+    lines = [{"latent_dim": size, "validation_bound": tried[size]} for size in sorted(tried)]
+    return chosen, lines
 
 
-def _short_epochs(rows: int, parameters: Mapping[str, Any]) -> int:
-    epochs = parameters["epochs"]
-    total = automatic_epochs(rows, parameters["batch_size"]) if epochs == "auto" else epochs
-    steps = -(-rows // min(parameters["batch_size"], rows))
-    return min(-(-total // 4), -(-SIZE_STEPS // steps))
+def _sizes(schema: Schema, rows: Rows, settings: Settings, search: SizeSearch) -> list[int]:
+    """The numbers of latents to try: no more than the row has numbers, nor than there are rows."""
+    most = max(1, min(schema_width(schema) - 1, len(rows.train) - 1))
+    sizes = [size for size in search.sizes if size <= most] or [1]
+    parts = (POSTERIORS.find(settings.posterior), _prior_class(settings))
+    least = max(getattr(part, "least", 1) for part in parts)
+    if least > 1:
+        sizes = [max(size, least) for size in sizes[1:] or [least]]
+    multiple = getattr(parts[0], "multiple", 1)
+    return [multiple * size for size in sizes]
+
+
+def _prior_class(settings: Settings) -> object:
+    return None if settings.prior == "auto" else PRIORS.find(settings.prior)
+
+
+def _short_epochs(settings: Settings, rows: int, most_steps: int) -> int:
+    steps = -(-rows // min(settings.batch_size, rows))
+    return min(-(-epochs_of(settings, rows) // 4), -(-most_steps // steps))
 
 
 def schema_width(schema: Schema) -> int:

@@ -1,53 +1,68 @@
-"""Multilayer perceptrons: tensors in, raw parameters out (appendix C of the paper)."""
+"""Networks: numbers in, raw parameters out (appendix C of the paper)."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
+from paramax import NonTrainable
 
-__all__ = ["ACTIVATIONS", "MLP", "Fixed", "parameter_count", "pick", "trainable"]
+from aevb.registry import Registry
 
-#: The non-linearities a network can be given by name; the paper's is tanh.
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "tanh": jnp.tanh,
-    "relu": jax.nn.relu,
-    "silu": jax.nn.silu,
-    "gelu": jax.nn.gelu,
-    "elu": jax.nn.elu,
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "NETWORKS",
+    "Activation",
+    "Network",
+    "Scaled",
+    "constant_at",
+    "drawn_by_numpy",
+    "parameter_count",
+    "pick",
+    "trainable",
+]
+
+
+class Network(Protocol):
+    """What a network is to a model: any module of numbers in, numbers out.
+
+    A class is registered by ``NETWORKS.register(name)`` and built as
+    ``cls(sizes, activation, key, smooth=...)``; see `MLP` for what these are.
+    """
+
+    def __call__(self, x: Array, /) -> Array:
+        """Map an input of shape (sizes[0],) to an output of shape (sizes[-1],)."""
+
+
+#: The networks by name; see `Network`.
+NETWORKS: Registry[Callable[..., Network]] = Registry("network")
+
+
+class Activation(NamedTuple):
+    """A non-linearity: `function` maps `inputs` numbers for each unit to one."""
+
+    function: Callable[[Array], Array]
+    inputs: int = 1
+
+
+#: The non-linearities by name; the paper's is tanh.
+ACTIVATIONS: dict[str, Activation] = {
+    "tanh": Activation(jnp.tanh),
+    "relu": Activation(jax.nn.relu),
+    "silu": Activation(jax.nn.silu),
+    "gelu": Activation(jax.nn.gelu),
+    "elu": Activation(jax.nn.elu),
 }
 
 
-class Fixed(eqx.Module):
-    """Numbers that belong to a model (units, floors, places of atoms) and that training leaves
-    alone.
-    """
-
-    value: Array
-
-
-def trainable(model: PyTree) -> PyTree:
-    """A tree of booleans: which leaves of a model training may change; every float array that is
-    not `Fixed`.
-    """
-    return jax.tree.map(
-        lambda leaf: (
-            jax.tree.map(lambda _: False, leaf)
-            if isinstance(leaf, Fixed)
-            else eqx.is_inexact_array(leaf)
-        ),
-        model,
-        is_leaf=lambda node: isinstance(node, Fixed),
-    )
-
-
+@NETWORKS.register("mlp")
 class MLP(eqx.Module):
-    """A multilayer perceptron, y = W_2 f(W_1 x + b_1) + b_2 (eq. 11 and 12), with any number of
-    hidden layers.
+    """A multilayer perceptron, y = W_2 f(W_1 x + b_1) + b_2 (eq. 11 and 12), of any depth.
 
     Parameters
     ----------
@@ -75,64 +90,144 @@ class MLP(eqx.Module):
     def __init__(
         self, sizes: Sequence[int], activation: str, key: PRNGKeyArray, *, smooth: bool = False
     ) -> None:
-        keys = jax.random.split(key, len(sizes) - 1)
-        self.layers = tuple(
-            _dense(*pair, k, smooth) for pair, k in zip(pairwise(sizes), keys, strict=True)
-        )
+        self.layers = _layers(sizes, activation, key, smooth)
         self.activation = activation
 
     def __call__(self, x: Array) -> Array:
         """Map an input of shape (sizes[0],) to an output of shape (sizes[-1],)."""
         *hidden, last = self.layers
         for layer in hidden:
-            x = ACTIVATIONS[self.activation](_affine(layer, x))
+            x = ACTIVATIONS[self.activation].function(_affine(layer, x))
         return _affine(last, x)
 
     def starting_at(self, output: Array, *, weights: float = 1.0) -> "MLP":
-        """The same network with its last bias set to `output` and its last weights scaled: 0 makes
-        it constant.
-        """
-        last = self.layers[-1]
-        return eqx.tree_at(
-            lambda mlp: (mlp.layers[-1].weight, mlp.layers[-1].bias),
-            self,
-            (last.weight * weights, output),
-        )
+        """The same network, its last bias `output` and its last weights times `weights`."""
+        return _with_last_layer(self, output, weights)
+
+
+class Scaled(eqx.Module):
+    """scale * f(x) + bias, both learned: how a network without a last layer starts at a constant.
+
+    Parameters
+    ----------
+    network
+        f.
+    scale, bias
+        Of shape () and that of f's output.
+    """
+
+    network: Network
+    scale: Array
+    bias: Array
+
+    def __call__(self, x: Array) -> Array:
+        """Map an input to an output of the shape of `bias`."""
+        return self.scale * self.network(x) + self.bias
+
+
+def constant_at(network: Network, output: Array, *, weights: float = 0.0) -> Network:
+    """The network plus a constant `output`, times `weights` before that: 0 makes it constant.
+
+    Training starts there, and may change both. A network may bring its own ``starting_at(output,
+    weights=)``; any other becomes `Scaled`.
+    """
+    own = getattr(network, "starting_at", None)
+    if own is not None:
+        started: Network = own(output, weights=weights)
+        return started
+    return Scaled(network, jnp.asarray(weights), output)
+
+
+def _layers(
+    sizes: Sequence[int], activation: str, key: PRNGKeyArray, smooth: bool
+) -> tuple[eqx.nn.Linear, ...]:
+    """The affine maps of a network, from input to output."""
+    keys = jax.random.split(key, len(sizes) - 1)
+    last = len(sizes) - 2
+    layers = []
+    for place, (inputs, outputs) in enumerate(pairwise(sizes)):
+        numbers = 1 if place == last else ACTIVATIONS[activation].inputs
+        layers.append(_dense(inputs, numbers * outputs, keys[place], smooth))
+    return tuple(layers)
+
+
+def _with_last_layer(network: "MLP", output: Array, weights: float) -> "MLP":
+    last = network.layers[-1]
+    return eqx.tree_at(
+        lambda net: (net.layers[-1].weight, net.layers[-1].bias),
+        network,
+        (last.weight * weights, output),
+    )
 
 
 def _affine(layer: eqx.nn.Linear, x: Array) -> Array:
-    """W x + b, written x W': over many rows that product comes out row by row, and W x transposed,
-    which costs.
-    """
+    """W x + b, written x W': vmapped over rows that product is fast, and W x is transposed."""
     assert layer.bias is not None
     return x @ layer.weight.T + layer.bias
 
 
 def _dense(inputs: int, outputs: int, key: PRNGKeyArray, smooth: bool) -> eqx.nn.Linear:
     """One affine layer with normal weights, shape (outputs, inputs), and zero bias."""
-    deviation = (2 / (inputs + outputs) if smooth else 1 / max(inputs, 1)) ** 0.5
-    weight: Any
-    if isinstance(
-        key, jax.core.Tracer
-    ):  # a traced key has no bits yet: JAX draws, or only says the shape
-        weight = deviation * jax.random.normal(key, (outputs, inputs))
-    else:  # drawn by NumPy from the key's bits: JAX would compile a program for each layer's shape
-        weight = np.random.default_rng(np.asarray(jax.random.key_data(key))).normal(
-            0, deviation, (outputs, inputs)
-        )
+    variance = 2 / (inputs + outputs) if smooth else 1 / max(inputs, 1)
     layer = eqx.filter_eval_shape(eqx.nn.Linear, inputs, outputs, key=key)
-    arrays = (jnp.asarray(weight, jnp.float32), jnp.zeros(outputs))
+    arrays = (_normal(key, (outputs, inputs), variance**0.5), jnp.zeros(outputs))
     return eqx.tree_at(lambda linear: (linear.weight, linear.bias), layer, arrays)
 
 
-def pick(x: Array, places: tuple[int, ...]) -> Array:
-    """The entries of a vector at these places; neighbours in order are a slice, which costs
-    nothing.
+def drawn_by_numpy(
+    key: PRNGKeyArray, draw: Callable[[np.random.Generator], np.ndarray], like: jax.Array | Any
+) -> Array:
+    """What `draw` gives with a generator of this key, the same whether JAX traces the key or not.
+
+    JAX's own generator would compile a program for each shape.
+
+    Parameters
+    ----------
+    key
+        Source of the numbers.
+    draw
+        Draws by a NumPy generator.
+    like
+        An array, or a `jax.ShapeDtypeStruct`, of the shape and type that `draw` gives.
     """
-    begin, end = (places[0], places[-1] + 1) if places else (0, 0)
-    return x[begin:end] if places == tuple(range(begin, end)) else x[np.array(places)]
+
+    def call(data: Array) -> np.ndarray:
+        rng = np.random.default_rng(np.asarray(data))
+        return draw(rng).astype(like.dtype)
+
+    data = jax.random.key_data(key)
+    numbers: Array = jax.pure_callback(call, like, data, vmap_method="sequential")
+    return numbers
+
+
+def _normal(key: PRNGKeyArray, shape: tuple[int, int], deviation: float) -> Array:
+    """N(0, deviation^2), of this shape."""
+    like = jax.ShapeDtypeStruct(shape, jnp.float32)  # type: ignore[no-untyped-call]
+    return drawn_by_numpy(key, lambda rng: rng.normal(0, deviation, shape), like)
+
+
+def pick(x: Array, places: tuple[int, ...]) -> Array:
+    """The entries of a vector at these places; neighbors in order are a slice, which is free."""
+    if not places:
+        return x[:0]
+    begin, end = places[0], places[-1] + 1
+    if places == tuple(range(begin, end)):
+        return x[begin:end]
+    return x[np.array(places)]
+
+
+def trainable(model: PyTree) -> PyTree:
+    """A tree of booleans: which leaves training may change, every float that is not fixed."""
+
+    def may_change(leaf: object) -> PyTree:
+        if isinstance(leaf, NonTrainable):
+            return jax.tree.map(lambda _: False, leaf)
+        return eqx.is_inexact_array(leaf)
+
+    return jax.tree.map(may_change, model, is_leaf=lambda node: isinstance(node, NonTrainable))
 
 
 def parameter_count(model: PyTree) -> int:
     """How many numbers training may change in a model."""
-    return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(model, trainable(model))))
+    leaves = jax.tree.leaves(eqx.filter(model, trainable(model)))
+    return sum(leaf.size for leaf in leaves)

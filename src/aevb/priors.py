@@ -1,12 +1,15 @@
 """The prior p(z): a module whose call returns a distribution over latents of shape (latent_dim,)."""
 
 from abc import abstractmethod
+from typing import ClassVar, Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
+from paramax import NonTrainable
 
 from aevb.distributions.flows import CouplingFlow
 from aevb.distributions.latents import (
@@ -15,10 +18,14 @@ from aevb.distributions.latents import (
     StraightThroughBernoulli,
     StraightThroughCategorical,
 )
-from aevb.networks import Fixed
-from aevb.posteriors import ConditionalGaussian, Posterior
+from aevb.likelihoods.base import single
+from aevb.networks import drawn_by_numpy
+from aevb.posteriors import CategoricalPosterior, ConditionalGaussian, Posterior
+from aevb.registry import Registry
+from aevb.start import Start
 
 __all__ = [
+    "PRIORS",
     "BernoulliPrior",
     "CategoricalPrior",
     "FlowPrior",
@@ -32,11 +39,26 @@ __all__ = [
 class Prior(eqx.Module):
     """p(z), possibly with parameters learned with the rest of theta."""
 
+    #: The fewest latents there can be.
+    least: ClassVar[int] = 1
+    #: Whether it follows from the posterior, so that nobody asks for it by name.
+    implied: ClassVar[bool] = False
+
+    @classmethod
+    @abstractmethod
+    def build(cls, start: Start) -> Self:
+        """The prior at the start of training."""
+
     @abstractmethod
     def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
         """The distribution of z, event shape (latent_dim,), given q(z|x) where it depends on it."""
 
 
+#: The priors by name.
+PRIORS: Registry[type[Prior]] = Registry("prior")
+
+
+@PRIORS.register("standard_normal")
 class StandardNormal(Prior):
     """p(z) = N(0, I), the centred isotropic Gaussian of section 3.
 
@@ -48,11 +70,17 @@ class StandardNormal(Prior):
 
     latent_dim: int = eqx.field(static=True)
 
+    @classmethod
+    def build(cls, start: Start) -> Self:
+        """Nothing is learned."""
+        return cls(start.latent_dim)
+
     def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
         """N(0, I)."""
         return dist.Normal(jnp.zeros(self.latent_dim), 1.0).to_event(1)
 
 
+@PRIORS.register("mixture")
 class GaussianMixture(Prior):
     """p(z) = sum_c pi_c N(z; m_c, diag s_c^2), learned with the generative parameters.
 
@@ -69,7 +97,7 @@ class GaussianMixture(Prior):
 
     Examples
     --------
-    >>> GaussianMixture(2, 5, jax.random.key(0))().event_shape
+    >>> GaussianMixture(2, 5, key=jax.random.key(0))().event_shape
     (2,)
     """
 
@@ -77,10 +105,15 @@ class GaussianMixture(Prior):
     means: Array
     log_scales: Array
 
-    def __init__(self, latent_dim: int, components: int, key: PRNGKeyArray) -> None:
+    def __init__(self, latent_dim: int, components: int = 10, *, key: PRNGKeyArray) -> None:
         self.logits = jnp.zeros(components)
         self.means = 0.5 * jax.random.normal(key, (components, latent_dim))
         self.log_scales = jnp.zeros((components, latent_dim))
+
+    @classmethod
+    def build(cls, start: Start, *, components: int = 10) -> Self:
+        """This many Gaussians, their means spread over N(0, I)."""
+        return cls(start.latent_dim, components, key=start.key)
 
     def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
         """The mixture; scales are kept in [exp(-5), exp(5)] so that no component shrinks to a
@@ -92,6 +125,7 @@ class GaussianMixture(Prior):
         return dist.MixtureSameFamily(dist.Categorical(logits=self.logits), components)
 
 
+@PRIORS.register("vamp")
 class VampPrior(Prior):
     """p(z) = pi_0 N(z; 0, I) + sum_c pi_c q(z|u_c), q of learned pseudo-rows u_c (Tomczak and
     Welling 2018).
@@ -114,12 +148,20 @@ class VampPrior(Prior):
 
     logits: Array
     rows: Array
-    low: Fixed
-    high: Fixed
+    low: NonTrainable[Array]
+    high: NonTrainable[Array]
 
     def __init__(self, rows: Array, low: Array, high: Array) -> None:
         self.logits = jnp.zeros(1 + len(rows)).at[0].set(jnp.log(9 * len(rows)))
-        self.rows, self.low, self.high = jnp.asarray(rows), Fixed(low), Fixed(high)
+        self.rows = jnp.asarray(rows)
+        self.low = NonTrainable(low)
+        self.high = NonTrainable(high)
+
+    @classmethod
+    def build(cls, start: Start, *, rows: int = 200) -> Self:
+        """At most this many training rows, their missing cells at the middle of the column."""
+        count = min(rows, start.architecture.rows or rows)
+        return cls(*_pseudo_rows(start.units, count, start.key))
 
     @property
     def inside(self) -> Array:
@@ -129,7 +171,7 @@ class VampPrior(Prior):
         1 starts at an end: on digits made black or white 93 % never moved, for 0.1 nats a row;
         reflected it is 0.02.
         """
-        low, high = self.low.value, self.high.value
+        low, high = self.low.tree, self.high.tree
         rows = jnp.where(self.rows < low, 2 * low - self.rows, self.rows)
         rows = jnp.where(rows > high, 2 * high - rows, rows)
         return jnp.clip(rows, low, high)  # of a cell further out than the column is wide
@@ -149,17 +191,26 @@ class VampPrior(Prior):
         return dist.MixtureSameFamily(dist.Categorical(logits=self.logits), components)
 
 
+@PRIORS.register("flow")
 class FlowPrior(Prior):
     """p(z): z = f(u), u ~ N(0, I), f a normalising flow of affine couplings; needs two latents."""
 
     latent_dim: int = eqx.field(static=True)
     flow: CouplingFlow
 
+    least: ClassVar[int] = 2
+
+    @classmethod
+    def build(cls, start: Start) -> Self:
+        """A flow near the identity."""
+        return cls(start.latent_dim, CouplingFlow(start.latent_dim, start.key))
+
     def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
         """The flow of N(0, I)."""
         return Flow(dist.Normal(jnp.zeros(self.latent_dim), 1.0).to_event(1), self.flow)
 
 
+@PRIORS.register("two_layers")
 class TwoLayerPrior(Prior):
     """p(h1, h2) = p(h2) p(h1|h2), p(h2) = N(0, I): of two stochastic layers, z = (h1, h2).
 
@@ -175,16 +226,38 @@ class TwoLayerPrior(Prior):
     lower_dim: int = eqx.field(static=True)
     upper_dim: int = eqx.field(static=True)
 
+    implied: ClassVar[bool] = True
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers in h1 and in h2: the ``latent_dim`` it was made with."""
+        return self.lower_dim, self.upper_dim
+
+    @classmethod
+    def build(cls, start: Start) -> Self:
+        """The lower layer by a network of its own."""
+        lower_dim, upper_dim = start.latent_dim, start.architecture.upper_dim
+        lower = ConditionalGaussian.build(start, upper_dim, lower_dim, start.key)
+        return cls(lower, lower_dim, upper_dim)
+
     def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
         """The chain from h2 to h1."""
         upper = dist.Normal(jnp.zeros(self.upper_dim), 1.0).to_event(1)
         return Chain(upper, self.lower, self.lower_dim, backwards=True)
 
 
+@PRIORS.register("bernoulli")
 class BernoulliPrior(Prior):
     """p(z) = prod_j Bernoulli(z_j; p_j), learned."""
 
     logits: Array
+
+    implied: ClassVar[bool] = True
+
+    @classmethod
+    def build(cls, start: Start) -> Self:
+        """Fair bits."""
+        return cls(start.latent_dim)
 
     def __init__(self, latent_dim: int) -> None:
         self.logits = jnp.zeros(latent_dim)
@@ -194,10 +267,19 @@ class BernoulliPrior(Prior):
         return StraightThroughBernoulli(self.logits)
 
 
+@PRIORS.register("categorical")
 class CategoricalPrior(Prior):
     """p(z) = prod_g Categorical(z_g; p_g), learned: one-hot groups."""
 
     logits: Array
+
+    implied: ClassVar[bool] = True
+
+    @classmethod
+    def build(cls, start: Start) -> Self:
+        """Groups of as many levels as those of q(z|x), all as probable."""
+        levels = CategoricalPosterior.multiple
+        return cls(start.latent_dim // levels, levels)
 
     def __init__(self, groups: int, levels: int) -> None:
         self.logits = jnp.zeros((groups, levels))
@@ -205,3 +287,17 @@ class CategoricalPrior(Prior):
     def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
         """Independent one-hot groups."""
         return StraightThroughCategorical(self.logits)
+
+
+def _pseudo_rows(units: np.ndarray, count: int, key: PRNGKeyArray) -> tuple[Array, Array, Array]:
+    """Training rows without missing cells, shape (count, D), and the range of all, each (D,)."""
+    observed = np.where(np.isfinite(units).any(0), units, 0.0)
+    middle = np.nanquantile(observed, 0.5, axis=0, method="closest_observation")
+    filled = single(np.where(np.isfinite(units), units, middle))
+
+    def choose(rng: np.random.Generator) -> np.ndarray:
+        return rng.choice(len(units), count, replace=count > len(units))
+
+    like = jax.ShapeDtypeStruct((count,), jnp.int32)  # type: ignore[no-untyped-call]
+    chosen = drawn_by_numpy(key, choose, like)
+    return filled[chosen], single(np.nanmin(observed, 0)), single(np.nanmax(observed, 0))

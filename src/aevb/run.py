@@ -1,47 +1,55 @@
-"""A fitted `VAE` on disk and back, and what its report is made of. Data only: no pickle, no code
-from a file.
+"""A fit on disk and back. Data only: no pickle, no import path, no code from a file.
+
+Parts of one's own are code, which no file holds: their weights are kept, and `load` takes the same
+parts again.
 """
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-import aevb
-from aevb import disk as storage
-from aevb import fit as fitting
-from aevb import model as core
-from aevb import predict as predictive
-from aevb.assess import Parts, baselines_of, held_out_rows
-from aevb.baselines.stored import from_stored, to_stored
+from aevb import disk, predict
+from aevb.assess import Baselines, Results
+from aevb.baselines import from_stored, to_stored
+from aevb.build import posterior_of, skeleton
 from aevb.diagnostics import codes
+from aevb.disk.lines import from_lines, to_lines
 from aevb.errors import ConfigError, ModelFileError
-from aevb.initialisation import Architecture, skeleton
+from aevb.fit import Fit, Parts, epochs_of, weight_decay_of
+from aevb.posteriors import POSTERIORS
+from aevb.preparation import restored
+from aevb.priors import PRIORS
+from aevb.registry import Registry, label_of
 from aevb.report import Contents, render
-from aevb.settings import check_parameters
-from aevb.table.preparation import restored
+from aevb.settings import Settings
+from aevb.start import Architecture
 from aevb.table.schema import Schema
 
-if TYPE_CHECKING:
-    from aevb.sklearn.estimator import VAE
+__all__ = ["Run", "contents_of", "load", "save"]
 
-__all__ = ["contents_of", "load", "save"]
+#: Settings that may be a part of one's own, and so be asked for again when a run is loaded.
+PARTS = ("likelihood", "prior", "posterior", "network", "objective")
+#: What stands for such a part in a file.
+OWN = "own"
 
-#: Rows shown in the latent space and reconstructed, and rows drawn, at most.
-SHOWN_ROWS = 2_000
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder holds: the fit, its results and what its report is made of."""
+
+    fit: Fit
+    results: Results
+    contents: Contents
 
 
-def save(
-    vae: "VAE", path: Any, *, overwrite: bool = False, contents: Contents | None = None
-) -> Path:
+def save(run: Run, path: Path | str, *, overwrite: bool = False) -> Path:
     """Write a run folder: weights, schema, configuration, numbers, history and report.
 
     Raises
@@ -49,68 +57,51 @@ def save(
     OutputError
         A run is there already, or the disk refuses.
     """
-    contents = contents or contents_of(vae, name=Path(path).name)
-    figures, documents = contents.to_stored()
-    configuration = _configuration(vae)
+    fit = run.fit
+    figures, documents = run.contents.to_stored()
+    configuration = _configuration(fit)
     documents |= {"configuration": configuration}
-    arrays = {"weights": _weights(vae.model_), "figures": figures}
-    if (baselines := baselines_of(vae))[0]:
-        arrays["baselines"], documents["baselines"] = to_stored(*baselines)
-    return storage.write_run(
+    arrays: dict[str, Mapping[str, NDArray[Any]]] = {
+        "weights": disk.to_arrays(fit.model),
+        "figures": figures,
+    }
+    baselines = run.results.baselines
+    if baselines.fitted:
+        arrays["baselines"], documents["baselines"] = to_stored(
+            baselines.fitted, baselines.not_applicable
+        )
+    return disk.write_run(
         path,
         arrays,
         documents,
-        {"metrics.jsonl": _lines(vae.history_), "report.html": render(contents)},
+        {"metrics.jsonl": to_lines(fit.history), "report.html": render(run.contents)},
         overwrite=overwrite,
         details={
-            "seed": vae.seed_,
-            "data": vae._data,
+            "seed": fit.seed,
+            "data": fit.data,
             "configuration": configuration["parameters"],
-            "resolved": _resolved(vae),
+            "resolved": _resolved(fit, run.results),
         },
     )
 
 
-def load(path: Any) -> "VAE":
-    """The fitted `VAE` of a run folder; every file is checked against the manifest first.
+def load(path: Path | str, **parts: object) -> Run:
+    """What a run folder holds; every file is checked against the manifest first.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    **parts
+        The parts of one's own it was fitted with: ``prior=``, ``likelihood=`` and so on.
 
     Raises
     ------
     ModelFileError
-        Not a run, damaged, or of another version.
+        Not a run, damaged, of another version, or fitted with parts that were not given.
     """
-    from aevb.sklearn.estimator import VAE
-
-    run = storage.read_run(path)
-    try:
-        document = run.documents["configuration"]
-        schema = Schema.from_json(run.documents["schema"])
-        parameters = {**document["parameters"], "hidden": tuple(document["parameters"]["hidden"])}
-        if isinstance(parameters["latent_dim"], list):
-            parameters["latent_dim"] = tuple(parameters["latent_dim"])
-        check_parameters(parameters)
-        vae = VAE(**parameters)
-        vae._report = dict(run.documents["results"])
-        vae._data = run.manifest.get("data", {})
-        vae.history_ = [
-            _numbers(json.loads(line)) for line in run.texts["metrics.jsonl"].splitlines()
-        ]
-        fitted = document["fitted"]
-        architecture = _architecture(fitted["architecture"])
-        vae.seed_ = int(fitted["seed"])
-        preparation = restored(schema, vae.binarize, vae.seed_)
-        shapes = skeleton(preparation.schema, architecture)
-        vae.model_ = _with_weights(shapes, run.arrays["weights"])
-        vae.n_features_in_ = int(fitted["n_features_in"])
-        if fitted["feature_names_in"] is not None:
-            vae.feature_names_in_ = np.array(fitted["feature_names_in"], dtype=object)
-        vae._baselines = None
-        if "baselines" in run.documents:
-            vae._baselines = from_stored(
-                run.arrays["baselines"], run.documents["baselines"], preparation.schema
-            )
-        vae.best_epoch_, vae.n_iter_ = int(fitted["best_epoch"]), int(fitted["n_iter"])
-    except (
+    stored = disk.read_run(path)
+    unreadable = (
         KeyError,
         TypeError,
         ValueError,
@@ -118,50 +109,56 @@ def load(path: Any) -> "VAE":
         ConfigError,
         OverflowError,
         MemoryError,
-    ) as error:
-        if isinstance(error, ModelFileError):
-            raise
+    )
+    try:
+        fit = _fit_of(stored, parts)
+        return Run(fit, _results_of(stored, fit), _contents_of(stored))
+    except ModelFileError:
+        raise
+    except unreadable as error:
         raise ModelFileError(f"{path} does not hold a model of this version: {error!r}") from error
-    vae.schema_, vae._preparation = schema, preparation
-    vae.latent_dim_ = vae._n_features_out = architecture.latents
-    vae._architecture = architecture
-    vae._parts = Parts(*np.empty((3, 0, len(schema))))  # a run keeps no rows
-    vae._stored = run.arrays.get("figures", {}), run.documents
-    return vae
 
 
-def contents_of(vae: "VAE", *, name: str, commands: Sequence[str] = ()) -> Contents:
-    """What a report of this fit shows, on its held-out rows; of a saved run, what was saved.
+def contents_of(
+    fit: Fit,
+    results: Mapping[str, Any],
+    *,
+    name: str,
+    commands: Sequence[str] = (),
+    most_rows: int = 2_000,
+) -> Contents:
+    """What a report of this fit shows, on its held-out rows.
 
     Parameters
     ----------
-    vae
-        Fitted, or loaded.
+    fit
+        A fit that has its rows, not a loaded one.
+    results
+        Its results; see `aevb.assess.Results.to_dict`.
     name
         Of the data: the title.
     commands
         What to type to get this fit again.
+    most_rows
+        Rows shown in the latent space and reconstructed, and rows drawn, at most.
     """
-    if not len(vae._parts.train):
-        return Contents.from_stored(*vae._stored)
-    rows = held_out_rows(vae)[1]
-    units = vae._preparation.units(rows[:SHOWN_ROWS])
-    z = codes(vae.model_, units)
-    shown = predictive.decoded(vae.model_, z, means=vae._preparation.binarize is not None)
-    drawn = predictive.sampled(vae.model_, min(len(rows), SHOWN_ROWS), vae.seed_)
-    colors, levels = _colors(vae, rows[:SHOWN_ROWS])
+    rows = fit.parts.held_out[1][:most_rows]
+    z = codes(fit.model, fit.units(rows))
+    shown = predict.decoded(fit.model, z, means=fit.preparation.binarize is not None)
+    drawn = predict.sampled(fit.model, len(rows), fit.seed)
+    colors, color_name, levels = _colors(fit, rows)
     return Contents(
         title=name,
-        results=vae.report_,
-        history=vae.history_,
-        schema=vae.schema_,
+        results=dict(results),
+        history=fit.history,
+        schema=fit.preparation.source,
         codes=z.astype(np.float64),
-        originals=rows[:SHOWN_ROWS],
-        reconstructions=vae._preparation.values_of(shown),
-        samples=vae._preparation.values_of(drawn),
+        originals=rows,
+        reconstructions=fit.preparation.values_of(shown),
+        samples=fit.preparation.values_of(drawn),
         colors=colors,
-        color_name=levels[0] if levels else "",
-        color_levels=tuple(levels[1:]) if levels else (),
+        color_name=color_name,
+        color_levels=levels,
         commands=list(commands),
         environment=environment(),
     )
@@ -170,7 +167,7 @@ def contents_of(vae: "VAE", *, name: str, commands: Sequence[str] = ()) -> Conte
 def environment() -> dict[str, str]:
     """Versions of what the numbers came from."""
     return {
-        "aevb": aevb.__version__,
+        "aevb": version("aevb"),
         "jax": jax.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),
@@ -178,110 +175,166 @@ def environment() -> dict[str, str]:
     }
 
 
-def _colors(vae: "VAE", rows: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, list[str]]:
-    """Codes of the label of each row and [name, level, level, ...]; else of the modelled column
-    with fewest levels.
-    """
-    if vae._labels is not None:
-        name, labels = vae._labels
-        kept = labels[vae._held_out_rows[: len(rows)]]
+def _colors(
+    fit: Fit, rows: NDArray[np.float64], most_levels: int = 10
+) -> tuple[NDArray[np.float64] | None, str, tuple[str, ...]]:
+    """Codes of what colors the rows, its name and levels: the label, else a column of few levels."""
+    if fit.labels is not None:
+        name, labels = fit.labels
+        kept = labels[fit.held_out_rows[: len(rows)]]
         levels, index = np.unique(kept.astype(str), return_inverse=True)
-        return index.astype(np.float64), [name, *levels.tolist()]
-    leveled = [
-        i for i, column in enumerate(vae.schema_.columns) if 2 <= len(column.categories) <= 10
-    ]
-    if not leveled:
-        return None, []
-    best = leveled[-1]
-    column = vae.schema_.columns[best]
-    return rows[:, best], [column.name, *map(str, column.categories)]
+        return index.astype(np.float64), name, tuple(levels.tolist())
+    columns = fit.preparation.source.columns
+    for place in reversed(range(len(columns))):
+        column = columns[place]
+        if 2 <= len(column.categories) <= most_levels:
+            return rows[:, place], column.name, tuple(map(str, column.categories))
+    return None, "", ()
 
 
-def _configuration(vae: "VAE") -> dict[str, Any]:
-    parameters = {name: _plain(value) for name, value in vae.get_params(deep=False).items()}
+def _configuration(fit: Fit) -> dict[str, Any]:
+    """The settings, the seed among them, and what is needed to rebuild the model."""
+    parameters = {name: getattr(fit.settings, name) for name in Settings.model_fields}
+    parameters |= {name: _name_of(parameters[name]) for name in PARTS}
+    parameters["random_state"] = fit.seed
     if not isinstance(parameters["optimizer"], str):
         parameters["optimizer"] = "adam"  # an Optax transformation is code; only a name is kept
-    names = getattr(vae, "feature_names_in_", None)
+    architecture = fit.architecture
     return {
-        "parameters": {**parameters, "random_state": vae.seed_},
+        "parameters": parameters,
         "fitted": {
-            "architecture": asdict(vae._architecture),
-            "seed": vae.seed_,
-            "n_features_in": vae.n_features_in_,
-            "feature_names_in": None if names is None else list(map(str, names)),
-            "best_epoch": vae.best_epoch_,
-            "n_iter": vae.n_iter_,
+            "architecture": {
+                "latent_dim": architecture.latent_dim,
+                "upper_dim": architecture.upper_dim,
+                "hidden": architecture.hidden,
+                "activation": architecture.activation,
+                "posterior": _name_of(architecture.posterior),
+                "prior": _name_of(architecture.prior),
+                "scale_given": architecture.scale_given,
+                "missing": architecture.missing,
+                "rows": architecture.rows,
+            },
+            "seed": fit.seed,
+            "n_features_in": fit.n_features_in,
+            "feature_names_in": fit.feature_names_in,
+            "best_epoch": fit.best_epoch,
+            "n_iter": fit.epochs,
         },
     }
 
 
-def _resolved(vae: "VAE") -> dict[str, Any]:
+def _name_of(part: object) -> object:
+    """A part by name; of one's own a mark and its class's name, which is for people to read."""
+    if isinstance(part, str):
+        return part
+    if isinstance(part, Mapping):
+        return {name: _name_of(one) for name, one in part.items()}
+    return {OWN: label_of(part)}
+
+
+def _resolved(fit: Fit, results: Results) -> dict[str, Any]:
     """What stood where the settings say "auto"."""
-    rows = vae.report_["parts"]["train"]
+    rows = results.document["parts"]["train"]
+    prior = _name_of(fit.architecture.prior)
     return {
-        "latent_dim": vae.latent_dim_,
-        "epochs": fitting.automatic_epochs(rows, vae.batch_size)
-        if vae.epochs == "auto"
-        else vae.epochs,
-        "weight_decay": fitting._weight_decay(vae.weight_decay, rows),
-        "prior": vae._architecture.prior,
+        "latent_dim": fit.architecture.latents,
+        "epochs": epochs_of(fit.settings, rows),
+        "weight_decay": weight_decay_of(fit.settings, rows),
+        "prior": getattr(posterior_of(fit.architecture), "prior", None) or prior,
     }
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (tuple, list, np.ndarray)):
-        return [_plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _lines(history: Sequence[Mapping[str, Any]]) -> str:
-    lines = (
-        {key: value if np.isfinite(value) else None for key, value in line.items()}
-        for line in history
+def _fit_of(stored: disk.Run, parts: Mapping[str, object]) -> Fit:
+    document = stored.documents["configuration"]
+    fitted = document["fitted"]
+    settings = _settings(document["parameters"], parts)
+    schema = Schema.from_json(stored.documents["schema"])
+    seed = int(fitted["seed"])
+    preparation = restored(schema, settings, seed)
+    architecture = replace(
+        _architecture(fitted["architecture"], settings),
+        likelihoods=preparation.likelihoods,
+        decoder=preparation.decoder,
     )
-    return "".join(json.dumps(line) + "\n" for line in lines)
+    shapes = skeleton(preparation.schema, architecture)
+    names = fitted["feature_names_in"]
+    nothing = np.empty((0, len(schema)))  # a run keeps no rows
+    return Fit(
+        settings=settings,
+        seed=seed,
+        preparation=preparation,
+        architecture=architecture,
+        model=disk.from_arrays(shapes, stored.arrays["weights"], "weights.safetensors"),
+        history=from_lines(stored.texts["metrics.jsonl"]),
+        best_epoch=int(fitted["best_epoch"]),
+        stopped="end",
+        parts=Parts(nothing, nothing, nothing),
+        data=stored.manifest.get("data", {}),
+        n_features_in=int(fitted["n_features_in"]),
+        feature_names_in=None if names is None else tuple(map(str, names)),
+    )
 
 
-def _numbers(line: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(key): float("nan") if value is None else value for key, value in line.items()}
-
-
-def _weights(model: core.Model) -> dict[str, NDArray[Any]]:
-    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(model, eqx.is_array))
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
-
-
-def _architecture(document: Mapping[str, Any]) -> Architecture:
-    """The architecture a run names; its sizes are held against the weights by their shapes."""
-    architecture = Architecture(**{**document, "hidden": tuple(document["hidden"])})
-    names = ("latent_dim", "hidden", "activation", "posterior")
-    check_parameters({name: getattr(architecture, name) for name in names})
-    if architecture.upper_dim < 0 or architecture.prior_components < 1:
-        raise ModelFileError("configuration.json: a part of the model has fewer than no weights")
-    return architecture
-
-
-def _with_weights(shapes: core.Model, arrays: Mapping[str, NDArray[Any]]) -> core.Model:
-    """The skeleton with the file's numbers; names, shapes and types must be the skeleton's own."""
-    dynamic, static = eqx.partition(shapes, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
-    expected = {
-        jax.tree_util.keystr(path): leaf
-        for path, leaf in jax.tree_util.tree_leaves_with_path(dynamic)
-    }
-    for name, leaf in expected.items():
-        found = arrays.get(name)
-        if found is None or found.shape != leaf.shape or found.dtype != leaf.dtype:
-            given = "nothing" if found is None else f"{found.dtype} of shape {found.shape}"
-            raise ModelFileError(
-                f"weights.safetensors: expected {name} as {leaf.dtype} of shape {leaf.shape}, found {given}"
-            )
-    if extra := set(arrays) - set(expected):
+def _settings(document: Mapping[str, Any], parts: Mapping[str, object]) -> Settings:
+    """The settings of a run, with the parts of one's own that were given in place of their marks."""
+    parameters = {**document, **parts}
+    for name in PARTS:
+        if not _is_own(parameters[name]):
+            continue
+        if name == "objective":  # what a model was trained by is not needed to use it
+            parameters[name] = "sgvb_b"
+            continue
         raise ModelFileError(
-            f"weights.safetensors: {sorted(extra)[0]} belongs to no part of the model"
+            f"this run was fitted with a {name} of one's own, {parameters[name]}: "
+            f"give the same to load({name}=...)"
         )
-    filled = jax.tree_util.tree_map_with_path(
-        lambda path, _: jnp.asarray(arrays[jax.tree_util.keystr(path)]), dynamic
+    return Settings.of(parameters)
+
+
+def _is_own(value: object) -> bool:
+    """Whether a setting, or one of a mapping of columns, is the mark of a part of one's own."""
+    if not isinstance(value, Mapping):
+        return False
+    return OWN in value or any(_is_own(one) for one in value.values())
+
+
+def _architecture(document: Mapping[str, Any], settings: Settings) -> Architecture:
+    """The architecture a run names; its sizes are compared with the weights by their shapes."""
+    sizes = {name: document[name] for name in ("latent_dim", "hidden", "activation")}
+    checked = Settings.of(sizes)
+    for name in ("upper_dim", "rows"):
+        if not isinstance(document[name], int) or document[name] < 0:
+            raise ModelFileError(f"configuration.json: {name} must be a whole number of at least 0")
+    return Architecture(
+        latent_dim=int(document["latent_dim"]),
+        upper_dim=document["upper_dim"],
+        hidden=checked.hidden,
+        activation=checked.activation,
+        network=settings.network,
+        posterior=_part(POSTERIORS, document["posterior"], settings.posterior),
+        prior=_part(PRIORS, document["prior"], settings.prior),
+        scale_given=bool(document["scale_given"]),
+        missing=bool(document["missing"]),
+        rows=document["rows"],
     )
-    return eqx.combine(filled, static)
+
+
+def _part(registry: Registry[Any], stored: object, given: object) -> object:
+    """The registered part a file names, or the one of one's own that was given."""
+    if isinstance(stored, str) and stored in registry:
+        return stored
+    return given
+
+
+def _results_of(stored: disk.Run, fit: Fit) -> Results:
+    baselines = Baselines.none("it is fitted with the VAE only, and this run did not keep it")
+    if "baselines" in stored.documents:
+        fitted, reasons = from_stored(
+            stored.arrays["baselines"], stored.documents["baselines"], fit.preparation.schema
+        )
+        baselines = Baselines(fitted, reasons)
+    return Results(dict(stored.documents["results"]), baselines)
+
+
+def _contents_of(stored: disk.Run) -> Contents:
+    return Contents.from_stored(stored.arrays.get("figures", {}), stored.documents)

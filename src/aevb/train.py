@@ -440,3 +440,31 @@ def _decayed(parameters: PyTree, share: Array) -> PyTree:
 
 def _is_layer(node: Any) -> bool:
     return isinstance(node, eqx.nn.Linear)
+
+
+def fit(
+    model: Any,
+    data: np.ndarray,
+    objective: Objective,
+    key: PRNGKeyArray,
+    *,
+    validate: Callable[[Any], float],
+    weights: np.ndarray | None = None,
+    resample: Resample | None = None,
+    progress: Callable[[dict[str, float]], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+    **options: Any,
+) -> TrainingResult:
+    """Shim."""
+    return train(
+        model,
+        objective,
+        data,
+        key,
+        Settings(**options),
+        validate=validate,
+        weights=weights,
+        resample=resample,
+        progress=progress,
+        checkpoint=checkpoint,
+    )

@@ -13,10 +13,11 @@ from jaxtyping import Array
 from matplotlib.figure import Figure
 
 from aevb import figures
+from aevb.build import initial_model
 from aevb.diagnostics import architecture
-from aevb.initialisation import Architecture, initial_model
 from aevb.model import Model
 from aevb.networks import MLP, parameter_count, trainable
+from aevb.start import Architecture
 from aevb.table.schema import Column, Schema
 from aevb_paper.checks import Check, quickly
 
@@ -131,7 +132,7 @@ def _witness() -> Witness:
         features = model.posterior.encoder.features
         log_likelihood = quickly(jax.vmap(lambda x, z: model.likelihood(z).log_prob(x)))(x, z)
         log_q = quickly(jax.vmap(lambda x, z: model.posterior(x).log_prob(z)))(x, z)
-        seen = (x - features.center.value) / features.spread.value
+        seen = (x - features.center.tree) / features.spread.value
         return Witness(
             model.likelihood.network,
             model.posterior.encoder.network,

@@ -251,7 +251,7 @@ def _arrows_of_a_model() -> float:
 def slopes_of_a_model() -> set[tuple[str, str, str]]:
     """Which log densities of a live model change with what: an arrow is a slope that is not 0."""
     mixture = GaussianMixture(
-        live_model().posterior.latent_dim, 3, jax.random.key(0)
+        live_model().posterior.latent_dim, 3, key=jax.random.key(0)
     )  # a p(z) with parameters
     vae = eqx.tree_at(lambda model: model.prior, live_model(), mixture)
     x, z = live_row(), jnp.linspace(-1.0, 1.0, vae.posterior.latent_dim)

@@ -8,6 +8,7 @@ import typer
 
 from aevb.cli import apply, fit, look, paper
 from aevb.cli.application import Application
+from aevb.cli.settings import SettingsCommand
 
 __all__ = ["app", "main"]
 
@@ -31,7 +32,7 @@ for command in (
     look.inspect,
     look.data,
 ):
-    app.command()(command)
+    app.command(cls=SettingsCommand if command is fit.fit else None)(command)
 app.add_typer(paper.app, name="paper")
 
 

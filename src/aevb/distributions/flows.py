@@ -1,19 +1,26 @@
 """Invertible maps of latents with a cheap Jacobian, by FlowJAX."""
 
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from flowjax.bijections import AbstractBijection, Chain, Coupling, Flip
 from jaxtyping import Array, PRNGKeyArray
 
-__all__ = ["CouplingFlow", "prepare"]
+__all__ = ["CouplingFlow"]
 
-#: An even number, so that the halves end where they began.
-LAYERS, WIDTH = 6, 64
-#: The last layers of the networks start so many times smaller than Equinox makes them.
-NEAR_IDENTITY = 1e-2
+
+class FlowSizes(NamedTuple):
+    """Layers of a flow (an even number, so that the halves end where they began), width, start.
+
+    The last layers of the networks start `near_identity` times as large as Equinox makes them.
+    """
+
+    layers: int = 6
+    width: int = 64
+    near_identity: float = 1e-2
 
 
 class CouplingFlow(eqx.Module):
@@ -41,9 +48,8 @@ class CouplingFlow(eqx.Module):
     condition: int = eqx.field(static=True)
 
     def __init__(self, latent_dim: int, key: PRNGKeyArray, condition: int = 0) -> None:
-        prepare(latent_dim, condition)
         self.weights = jax.tree.leaves(
-            eqx.filter(_layers(latent_dim, condition, key), eqx.is_inexact_array)
+            eqx.filter(_layers(latent_dim, condition, key, FlowSizes()), eqx.is_inexact_array)
         )
         self.latent_dim, self.condition = latent_dim, condition
 
@@ -52,62 +58,64 @@ class CouplingFlow(eqx.Module):
 
     def bijection(self) -> Any:
         """The FlowJAX bijection of these weights: `transform_and_log_det`, `inverse_and_log_det`."""
-        structure, rest = _without_weights(self.latent_dim, self.condition)
+        structure, rest = layers_without_weights(self.latent_dim, self.condition)
         return eqx.combine(jax.tree.unflatten(structure, self.weights), rest)
 
 
-def prepare(latent_dim: int, condition: int = 0) -> None:
-    """Keep ready what flows of these sizes share, so that one can be made inside a function that
-    JAX traces.
-    """
-    _without_weights(latent_dim, condition)
+class BoundedAffine(AbstractBijection):
+    """y = exp(2 tanh(raw)) x + loc: its scale is in [exp(-2), exp(2)], so that none overflows."""
+
+    loc: Array
+    raw: Array
+    shape: ClassVar[tuple[int, ...]] = ()
+    cond_shape: ClassVar[None] = None
+
+    @property
+    def scale(self) -> Array:
+        """The bounded scale, shape ()."""
+        return jnp.exp(2 * jnp.tanh(self.raw))
+
+    def transform_and_log_det(
+        self, x: Array, condition: Array | None = None
+    ) -> tuple[Array, Array]:
+        """y and log |dy/dx|."""
+        return x * self.scale + self.loc, jnp.log(jnp.abs(self.scale)).sum()
+
+    def inverse_and_log_det(self, y: Array, condition: Array | None = None) -> tuple[Array, Array]:
+        """x and log |dx/dy|."""
+        return (y - self.loc) / self.scale, -jnp.log(jnp.abs(self.scale)).sum()
 
 
-def _layers(latent_dim: int, condition: int, key: PRNGKeyArray) -> Any:
-    import paramax
-    from flowjax.bijections import Affine, Chain, Coupling, Flip
-
-    # Scales in [exp(-2), exp(2)] a layer, so that no weights overflow.
-    affine = eqx.tree_at(
-        lambda a: a.scale, Affine(), paramax.Parameterize(_bounded_scale, jnp.zeros(()))
-    )
+def _layers(latent_dim: int, condition: int, key: PRNGKeyArray, sizes: FlowSizes) -> Any:
+    """The coupling layers, each followed by a flip, so that each half turns the other."""
     flip: Any = Flip((latent_dim,))  # type: ignore[call-arg]
-
-    halves: dict[str, Any] = {
-        "untransformed_dim": latent_dim // 2,
-        "dim": latent_dim,
-        "cond_dim": condition or None,
-    }
-
-    def coupling(key: PRNGKeyArray) -> Any:
+    bijections = []
+    for key_layer in jax.random.split(key, sizes.layers):
         layer = Coupling(
-            key, transformer=affine, **halves, nn_width=WIDTH, nn_depth=1, nn_activation=jnp.tanh
+            key_layer,
+            transformer=BoundedAffine(jnp.zeros(()), jnp.zeros(())),
+            untransformed_dim=latent_dim // 2,
+            dim=latent_dim,
+            cond_dim=condition or None,
+            nn_width=sizes.width,
+            nn_depth=1,
+            nn_activation=jnp.tanh,
         )
         last: Any = layer.conditioner.layers[-1]
-        small = (NEAR_IDENTITY * last.weight, jnp.zeros_like(last.bias))
-        return eqx.tree_at(
+        small = (sizes.near_identity * last.weight, jnp.zeros_like(last.bias))
+        layer = eqx.tree_at(
             lambda c: (c.conditioner.layers[-1].weight, c.conditioner.layers[-1].bias), layer, small
         )
-
-    keys = jax.random.split(key, LAYERS)
-    return Chain([bijection for key in keys for bijection in (coupling(key), flip)])
-
-
-def _bounded_scale(raw: Array) -> Array:
-    return jnp.exp(2 * jnp.tanh(raw))
+        bijections += [layer, flip]
+    return Chain(bijections)
 
 
 @cache
-def _without_weights(latent_dim: int, condition: int) -> tuple[Any, Any]:
-    """The structure that the weights belong in, and everything else; one for all flows of these
-    sizes.
-
-    FlowJAX keeps arrays in it, so that it must first be made outside of any compiled function:
-    where a flow is made.
-    """
-    weights, rest = eqx.partition(
-        _layers(latent_dim, condition, jax.random.key(0)), eqx.is_inexact_array
-    )
+def layers_without_weights(latent_dim: int, condition: int) -> tuple[Any, Any]:
+    """The structure that the weights belong in, and all else; one for all flows of these sizes."""
+    with jax.ensure_compile_time_eval():  # FlowJAX keeps arrays in it, which must not be tracers
+        layers = _layers(latent_dim, condition, jax.random.key(0), FlowSizes())
+    weights, rest = eqx.partition(layers, eqx.is_inexact_array)
     return jax.tree.structure(weights), rest
 
 

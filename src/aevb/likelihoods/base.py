@@ -1,43 +1,133 @@
 """What every likelihood p(x|z) has in common: raw numbers in, a distribution of its columns out."""
 
 from abc import abstractmethod
-from typing import ClassVar
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple, Self
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array
+from numpy.typing import ArrayLike
+from paramax import NonTrainable
 
-from aevb.networks import Fixed
+from aevb.registry import Registry
+from aevb.table.schema import Column
 
-__all__ = ["Likelihood", "Located", "deviations", "inverse_softplus", "means", "raw_scale"]
+__all__ = [
+    "LIKELIHOODS",
+    "Columns",
+    "Likelihood",
+    "Located",
+    "deviations",
+    "grid_deviation",
+    "inverse_softplus",
+    "means",
+    "raw_scale",
+    "single",
+]
 
-#: A fitted scale never falls below this share of what a linear model leaves of its column, nor
-#: below the grid the data were recorded on: a decoder free to shrink it would score single training
-#: rows, not the distribution.
-SCALE_FLOOR = 0.2
-#: Nor does it rise above this many deviations.
-SCALE_CEILING = 1e3
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that share a likelihood, and what the training rows say of them.
+
+    Parameters
+    ----------
+    places
+        Where they stand in a row.
+    columns
+        What they are, with their units.
+    units
+        Their training values in model units, shape (rows, d), NaN where missing.
+    deviation
+        What a linear model leaves of each, in model units, shape (d,).
+    scale_given
+        The decoder gives the scale of each cell; else each column learns one scale.
+    """
+
+    places: tuple[int, ...]
+    columns: tuple[Column, ...]
+    units: np.ndarray
+    deviation: np.ndarray
+    scale_given: bool = True
+
+    @property
+    def log_scale(self) -> NonTrainable[Array]:
+        """log(scale) of each column: what turns a density of model units into one of the data."""
+        return self.fixed(lambda column: float(np.log(column.scale)))
+
+    @property
+    def no_scale(self) -> NonTrainable[Array]:
+        """Zeros: a mass does not depend on units."""
+        return NonTrainable(jnp.zeros(len(self.places)))
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Number of levels of each column."""
+        return tuple(len(column.categories) for column in self.columns)
+
+    def fixed(self, read: Callable[[Column], float]) -> NonTrainable[Array]:
+        """One number for each column, which training leaves alone."""
+        return NonTrainable(single([read(column) for column in self.columns]))
+
+    def without(self, atoms: np.ndarray) -> "Columns":
+        """The same columns, missing where a value is one of `atoms`, shape (d, K)."""
+        at = (self.units[..., None] == atoms.astype(np.float32)).any(-1)
+        rest = np.where(at, np.nan, self.units)
+        return replace(self, units=rest, deviation=deviations(rest))
 
 
 class Likelihood(eqx.Module):
     """p(x|z) of d columns of one kind, independent given z.
+
+    A subclass says how raw numbers become a distribution, in `parameters`, `__call__` and `start`,
+    and is registered under the name people type by ``LIKELIHOODS.register(name)``.
 
     Attributes
     ----------
     columns
         Their places in a row.
     log_units
-        log(scale) of each column where the likelihood is a density, 0 where it is a mass:
-        subtracted from the log-density of u to give that of x in the units of the data, log p(x) =
-        log p(u) - log(scale).
+        log(scale) of each column where the likelihood is a density, 0 where it is a mass: subtracted
+        from the log-density of u to give that of x in the units of the data,
+        log p(x) = log p(u) - log(scale).
     """
 
-    columns: eqx.AbstractVar[tuple[int, ...]]
-    log_units: eqx.AbstractVar[Fixed]
+    columns: tuple[int, ...] = eqx.field(static=True)
+    log_units: NonTrainable[Array]
+
+    #: The kind of column it is for.
+    kind: ClassVar[str] = "continuous"
+    #: Whether it is a density, whatever values the column has; else it is a mass.
+    density: ClassVar[bool] = False
+    #: Whether a linear model can start its first raw number.
+    linear: ClassVar[bool] = False
     #: A value of the support.
     inside: ClassVar[float] = 0.0
+
+    @classmethod
+    def takes(cls, column: Column) -> bool:
+        """Whether it is the default for such a column."""
+        return False
+
+    @classmethod
+    def suits(cls, column: Column) -> bool:
+        """Whether a column of its kind can have it; else the column keeps its default."""
+        return True
+
+    @classmethod
+    def group(cls, column: Column) -> Hashable:
+        """Columns with the same answer share one likelihood of this class."""
+        return ()
+
+    @classmethod
+    def build(cls, columns: Columns) -> Self:
+        """The likelihood of these columns, its own numbers taken from the training rows."""
+        log_units = columns.log_scale if cls.density else columns.no_scale
+        return cls(columns.places, log_units)
 
     @property
     @abstractmethod
@@ -46,9 +136,7 @@ class Likelihood(eqx.Module):
 
     @abstractmethod
     def __call__(self, raw: Array) -> dist.Distribution:
-        """The distribution of the columns in model units, batch shape (d,), from raw numbers (d,
-        parameters).
-        """
+        """The distribution of the columns in model units, batch shape (d,), raw: (d, parameters)."""
 
     @abstractmethod
     def start(self, units: np.ndarray) -> np.ndarray:
@@ -58,19 +146,41 @@ class Likelihood(eqx.Module):
         missing.
         """
 
+    def linear_start(
+        self, raw: np.ndarray, mean: np.ndarray, loadings: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Raw numbers at z = 0 and their slope in z, (d, parameters, k), by a linear model.
+
+        `raw` is `start`'s, `mean` (d,) and `loadings` (d, k) are the linear model's, in model units.
+        """
+        return raw, np.zeros((*raw.shape, loadings.shape[1]))
+
     def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
         """Nats of each cell in the units of the data, shape (d,)."""
-        return distribution.log_prob(x) - self.log_units.value
+        return distribution.log_prob(x) - self.log_units.tree
 
     def expectation(self, distribution: dist.Distribution) -> Array:
-        """What is averaged over z to impute a cell, shape (d, m): its mean, or the probabilities of
-        its levels.
-        """
+        """What is averaged over z to impute a cell, (d, m): its mean, or its levels' probabilities."""
         return distribution.mean[..., None]
 
     def point(self, expectation: Array) -> Array:
         """The imputed value, shape (d,): the mean, or the most probable level."""
         return expectation[..., 0]
+
+
+#: The likelihoods by name; where nothing is asked for, the first that `takes` a column is its own.
+LIKELIHOODS: Registry[type[Likelihood]] = Registry("likelihood")
+
+
+class ScaleBounds(NamedTuple):
+    """Bounds of a fitted scale.
+
+    `floor` is a share of what a linear model leaves of the column: a decoder free to shrink it
+    would score single training rows, not the distribution. `ceiling` is in deviations.
+    """
+
+    floor: float = 0.2
+    ceiling: float = 1e3
 
 
 class Located(Likelihood):
@@ -80,9 +190,27 @@ class Located(Likelihood):
     column learns one.
     """
 
-    scale_given: eqx.AbstractVar[bool]
-    raw_scale: eqx.AbstractVar[Array]
-    floor: eqx.AbstractVar[Fixed]
+    floor: NonTrainable[Array]
+    raw_scale: Array
+    scale_given: bool = eqx.field(static=True)
+
+    linear: ClassVar[bool] = True
+    density: ClassVar[bool] = True
+    bounds: ClassVar[ScaleBounds] = ScaleBounds()
+
+    @classmethod
+    def build(cls, columns: Columns, **own: object) -> Self:
+        """The likelihood of these columns; `own` are the fields a subclass adds."""
+        grids = [grid_deviation(column) for column in columns.columns]
+        floor = np.maximum(cls.bounds.floor * columns.deviation, grids)
+        return cls(
+            columns=columns.places,
+            log_units=columns.log_scale if cls.density else columns.no_scale,
+            floor=NonTrainable(single(floor)),
+            raw_scale=raw_scale(columns.deviation, floor),
+            scale_given=columns.scale_given,
+            **own,
+        )
 
     @property
     def parameters(self) -> int:
@@ -90,17 +218,36 @@ class Located(Likelihood):
         return 2 if self.scale_given else 1
 
     def location_scale(self, raw: Array) -> tuple[Array, Array]:
-        """The location and the bounded scale, both (d,): s = floor (1 + e^raw), at most
-        `SCALE_CEILING`.
-        """
-        raw_scale = self.raw_scale + raw[..., 1] if self.scale_given else self.raw_scale
-        return raw[..., 0], jnp.minimum(
-            self.floor.value * (1 + jnp.exp(jnp.minimum(raw_scale, 20.0))), SCALE_CEILING
-        )
+        """The location and the bounded scale, both (d,): s = floor (1 + e^raw), up to a ceiling."""
+        raw_scale = self.raw_scale
+        if self.scale_given:
+            raw_scale = raw_scale + raw[..., 1]
+        scale = self.floor.tree * (1 + jnp.exp(jnp.minimum(raw_scale, 20.0)))
+        return raw[..., 0], jnp.minimum(scale, self.bounds.ceiling)
 
     def start(self, units: np.ndarray) -> np.ndarray:
         """Zeros: the origin of the units, and the scale each column has."""
         return np.zeros((len(self.columns), self.parameters))
+
+    def linear_start(
+        self, raw: np.ndarray, mean: np.ndarray, loadings: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The location is the linear model's."""
+        raw = raw.copy()
+        raw[:, 0] = mean
+        slope = np.zeros((*raw.shape, loadings.shape[1]))
+        slope[:, 0] = loadings
+        return raw, slope
+
+
+def grid_deviation(column: Column) -> float:
+    """The deviation, in model units, of rounding to the grid the data were recorded on.
+
+    At least a hundredth: below that float32 could not tell the columns of nearly singular data
+    apart.
+    """
+    grid = max(column.grid, column.resolution) / column.scale
+    return float(np.clip(grid / np.sqrt(12), 1e-2, 1.0))
 
 
 def raw_scale(deviation: np.ndarray, floor: np.ndarray) -> Array:
@@ -130,3 +277,8 @@ def deviations(units: np.ndarray) -> np.ndarray:
     squares = np.where(observed, units - means(units, 0.0), 0.0) ** 2
     variance = squares.sum(0) / np.maximum(observed.sum(0), 1)
     return np.where(variance > 0, np.sqrt(variance), 1.0)
+
+
+def single(values: ArrayLike) -> Array:
+    """Numbers in single precision, rounded once from double."""
+    return jnp.asarray(np.asarray(values, dtype=np.float64), jnp.float32)

@@ -1,31 +1,65 @@
-"""Which likelihood each column of a schema gets: one for all the columns that share a kind."""
+"""Which likelihood each column of a schema gets: one for all the columns that share a class."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Hashable, Mapping, Sequence
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
-from aevb.likelihoods.base import SCALE_FLOOR, Likelihood, deviations, means, raw_scale
-from aevb.likelihoods.continuous import (
-    AtomsAndRest,
-    DiscretizedLogisticColumns,
-    Gaussian,
-    LogNormal,
-    Proportion,
-)
-from aevb.likelihoods.discrete import Bernoulli, Categorical, NegativeBinomial, Ordinal, Poisson
-from aevb.networks import Fixed
+from aevb.errors import ConfigError
+from aevb.likelihoods.base import LIKELIHOODS, Columns, Likelihood
+from aevb.likelihoods.continuous import AtomsAndRest
+from aevb.registry import label_of
 from aevb.table.schema import Column, Schema
 
-__all__ = ["grid_deviation", "likelihoods_of"]
+__all__ = ["asked_for", "chosen", "is_decoder", "likelihoods_of"]
 
-Count = Literal["poisson", "negative_binomial"]
+
+def asked_for(likelihood: object, names: Sequence[str]) -> dict[str, type[Likelihood]]:
+    """The class asked for, for each column where one is.
+
+    Parameters
+    ----------
+    likelihood
+        "auto", one for all columns, or one for some by the name of the column.
+    names
+        The columns that one for all is meant for.
+
+    Raises
+    ------
+    ConfigError
+        No likelihood has that name, or it is no likelihood.
+    """
+    if likelihood == "auto":
+        return {}
+    if not isinstance(likelihood, Mapping):
+        likelihood = dict.fromkeys(names, likelihood)
+    return {name: _class_of(asked) for name, asked in likelihood.items()}
+
+
+def chosen(schema: Schema, asked: Mapping[str, type[Likelihood]]) -> tuple[type[Likelihood], ...]:
+    """The class of each column: the one asked for where it suits, else the column's default."""
+    classes = []
+    for column in schema.columns:
+        part = asked.get(column.name)
+        if part is None or not part.suits(column):
+            part = _default(column)
+        classes.append(part)
+    return tuple(classes)
+
+
+def is_decoder(likelihood: object) -> bool:
+    """Whether it is p(x|z) of whole rows, not a likelihood of columns."""
+    if isinstance(likelihood, str | Mapping):
+        return False
+    return not (isinstance(likelihood, type) and issubclass(likelihood, Likelihood))
 
 
 def likelihoods_of(
-    schema: Schema, units: np.ndarray, deviation: np.ndarray, *, count: Count, scale_given: bool
+    schema: Schema,
+    classes: Sequence[type[Likelihood]],
+    units: np.ndarray,
+    deviation: np.ndarray,
+    *,
+    scale_given: bool = True,
 ) -> tuple[Likelihood, ...]:
     """The parts of p(x|z), which share out the columns between them.
 
@@ -33,138 +67,44 @@ def likelihoods_of(
     ----------
     schema
         The columns, with their units.
+    classes
+        The class of each; see `chosen`.
     units
-        Training rows in model units, shape (rows, D), NaN where missing: what the parts' own
-        numbers are taken from.
+        Training rows in model units, shape (rows, D), NaN where missing.
     deviation
         What a linear model leaves of each column, in model units, shape (D,).
-    count
-        "poisson" counts have variance equal to their mean, "negative_binomial" ones more.
     scale_given
-        The decoder gives the scale of continuous columns row by row; else one learned scale a
-        column.
+        The decoder gives the scale of each cell; else each column learns one scale.
     """
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for i, column in enumerate(schema.columns):
-        groups.setdefault(_group(column), []).append(i)
-    return tuple(
-        _part(key[0], tuple(places), schema, units, deviation, count, scale_given)
-        for key, places in groups.items()
-    )
-
-
-def grid_deviation(column: Column) -> float:
-    """The deviation, in model units, of rounding to the grid the data were recorded on; at least a
-    hundredth.
-
-    Below that float32 could not tell the columns of nearly singular data apart.
-    """
-    return float(
-        np.clip(max(column.grid, column.resolution) / column.scale / np.sqrt(12), 1e-2, 1.0)
-    )
-
-
-def _group(column: Column) -> tuple[Any, ...]:
-    """Columns with the same key share one likelihood; levels are grouped by size, so that padding
-    stays small.
-    """
-    if column.kind in ("categorical", "ordinal"):
-        kind = (
-            column.kind if len(column.categories) > 1 else "categorical"
-        )  # one level has no cut point
-        return (kind, int(np.ceil(np.log2(len(column.categories)))))
-    if column.kind == "continuous":
-        return (column.kind, column.resolution > 0, bool(column.atoms))
-    return (column.kind,)
-
-
-def _part(
-    kind: str,
-    places: tuple[int, ...],
-    schema: Schema,
-    units: np.ndarray,
-    deviation: np.ndarray,
-    count: Count,
-    scale_given: bool,
-) -> Likelihood:
-    columns = [schema.columns[i] for i in places]
-    mass = Fixed(jnp.zeros(len(places)))
-    levels = tuple(len(column.categories) for column in columns)
-    match kind:
-        case "binary":
-            return Bernoulli(places, mass)
-        case "categorical":
-            return Categorical(places, mass, levels)
-        case "ordinal":
-            return Ordinal.fitted(places, levels, units[:, places])
-        case "count":
-            return (Poisson if count == "poisson" else NegativeBinomial)(places, mass)
-        case "proportion":
-            return Proportion(places, mass)
-    if not columns[0].atoms:
-        return _located(places, columns, units[:, places], deviation[list(places)], scale_given)
-    atoms = np.full((len(places), max(len(column.atoms) for column in columns)), np.nan)
-    for row, column in zip(atoms, columns, strict=True):
-        row[: len(column.atoms)] = [_in_units(column, atom) for atom in column.atoms]
-    elsewhere = np.where(
-        (units[:, places, None] == atoms.astype(np.float32)).any(-1), np.nan, units[:, places]
-    )
-    rest = _located(places, columns, elsewhere, deviations(elsewhere), scale_given)
-    return AtomsAndRest(
-        columns=places,
-        log_units=rest.log_units,
-        rest=rest,
-        atoms=Fixed(_single(atoms)),
-        on_grid=columns[0].resolution > 0,
-    )
-
-
-def _located(
-    places: tuple[int, ...],
-    columns: Sequence[Column],
-    units: np.ndarray,
-    deviation: np.ndarray,
-    scale_given: bool,
-) -> Any:
-    """The log-normal for positive numbers, the discretised logistic for a grid, the Gaussian for
-    the others.
-    """
-    floor = np.maximum(SCALE_FLOOR * deviation, [grid_deviation(column) for column in columns])
-    common: dict[str, Any] = {
-        "columns": places,
-        "floor": Fixed(_single(floor)),
-        "raw_scale": raw_scale(deviation, floor),
-        "scale_given": scale_given,
-    }
-    log_units = Fixed(_of(columns, lambda column: float(np.log(column.scale))))
-    if columns[0].kind == "positive":
-        logs = np.log(np.maximum(units, 1e-30))
-        center, spread = means(logs, 0.0), np.maximum(deviations(logs), 1e-6)
-        return LogNormal(
-            **common,
-            log_units=log_units,
-            center=Fixed(_single(center)),
-            spread=Fixed(_single(spread)),
+    groups: dict[tuple[type[Likelihood], Hashable, bool], list[int]] = {}
+    for place, (column, part) in enumerate(zip(schema.columns, classes, strict=True)):
+        key = (part, part.group(column), bool(column.atoms))
+        groups.setdefault(key, []).append(place)
+    parts = []
+    for (part, _, has_atoms), places in groups.items():
+        columns = Columns(
+            places=tuple(places),
+            columns=tuple(schema.columns[place] for place in places),
+            units=units[:, places],
+            deviation=deviation[places],
+            scale_given=scale_given,
         )
-    if columns[0].resolution == 0:
-        return Gaussian(**common, log_units=log_units)
-    return DiscretizedLogisticColumns(
-        **common,
-        log_units=Fixed(jnp.zeros(len(places))),
-        resolution=Fixed(_of(columns, lambda column: column.resolution / column.scale)),
-        low=Fixed(_of(columns, lambda column: _in_units(column, column.lower, -np.inf))),
-        high=Fixed(_of(columns, lambda column: _in_units(column, column.upper, np.inf))),
-        anchor=Fixed(_of(columns, lambda column: _in_units(column, column.lower or 0.0))),
+        parts.append(AtomsAndRest.around(part, columns) if has_atoms else part.build(columns))
+    return tuple(parts)
+
+
+def _class_of(asked: object) -> type[Likelihood]:
+    part = LIKELIHOODS.find(asked)
+    if isinstance(part, type) and issubclass(part, Likelihood):
+        return part
+    raise ConfigError(
+        f"likelihood: expected the name of a likelihood or a subclass of "
+        f"aevb.likelihoods.Likelihood for a column, got {label_of(asked)}"
     )
 
 
-def _in_units(column: Column, value: float | None, otherwise: float = 0.0) -> float:
-    return otherwise if value is None else (value / 2 - column.location / 2) / (column.scale / 2)
-
-
-def _of(columns: Sequence[Column], read: Callable[[Column], float]) -> Array:
-    return _single([read(column) for column in columns])
-
-
-def _single(values: Any) -> Array:
-    return jnp.asarray(np.asarray(values, dtype=np.float64), jnp.float32)
+def _default(column: Column) -> type[Likelihood]:
+    for name in LIKELIHOODS:
+        if LIKELIHOODS[name].takes(column):
+            return LIKELIHOODS[name]
+    raise ConfigError(f"no likelihood takes a column of kind {column.kind!r} ({column.name!r})")

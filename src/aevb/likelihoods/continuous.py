@@ -1,100 +1,161 @@
 """Likelihoods of continuous columns and of numbers on a grid."""
 
-from typing import ClassVar
+from collections.abc import Hashable
+from typing import ClassVar, NamedTuple, Self
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array
+from paramax import NonTrainable
 
 from aevb.distributions.cells import Atoms, ContinuousBernoulli, DiscretizedLogistic
-from aevb.likelihoods.base import Likelihood, Located, means
-from aevb.networks import Fixed
+from aevb.likelihoods.base import (
+    LIKELIHOODS,
+    Columns,
+    Likelihood,
+    Located,
+    deviations,
+    means,
+    single,
+)
+from aevb.table.schema import Column
 
 __all__ = ["AtomsAndRest", "DiscretizedLogisticColumns", "Gaussian", "LogNormal", "Proportion"]
 
-LOGISTIC_DEVIATION = np.pi / np.sqrt(3)
-#: Bounds on log x, 13 decades either way, and on its deviation: means and draws then stay within
-#: float32.
-LOG_RANGE, LOG_SCALE = 30.0, 10.0
 
-
+@LIKELIHOODS.register("gaussian")
 class Gaussian(Located):
-    """log p(x|z) = log N(x; mu, sigma^2), eq. 12: mu = W_4 h + b_4, log sigma^2 = W_5 h + b_5 or
-    one sigma a column.
+    """log p(x|z) = log N(x; mu, sigma^2), eq. 12.
+
+    mu = W_4 h + b_4, and log sigma^2 = W_5 h + b_5 or one sigma per column.
     """
 
-    columns: tuple[int, ...] = eqx.field(static=True)
-    log_units: Fixed
-    floor: Fixed
-    raw_scale: Array
-    scale_given: bool = eqx.field(static=True)
+    @classmethod
+    def takes(cls, column: Column) -> bool:
+        """Numbers that lie on no grid."""
+        return column.kind == "continuous" and column.resolution == 0
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """N(mu, sigma^2) of each column."""
         return dist.Normal(*self.location_scale(raw))
 
 
+@LIKELIHOODS.register("discretized_logistic")
 class DiscretizedLogisticColumns(Located):
-    """Numbers on a grid: pixels of 8 bits, ages, hours; see `DiscretizedLogistic`."""
+    """Numbers on a grid, such as pixels of 8 bits, ages and hours; see `DiscretizedLogistic`."""
 
-    columns: tuple[int, ...] = eqx.field(static=True)
-    log_units: Fixed
-    floor: Fixed
-    raw_scale: Array
-    resolution: Fixed
-    low: Fixed
-    high: Fixed
-    anchor: Fixed
-    scale_given: bool = eqx.field(static=True)
+    resolution: NonTrainable[Array]
+    low: NonTrainable[Array]
+    high: NonTrainable[Array]
+    anchor: NonTrainable[Array]
+
+    density: ClassVar[bool] = False
+
+    @classmethod
+    def takes(cls, column: Column) -> bool:
+        """Pixels, and numbers on a grid."""
+        gridded = column.kind == "continuous" and column.resolution > 0
+        return gridded or column.kind == "pixel"
+
+    @classmethod
+    def suits(cls, column: Column) -> bool:
+        """Numbers that have a grid."""
+        return column.resolution > 0
+
+    @classmethod
+    def group(cls, column: Column) -> Hashable:
+        """Pixels apart from other numbers."""
+        return column.kind
+
+    @classmethod
+    def build(cls, columns: Columns, **own: object) -> Self:
+        """The grid of each column, in model units."""
+        return super().build(
+            columns,
+            resolution=columns.fixed(lambda column: column.resolution / column.scale),
+            low=columns.fixed(lambda column: column.in_units(column.lower, -np.inf)),
+            high=columns.fixed(lambda column: column.in_units(column.upper, np.inf)),
+            anchor=columns.fixed(lambda column: column.in_units(column.lower or 0.0)),
+            **own,
+        )
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """The mass of each column on its grid."""
         location, deviation = self.location_scale(raw)
-        grid = (part.value for part in (self.resolution, self.low, self.high, self.anchor))
-        return DiscretizedLogistic(location, deviation / LOGISTIC_DEVIATION, *grid)
+        scale = deviation / (np.pi / np.sqrt(3))  # the deviation of a standard logistic
+        grid = (self.resolution.tree, self.low.tree, self.high.tree, self.anchor.tree)
+        return DiscretizedLogistic(location, scale, *grid)
 
 
+class LogBounds(NamedTuple):
+    """Bounds on log x, 13 decades either way, and on its deviation: draws stay within float32."""
+
+    location: float = 30.0
+    scale: float = 10.0
+
+
+@LIKELIHOODS.register("log_normal")
 class LogNormal(Located):
-    """Positive numbers: log x is Gaussian, around the mean and in the deviation log x has in the
-    training rows.
+    """Positive numbers: log x is Gaussian, in units of its mean and deviation over training rows.
+
+    Attributes
+    ----------
+    center, spread
+        The mean and the deviation of log x, shape (d,).
     """
 
-    columns: tuple[int, ...] = eqx.field(static=True)
-    log_units: Fixed
-    floor: Fixed
-    raw_scale: Array
-    center: Fixed
-    spread: Fixed
-    scale_given: bool = eqx.field(static=True)
-    inside: ClassVar[float] = 1.0
+    center: NonTrainable[Array]
+    spread: NonTrainable[Array]
 
-    def __call__(self, raw: Array) -> dist.Distribution:
-        """The log-normal of each column, within `LOG_RANGE` of the geometric mean and of no more
-        than `LOG_SCALE`.
-        """
-        location, scale = self.location_scale(raw)
-        location = jnp.clip(self.spread.value * location, -LOG_RANGE, LOG_RANGE)
-        return dist.LogNormal(
-            self.center.value + location, jnp.minimum(self.spread.value * scale, LOG_SCALE)
+    kind: ClassVar[str] = "positive"
+    inside: ClassVar[float] = 1.0
+    log_bounds: ClassVar[LogBounds] = LogBounds()
+
+    @classmethod
+    def takes(cls, column: Column) -> bool:
+        """Positive numbers."""
+        return column.kind == cls.kind
+
+    @classmethod
+    def build(cls, columns: Columns, **own: object) -> Self:
+        """Log x in standard units."""
+        logs = np.log(np.maximum(columns.units, 1e-30))
+        return super().build(
+            columns,
+            center=NonTrainable(single(means(logs, 0.0))),
+            spread=NonTrainable(single(np.maximum(deviations(logs), 1e-6))),
+            **own,
         )
 
+    def __call__(self, raw: Array) -> dist.Distribution:
+        """The log-normal of each column, within `log_bounds`."""
+        location, scale = self.location_scale(raw)
+        bounds = self.log_bounds
+        shift = jnp.clip(self.spread.tree * location, -bounds.location, bounds.location)
+        deviation = jnp.minimum(self.spread.tree * scale, bounds.scale)
+        return dist.LogNormal(self.center.tree + shift, deviation)
+
     def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
-        """Nats of each cell; a value of zero or less cannot have come from here and is held at the
-        least float.
-        """
-        return distribution.log_prob(jnp.maximum(x, 1e-30)) - self.log_units.value
+        """Nats of each cell; zero or less cannot come from here and counts as the least float."""
+        return distribution.log_prob(jnp.maximum(x, 1e-30)) - self.log_units.tree
 
 
+@LIKELIHOODS.register("continuous_bernoulli")
 class Proportion(Likelihood):
-    """Values in [0, 1]: the continuous Bernoulli; the usual cross-entropy on grey values leaves out
-    its normaliser.
+    """Values in [0, 1]: the continuous Bernoulli.
+
+    The usual cross-entropy on grey values leaves out its normalizer.
     """
 
-    columns: tuple[int, ...] = eqx.field(static=True)
-    log_units: Fixed
+    kind: ClassVar[str] = "proportion"
     inside: ClassVar[float] = 0.5
+
+    @classmethod
+    def takes(cls, column: Column) -> bool:
+        """Numbers from 0 to 1."""
+        return column.kind == cls.kind
 
     @property
     def parameters(self) -> int:
@@ -118,27 +179,41 @@ class AtomsAndRest(Likelihood):
     The atoms' log-weights come from the decoder, one for each atom and one for the rest.
     """
 
-    rest: Located
-    atoms: Fixed
-    columns: tuple[int, ...] = eqx.field(static=True)
+    rest: Likelihood
+    atoms: NonTrainable[Array]
     on_grid: bool = eqx.field(static=True)
-    log_units: Fixed
+
+    @classmethod
+    def around(cls, part: type[Likelihood], columns: Columns) -> Self:
+        """Atoms where these columns have them, and this likelihood of all other values."""
+        most = max(len(column.atoms) for column in columns.columns)
+        atoms = np.full((len(columns.places), most), np.nan)
+        for row, column in zip(atoms, columns.columns, strict=True):
+            row[: len(column.atoms)] = [column.in_units(atom) for atom in column.atoms]
+        rest = part.build(columns.without(atoms))
+        return cls(
+            columns=columns.places,
+            log_units=rest.log_units,
+            rest=rest,
+            atoms=NonTrainable(single(atoms)),
+            on_grid=not part.density,
+        )
 
     @property
     def parameters(self) -> int:
         """Those of the rest, then K + 1 log-weights."""
-        return self.rest.parameters + int(self.atoms.value.shape[-1]) + 1
+        return self.rest.parameters + int(self.atoms.tree.shape[-1]) + 1
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """Point masses and the rest."""
         split = self.rest.parameters
         return Atoms(
-            self.rest(raw[..., :split]), self.atoms.value, raw[..., split:], on_grid=self.on_grid
+            self.rest(raw[..., :split]), self.atoms.tree, raw[..., split:], on_grid=self.on_grid
         )
 
     def start(self, units: np.ndarray) -> np.ndarray:
         """The observed share of each atom, and the marginal of the values that are none."""
-        at = units[..., None] == np.asarray(self.atoms.value)
+        at = units[..., None] == np.asarray(self.atoms.tree)
         counts = (
             np.concatenate([(np.isfinite(units) & ~at.any(-1)).sum(0)[:, None], at.sum(0)], axis=1)
             + 0.5
@@ -148,8 +223,8 @@ class AtomsAndRest(Likelihood):
 
     def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
         """Nats of each cell: an atom's is a mass and has no units."""
-        at_atom = (x[..., None] == self.atoms.value).any(-1)
-        return distribution.log_prob(x) - jnp.where(at_atom, 0.0, self.log_units.value)
+        at_atom = (x[..., None] == self.atoms.tree).any(-1)
+        return distribution.log_prob(x) - jnp.where(at_atom, 0.0, self.log_units.tree)
 
     def expectation(self, distribution: Atoms) -> Array:
         """The mean, then the probability of each atom."""
@@ -162,6 +237,6 @@ class AtomsAndRest(Likelihood):
         """
         weights = expectation[..., 1:]
         atom = jnp.take_along_axis(
-            jnp.nan_to_num(self.atoms.value), jnp.argmax(weights, -1)[..., None], -1
+            jnp.nan_to_num(self.atoms.tree), jnp.argmax(weights, -1)[..., None], -1
         )[..., 0]
         return jnp.where(weights.max(-1) > 0.5, atom, expectation[..., 0])

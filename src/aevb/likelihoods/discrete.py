@@ -1,5 +1,8 @@
 """Likelihoods of levels and counts."""
 
+from collections.abc import Hashable
+from typing import ClassVar, Self
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,19 +12,22 @@ from jaxtyping import Array
 
 from aevb.distributions import cells as distributions
 from aevb.distributions.cells import CumulativeLogistic
-from aevb.likelihoods.base import Likelihood, inverse_softplus
-from aevb.networks import Fixed
+from aevb.likelihoods.base import LIKELIHOODS, Columns, Likelihood, inverse_softplus, single
+from aevb.table.schema import Column
 
 __all__ = ["Bernoulli", "Categorical", "NegativeBinomial", "Ordinal", "Poisson"]
 
 
+@LIKELIHOODS.register("bernoulli")
 class Bernoulli(Likelihood):
-    """log p(x|z) = x log y + (1 - x) log(1 - y), eq. 11, with y the sigmoid of the decoder's
-    number.
-    """
+    """log p(x|z) = x log y + (1 - x) log(1 - y), eq. 11, y the sigmoid of the decoder's number."""
 
-    columns: tuple[int, ...] = eqx.field(static=True)
-    log_units: Fixed
+    kind: ClassVar[str] = "binary"
+
+    @classmethod
+    def takes(cls, column: Column) -> bool:
+        """One of two levels."""
+        return column.kind == cls.kind
 
     @property
     def parameters(self) -> int:
@@ -34,7 +40,8 @@ class Bernoulli(Likelihood):
 
     def start(self, units: np.ndarray) -> np.ndarray:
         """The log-odds of the column, with half an observation of either level."""
-        ones, zeros = (units == 1).sum(0) + 0.5, (units == 0).sum(0) + 0.5
+        ones = (units == 1).sum(0) + 0.5
+        zeros = (units == 0).sum(0) + 0.5
         return np.log(ones / zeros)[:, None]
 
     def point(self, expectation: Array) -> Array:
@@ -42,12 +49,29 @@ class Bernoulli(Likelihood):
         return (expectation[..., 0] >= 0.5).astype(expectation.dtype)
 
 
+@LIKELIHOODS.register("categorical")
 class Categorical(Likelihood):
-    """One of K unordered levels: p(k) = softmax of K numbers; columns with fewer levels are padded."""
+    """One of K unordered levels: p(k) = softmax of K numbers; columns with fewer are padded."""
 
-    columns: tuple[int, ...] = eqx.field(static=True)
-    log_units: Fixed
     levels: tuple[int, ...] = eqx.field(static=True)
+
+    kind: ClassVar[str] = "categorical"
+
+    @classmethod
+    def takes(cls, column: Column) -> bool:
+        """Levels without an order, and a single level, which has no cut point."""
+        single_level = column.kind == "ordinal" and len(column.categories) <= 1
+        return column.kind == cls.kind or single_level
+
+    @classmethod
+    def group(cls, column: Column) -> Hashable:
+        """Columns of about as many levels, so that padding stays small."""
+        return _size_class(column)
+
+    @classmethod
+    def build(cls, columns: Columns) -> Self:
+        """As many levels as each column has."""
+        return cls(columns.places, columns.no_scale, columns.levels)
 
     @property
     def parameters(self) -> int:
@@ -76,32 +100,48 @@ class Categorical(Likelihood):
         return jnp.argmax(expectation, -1).astype(expectation.dtype)
 
 
+@LIKELIHOODS.register("ordinal")
 class Ordinal(Likelihood):
-    """One of K ordered levels: a logistic variable cut at K - 1 learned places; see
-    `CumulativeLogistic`.
+    """One of K ordered levels: a logistic variable cut at K - 1 learned places.
+
+    See `aevb.distributions.cells.CumulativeLogistic`.
     """
 
-    columns: tuple[int, ...] = eqx.field(static=True)
-    log_units: Fixed
     levels: tuple[int, ...] = eqx.field(static=True)
     first_cut: Array
     raw_gaps: Array
 
+    kind: ClassVar[str] = "ordinal"
+
     @classmethod
-    def fitted(
-        cls, columns: tuple[int, ...], levels: tuple[int, ...], units: np.ndarray
-    ) -> "Ordinal":
-        """Cut points at the log-odds of the cumulative frequencies, so that a standard logistic has
-        the marginal.
-        """
-        counts = _level_counts(units, max(levels))
-        counts = np.where(np.arange(max(levels)) < np.array(levels)[:, None], counts, 0.0)
+    def takes(cls, column: Column) -> bool:
+        """Ordered levels, two of them or more."""
+        return column.kind == cls.kind and cls.suits(column)
+
+    @classmethod
+    def suits(cls, column: Column) -> bool:
+        """A single level has no cut point."""
+        return len(column.categories) > 1
+
+    @classmethod
+    def group(cls, column: Column) -> Hashable:
+        """Columns of about as many levels, so that padding stays small."""
+        return _size_class(column)
+
+    @classmethod
+    def build(cls, columns: Columns) -> Self:
+        """Cut points at the log-odds of the cumulative frequencies: at the start the marginal."""
+        most = max(columns.levels)
+        counts = _level_counts(columns.units, most)
+        present = np.arange(most) < np.array(columns.levels)[:, None]
+        counts = np.where(present, counts, 0.0)
         below = np.cumsum(counts, 1)[:, :-1] / counts.sum(1, keepdims=True)
         below = np.minimum(below, 1 - 1e-6)
         cuts = np.log(below / (1 - below))
         gaps = inverse_softplus(np.maximum(np.diff(cuts, axis=1), 1e-3))
-        units_of_mass = Fixed(jnp.zeros(len(columns)))
-        return cls(columns, units_of_mass, levels, _single(cuts[:, 0]), _single(gaps))
+        return cls(
+            columns.places, columns.no_scale, columns.levels, single(cuts[:, 0]), single(gaps)
+        )
 
     @property
     def parameters(self) -> int:
@@ -137,11 +177,11 @@ class Ordinal(Likelihood):
         return jnp.argmax(expectation, -1).astype(expectation.dtype)
 
 
+@LIKELIHOODS.register("poisson")
 class Poisson(Likelihood):
     """Counts with variance equal to their mean; the decoder gives the log-rate."""
 
-    columns: tuple[int, ...] = eqx.field(static=True)
-    log_units: Fixed
+    kind: ClassVar[str] = "count"
 
     @property
     def parameters(self) -> int:
@@ -157,11 +197,16 @@ class Poisson(Likelihood):
         return np.log(_mean_count(units))[:, None]
 
 
+@LIKELIHOODS.register("negative_binomial")
 class NegativeBinomial(Likelihood):
     """Counts with variance m + m^2 / c; the decoder gives log m and log c."""
 
-    columns: tuple[int, ...] = eqx.field(static=True)
-    log_units: Fixed
+    kind: ClassVar[str] = "count"
+
+    @classmethod
+    def takes(cls, column: Column) -> bool:
+        """Counts."""
+        return column.kind == cls.kind
 
     @property
     def parameters(self) -> int:
@@ -200,5 +245,6 @@ def _level_counts(units: np.ndarray, levels: int) -> np.ndarray:
     return np.stack([(units == level).sum(0) for level in range(levels)], axis=1) + 0.5
 
 
-def _single(array: np.ndarray) -> Array:
-    return jnp.asarray(array, jnp.float32)
+def _size_class(column: Column) -> int:
+    """How many doublings of one level there are."""
+    return int(np.ceil(np.log2(len(column.categories))))

@@ -14,7 +14,7 @@ from jaxtyping import Array, PRNGKeyArray
 from numpyro.distributions import constraints
 
 from aevb.likelihoods.base import Likelihood
-from aevb.networks import MLP, pick
+from aevb.networks import Network, pick
 
 __all__ = ["Decoder", "Product"]
 
@@ -99,7 +99,7 @@ class Decoder(eqx.Module):
     residual. Of two layers of latents it looks at the lower one, the first `reads` of z.
     """
 
-    network: MLP
+    network: Network
     linear: Array | None
     parts: tuple[Likelihood, ...]
     reads: int | None = eqx.field(static=True, default=None)
@@ -119,13 +119,3 @@ class Decoder(eqx.Module):
                 part(piece.reshape(len(part.columns), part.parameters)) for part, piece in blocks
             ),
         )
-
-
-def raw_size(parts: tuple[Likelihood, ...]) -> int:
-    """How many numbers a decoder of these likelihoods gives."""
-    return sum(len(part.columns) * part.parameters for part in parts)
-
-
-def flat(raw: list[Any]) -> Array:
-    """The raw numbers of each part, shape (d, parameters), in the decoder's one-dimensional order."""
-    return jnp.concatenate([jnp.asarray(piece, jnp.float32).ravel() for piece in raw])

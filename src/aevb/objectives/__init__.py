@@ -6,12 +6,16 @@ with that slope.
 """
 
 from aevb.objectives.importance import dreg, dreg_resampled, iwae, iwae_resampled, renyi
+from aevb.objectives.registry import OBJECTIVES, estimator, estimator_of
 from aevb.objectives.score import score, vimco
 from aevb.objectives.sgvb import sgvb_a, sgvb_b, stl
 
 __all__ = [
+    "OBJECTIVES",
     "dreg",
     "dreg_resampled",
+    "estimator",
+    "estimator_of",
     "iwae",
     "iwae_resampled",
     "renyi",

@@ -8,11 +8,13 @@ import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
 
 from aevb.model import Model
+from aevb.objectives.registry import estimator
 from aevb.objectives.weights import differentiated_as, held_fixed, log_weights
 
 __all__ = ["dreg", "dreg_resampled", "iwae", "iwae_resampled", "renyi"]
 
 
+@estimator(one_draw="is the ordinary bound, that of 'sgvb_b'", levels=False)
 def iwae(
     model: Model, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0
 ) -> Array:
@@ -45,6 +47,7 @@ def iwae(
     return jax.nn.logsumexp(log_likelihood - gap) - jnp.log(samples)
 
 
+@estimator(one_draw="is the ordinary bound, that of 'sgvb_b'", levels=False)
 def dreg(
     model: Model, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0
 ) -> Array:
@@ -77,6 +80,7 @@ def dreg(
     return differentiated_as(jax.nn.logsumexp(log_w) - jnp.log(samples), surrogate)
 
 
+@estimator(one_draw="is the ordinary bound, that of 'sgvb_b'", levels=False)
 def iwae_resampled(
     model: Model, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0
 ) -> Array:
@@ -103,6 +107,7 @@ def iwae_resampled(
     return differentiated_as(bound, jnp.sum(log_likelihood - gap))
 
 
+@estimator(one_draw="is the ordinary bound, that of 'sgvb_b'", levels=False)
 def dreg_resampled(
     model: Model, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0
 ) -> Array:
@@ -148,6 +153,7 @@ def _resampled(
     return jax.nn.logsumexp(log_w) - jnp.log(len(z)), jax.nn.softmax(log_w), kept
 
 
+@estimator(one_draw="is the ordinary bound, that of 'sgvb_b'", levels=False)
 def renyi(
     model: Model,
     x: Array,

@@ -7,11 +7,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from aevb.model import Model
+from aevb.objectives.registry import estimator
 from aevb.objectives.weights import differentiated_as, held_fixed, log_weights
 
 __all__ = ["score", "vimco"]
 
 
+@estimator(one_draw="has no baseline, and its slope is too noisy to learn much from")
 def score(
     model: Model, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0
 ) -> Array:
@@ -48,6 +50,7 @@ def score(
     return differentiated_as(f.mean(), jnp.mean(signal * q.log_prob(z) + f))
 
 
+@estimator(one_draw="has no baseline, and its slope is too noisy to learn much from")
 def vimco(
     model: Model, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0
 ) -> Array:

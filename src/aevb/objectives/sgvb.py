@@ -9,11 +9,13 @@ from jaxtyping import Array, PRNGKeyArray
 
 from aevb.distributions.latents import StraightThroughBernoulli, StraightThroughCategorical
 from aevb.model import Model
+from aevb.objectives.registry import estimator
 from aevb.objectives.weights import held_fixed, log_weights
 
 __all__ = ["kl", "sgvb_a", "sgvb_b", "stl"]
 
 
+@estimator(free_bits=True)
 def sgvb_a(
     model: Model,
     x: Array,
@@ -51,6 +53,7 @@ def sgvb_a(
     return _generic(model, x, q.rsample(key, (samples,)), q, kl_weight, free_bits)
 
 
+@estimator(free_bits=True, levels=False)
 def stl(
     model: Model,
     x: Array,
@@ -101,6 +104,7 @@ def _latents(q: dist.Distribution) -> int:
     return len(q.logits) if isinstance(q, StraightThroughCategorical) else q.event_shape[0]
 
 
+@estimator(free_bits=True)
 def sgvb_b(
     model: Model,
     x: Array,

@@ -1,123 +1,60 @@
-"""`VAE`, the scikit-learn face: one fit, and score, embed, reconstruct, sample and impute."""
+"""`VAE`, the scikit-learn face of a fit: score, embed, reconstruct, sample and impute."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from aevb import predict as predictive
-from aevb.assess import Parts, assess, evaluate
+from aevb import marginal, predict
+from aevb import run as runs
+from aevb.assess import Baselines, Results, assess, evaluate
 from aevb.diagnostics import codes
-from aevb.fit import Rows, fit_model, objective_of, reported
-from aevb.marginal.importance import Scores, at_least_one, elbo, importance_weighted
-from aevb.settings import check_parameters
-from aevb.table import decode, encode, fingerprint, split
-from aevb.table.preparation import (
-    are_repetitions,
-    canonical_order,
-    checked,
-    identical_rows,
-    labels_of,
-    prepare,
-    seed_of,
-    weighted_rows,
-)
+from aevb.fit import Fit, fit
+from aevb.marginal import Scores
+from aevb.model import Model
+from aevb.objectives import estimator_of
+from aevb.report import Contents
+from aevb.rows import at_least_one
+from aevb.settings import Settings
+from aevb.sklearn.checks import checked
+from aevb.sklearn.parameters import with_parameters
+from aevb.table import decode, encode
+from aevb.table.schema import Schema
+from aevb.train import Checkpoint
 
-__all__ = ["VAE"]
-
-#: Samples of z for a row's score, and for an imputed row.
-SCORE_SAMPLES, IMPUTE_SAMPLES = 1_000, 500
+__all__ = ["VAE", "load"]
 
 
+@with_parameters()
 class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """A variational auto-encoder fitted by Auto-Encoding Variational Bayes (Kingma and Welling
-    2013).
+    """A variational auto-encoder fitted by Auto-Encoding Variational Bayes.
 
-    Maximises log p(x) >= E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)) over rows of any kinds of
-    columns, missing cells welcome, and reports in nats a row, in the units of the data.
+    Maximizes log p(x) >= E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)) (Kingma and Welling 2013) over
+    rows of any kinds of columns, missing cells welcome, and reports nats per row in the units of
+    the data.
 
     Parameters
     ----------
-    latent_dim : int, (int, int) or "auto", default="auto"
-        Number of latents; "auto" takes the one of 1, 2, 4, ..., 64 that scores best on validation
-        rows in short runs. Two numbers make two stochastic layers, x - h1 - h2.
-    hidden : sequence of int, default=(256,)
-        Widths of the encoder's hidden layers; the decoder has them reversed. Empty: both are
-        linear.
-    activation : {"tanh", "relu", "silu", "gelu", "elu"}, default="tanh"
-        Non-linearity of the hidden layers.
-    likelihood : str or dict, default="auto"
-        "auto" by the kind of each column; a name for all columns; or names by column.
-    prior : {"auto", "standard_normal", "mixture", "vamp", "flow"}, default="auto"
-        p(z): N(0, I); a mixture of 10 Gaussians; a mixture of q(z|u) of learned pseudo-rows u; a
-        normalising flow. "auto" is the mixture, but N(0, I) for a linear model, and what levels or
-        two layers of latents need.
-    posterior : {"diagonal", "full", "flow", "bernoulli", "categorical"}, default="diagonal"
-        q(z|x): Gaussian with either covariance, or a flow of one; or levels: bits, or groups of ten
-        of which one is 1.
-    objective : {"sgvb_a", "sgvb_b", "stl", "iwae", "dreg", "score", "vimco", "renyi"},
-    default="sgvb_b"
-        Estimator of the bound and of its slope: see `aevb.objectives`; of `iwae` and `dreg` also
-        "_resampled".
-    alpha : float, default=0.5
-        Order of the objective "renyi".
-    samples : int, default=1
-        L, draws of z for each row of a minibatch; five or more for all objectives but the first
-        three.
-    epochs : int or "auto", default="auto"
-        Passes over the training rows.
-    batch_size : int, default=100
-        M, rows in a minibatch.
-    learning_rate : float, default=2e-3
-        Step size at the start; it falls to zero along half a cosine.
-    optimizer : {"adam", "adagrad", "rmsprop", "sgd"} or optax.GradientTransformation,
-    default="adam"
-        An Optax transformation brings its own step size.
-    weight_prior : bool, default=False
-        MAP with p(theta) = N(0, I) on weights, as in the paper's experiments.
-    weight_decay : float or "auto", default="auto"
-        Share of the networks' weights that a step of size 1 takes away (AdamW's decoupled decay);
-        "auto" is 350 / rows, at most 0.5: the fewer the rows, the smoother the model.
-    kl_warmup : float, default=0.0
-        Fraction of the run over which the weight of the KL rises to 1.
-    free_bits : float, default=0.0
-        Nats of KL that each latent may use without cost.
-    patience : int or None, default=None
-        Epochs without a better validation bound after which training stops.
-    validation_fraction : float, default=0.1
-        Rows held out of training for the choice of the best epoch.
-    test_fraction : float, default=0.0
-        Rows held out of everything, for `report_`. Without any, `report_` is about the validation
-        rows and says so.
-    columns : dict or None, default=None
-        Kinds of columns by name, where the inferred ones will not do.
-    ignore, labels : sequence of str, default=()
-        Columns left out of the model and carried through to outputs.
-    binarize : {"dynamic", "static", "none"} or None, default=None
-        Draw 0 or 1 from grey values: afresh for every minibatch, or once.
-    inf : {"error", "missing"}, default="error"
-        What an infinite cell is, in these rows and in all that come later: an error, or a missing
-        cell.
-    random_state : int, RandomState or None, default=None
-        Seed of everything random; None takes a fresh one, kept in `seed_`.
-    verbose : int, default=0
-        1 prints a line now and then.
+    {parameters}
 
     Attributes
     ----------
-    model_ : aevb.model.Model
+    model_ : aevb.Model
         q(z|x), p(x|z) and p(z).
     schema_ : aevb.table.schema.Schema
         What the columns are.
     history_ : list of dict
-        One line an epoch.
+        One line per epoch.
     report_ : dict
-        Bounds, baselines, diagnostics and the verdict; computed when first asked for.
-    latent_dim_, n_iter_, seed_, n_features_in_, feature_names_in_
+        The results of `assess`, which is called at the first read.
+    fit_ : aevb.fit.Fit
+        All that the fit gave.
+    latent_dim_, n_iter_, best_epoch_, seed_, n_features_in_, feature_names_in_
         Sizes and names, as fitted.
 
     Examples
@@ -129,68 +66,12 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     ((150, 2), (3,))
     """
 
-    #: Whether the columns of a frame are matched by name, as the command line does, rather than
-    #: have to be in order.
+    #: Whether columns of a frame are matched by name, as the command line does, not by their order.
     reorder = False
 
-    def __init__(
-        self,
-        latent_dim: int | tuple[int, int] | str = "auto",
-        hidden: Sequence[int] = (256,),
-        likelihood: str | Mapping[str, str] = "auto",
-        prior: str = "auto",
-        posterior: str = "diagonal",
-        objective: str = "sgvb_b",
-        samples: int = 1,
-        epochs: int | str = "auto",
-        batch_size: int = 100,
-        learning_rate: float = 2e-3,
-        random_state: Any = None,
-        *,
-        alpha: float = 0.5,
-        activation: str = "tanh",
-        optimizer: Any = "adam",
-        weight_prior: bool = False,
-        weight_decay: float | str = "auto",
-        kl_warmup: float = 0.0,
-        free_bits: float = 0.0,
-        patience: int | None = None,
-        validation_fraction: float = 0.1,
-        test_fraction: float = 0.0,
-        columns: Mapping[str, str] | None = None,
-        ignore: Sequence[str] = (),
-        labels: Sequence[str] = (),
-        binarize: str | None = None,
-        inf: Literal["error", "missing"] = "error",
-        verbose: int = 0,
-    ) -> None:
-        self.latent_dim = latent_dim
-        self.hidden = hidden
-        self.likelihood = likelihood
-        self.prior = prior
-        self.posterior = posterior
-        self.objective = objective
-        self.samples = samples
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.random_state = random_state
-        self.alpha = alpha
-        self.activation = activation
-        self.optimizer = optimizer
-        self.weight_prior = weight_prior
-        self.weight_decay = weight_decay
-        self.kl_warmup = kl_warmup
-        self.free_bits = free_bits
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.test_fraction = test_fraction
-        self.columns = columns
-        self.ignore = ignore
-        self.labels = labels
-        self.binarize = binarize
-        self.inf = inf
-        self.verbose = verbose
+    fit_: Fit
+    _results: Results | None
+    _contents: Contents | None
 
     def fit(
         self,
@@ -200,9 +81,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         *,
         groups: ArrayLike | None = None,
         ordered: bool = False,
-        progress: Callable[[dict[str, Any]], None] | None = None,
-        checkpoint: Any = None,
-        start: Any = None,
+        progress: Callable[[dict[str, float]], None] | None = None,
+        checkpoint: Checkpoint | None = None,
+        start: Model | None = None,
     ) -> Self:
         """Fit to an array or a data frame; NaN, None and NA are missing cells.
 
@@ -212,11 +93,11 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             Array of shape (n, D), images of shape (n, height, width[, channels]), or a pandas,
             polars or pyarrow frame.
         y
-            Not used in fitting; a label for each row, to colour the report's latent space by.
+            Not used in fitting; a label for each row, to color the report's latent space by.
         sample_weight
-            Of each row, shape (n,). Small whole numbers are copies of the row; others count in the
-            bound, the linear start and the choice of the epoch, but not in units, other starts,
-            baselines and the report's means.
+            Weight of each row, shape (n,). Small whole numbers are copies of the row; others count
+            in the bound, the linear start and the choice of the epoch, but not in units, other
+            starts, baselines and the report's means.
         groups
             Rows of one group are kept on the same side of every split.
         ordered
@@ -224,10 +105,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         progress
             Called with each epoch's line of the history, and `epochs`, their total.
         checkpoint
-            A `aevb.disk.checkpoints.Checkpoint`, to go on from and to write to.
+            Where training continues from and what it writes to: `aevb.disk.checkpoints.Checkpoint`.
         start
-            A `model_` of the same columns and sizes to start from, by another objective say, not
-            from a linear model.
+            A `model_` of the same columns and sizes to start from, instead of the linear model.
 
         Raises
         ------
@@ -236,56 +116,27 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         KeyboardInterrupt
             Passed on; the estimator is then fitted as far as the last finished epoch.
         """
-        check_parameters(self.get_params(deep=False))
-        began, seed = time.perf_counter(), seed_of(self.random_state)
+        settings = Settings.of(self.get_params(deep=False))
         X = checked(self, X, reset=True)
-        data = fingerprint(X)
-        X, y, weights, groups = weighted_rows(X, y, sample_weight, groups)
-        preparation, values = prepare(X, self.get_params(deep=False), seed)
-        labels = labels_of(X, y, preparation.source.labels)
-        repeated = weights is not None and not ordered and are_repetitions(weights)
-        order = (
-            np.arange(len(values))
-            if ordered
-            else canonical_order(values, weights if repeated else None)
-        )
-        fractions = {"validation": self.validation_fraction, "test": self.test_fraction}
-        kept = None if groups is None else np.asarray(groups)[order]
-        if kept is None and not ordered and preparation.schema.measure != "mass":
-            kept = identical_rows(values[order])
-        cut = split(len(order), **fractions, seed=seed, groups=kept, ordered=ordered)
-        parts = Parts(*(values[order[part]] for part in cut))
-        preparation = preparation.scaled_by(parts.train)
-        by = None if weights is None or repeated else weights[order]
-        judged = cut[1] if len(cut[1]) else cut[0]
-        fitted = fit_model(
-            preparation.schema,
-            Rows(
-                preparation.training_units(parts.train),
-                preparation.units(values[order[judged]]),
-                *(None if by is None else by[part] for part in (cut[0], judged)),
-            ),
-            self.get_params(deep=False),
-            seed,
-            resample=preparation.resample,
-            progress=reported(progress, self.verbose),
+        fitted = fit(
+            X,
+            settings,
+            y=y,
+            sample_weight=sample_weight,
+            groups=groups,
+            ordered=ordered,
+            progress=progress,
             checkpoint=checkpoint,
             start=start,
         )
-        self._data, self._parts, self._preparation, self._labels = data, parts, preparation, labels
-        self.schema_, self.model_, self.seed_ = preparation.source, fitted.model, seed
-        self.history_, self.best_epoch_ = fitted.history, fitted.best_epoch
-        self.n_iter_ = int(fitted.history[-1]["epoch"])
-        self._architecture = fitted.architecture
-        self.latent_dim_ = self._n_features_out = fitted.architecture.latents
-        self._held_out_rows = order[next(part for part in reversed(cut) if len(part))]
-        self._fitted, self._weighted, self._seconds = (
-            fitted,
-            by is not None,
-            time.perf_counter() - began,
+        names = getattr(self, "feature_names_in_", None)
+        self._take(
+            replace(
+                fitted,
+                n_features_in=self.n_features_in_,
+                feature_names_in=None if names is None else tuple(map(str, names)),
+            )
         )
-        self._report: dict[str, Any] | None = None
-        self._baselines: Any = None
         if fitted.stopped == "interrupt":
             raise KeyboardInterrupt
         return self
@@ -298,58 +149,54 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def inverse_transform(self, Z: ArrayLike) -> Any:
         """E[x|z] of codes of shape (n, latent_dim), in the columns of the data."""
         check_is_fitted(self)
-        z = np.asarray(Z, dtype=np.float32)
-        return self._decoded(
-            predictive.decoded(self.model_, z, means=self._preparation.binarize is not None)
-        )
+        return self._decoded(np.asarray(Z, dtype=np.float32))
 
     def reconstruct(self, X: Any) -> Any:
         """E[x|z] at the mean of q(z|x), in the columns of the data."""
         check_is_fitted(self)
-        units = self._units(X)
-        z = codes(self.model_, units)
-        return self._decoded(
-            predictive.decoded(self.model_, z, means=self._preparation.binarize is not None), like=X
-        )
+        return self._decoded(codes(self.model_, self._units(X)), like=X)
 
-    def score_samples(self, X: Any, *, samples: int = SCORE_SAMPLES) -> NDArray[np.float64]:
-        """log p(x) of each row in nats and in the units of the data, importance-weighted; shape
-        (n,).
+    def score_samples(self, X: Any, *, samples: int = 1_000) -> NDArray[np.float64]:
+        """log p(x) of each row by importance weighting, nats in the units of the data, shape (n,).
 
         A row's number does not depend on the batch, the order or the company it comes in, to the
         last bit.
         """
         return self.score_details(X, samples=samples).log_likelihood
 
-    def score_details(self, X: Any, *, samples: int = SCORE_SAMPLES) -> Scores:
+    def score_details(self, X: Any, *, samples: int = 1_000) -> Scores:
         """`score_samples` with the Monte Carlo error and the effective sample size of each row."""
         check_is_fitted(self)
-        return importance_weighted(self.model_, self._units(X), samples=samples, seed=self.seed_)
+        return marginal.importance(self.model_, self._units(X), samples=samples, seed=self.seed_)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """The mean of `score_samples`, nats a row."""
+        """The mean of `score_samples`, nats per row."""
         return float(self.score_samples(X).mean())
 
     def bound(self, X: Any, *, samples: int = 16) -> NDArray[np.float64]:
-        """The bound that the fit climbed, of each row in nats, by the fit's own estimator; shape
-        (n,).
+        """The bound that the fit maximized, nats of each row, by the fit's own estimator; (n,).
 
-        Of "iwae", "dreg" (resampled or not), "vimco" and "renyi" it is a tighter one, of so many
-        samples; else the evidence lower bound, which `report_` has of all.
+        "iwae", "dreg", "vimco" and "renyi" have a tighter bound than the evidence lower bound,
+        which `report_` has for all fits.
         """
         check_is_fitted(self)
-        objective = objective_of(self.objective, self.alpha)
-        return elbo(self.model_, objective, self._units(X), samples=samples, seed=self.seed_)
+        settings = self.fit_.settings
+        objective = estimator_of(settings.objective).with_options(alpha=settings.alpha)
+        return marginal.elbo(
+            self.model_, objective, self._units(X), samples=samples, seed=self.seed_
+        )
 
     def sample(self, n: int = 1, *, random_state: int | None = None) -> Any:
-        """Rows drawn from p(x), with the columns, types and categories of the data; the fit's seed
-        unless given one.
+        """Rows drawn from p(x), with the columns, types and categories of the data.
+
+        They are drawn with the fit's seed unless another is given.
         """
         check_is_fitted(self)
         seed = self.seed_ if random_state is None else random_state
-        return self._decoded(predictive.sampled(self.model_, n, seed))
+        units = predict.sampled(self.model_, n, seed)
+        return decode(self.fit_.preparation.values_of(units), self.schema_)
 
-    def impute(self, X: Any, *, draws: int | None = None, samples: int = IMPUTE_SAMPLES) -> Any:
+    def impute(self, X: Any, *, draws: int | None = None, samples: int = 500) -> Any:
         """Fill the missing cells and touch no other.
 
         Parameters
@@ -361,67 +208,103 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             rows drawn from p(x_missing | x_observed) by importance resampling: an array of shape
             (M, n, D), or a list of M frames.
         samples
-            Importance samples of z for each row.
+            Importance samples of z per row.
         """
         check_is_fitted(self)
         at_least_one("samples", samples)
-        at_least_one("draws", 1 if draws is None else draws)
+        if draws is not None:
+            at_least_one("draws", draws)
         values = self._values(X)
-        missing = np.isnan(values)
-        holed = missing.any(axis=1)
-        complete = np.repeat(values[None], draws or 1, axis=0)
-        if holed.any():
-            units = self._preparation.units(values[holed])
-            drawn = predictive.imputed(
-                self.model_, units, draws=draws, samples=samples, seed=self.seed_
-            )
-            filled = np.stack([self._preparation.values_of(u) for u in drawn])
-            complete[:, holed] = np.where(missing[holed], filled, values[holed])
-        decoded = [decode(rows, self.schema_, like=X) for rows in complete]
+        filled = self._filled(values, draws, samples)
+        decoded = [decode(rows, self.schema_, like=X) for rows in filled]
         if draws is None:
             return decoded[0]
         return np.stack(decoded) if isinstance(decoded[0], np.ndarray) else decoded
 
     def evaluate(
-        self, X: Any, *, samples: int | None = None, method: str = "iwae", **how: Any
+        self, X: Any, *, samples: int | None = None, method: str = "iwae", **options: Any
     ) -> dict[str, Any]:
-        """Log-likelihood of these rows, by "iwae", "ais" or "harmonic", beside the baselines of the
-        fit's own rows.
+        """Log-likelihood of these rows, compared with the baselines fitted to the fit's own rows.
+
+        The method is "iwae", "ais" or "harmonic". Baselines are those of `assess`, which is called
+        first where it was not.
         """
-        return evaluate(self, self._values(X), samples=samples, method=method, **how)
+        check_is_fitted(self)
+        baselines = self.assess().baselines
+        found = evaluate(
+            self.fit_, self._values(X), baselines, samples=samples, method=method, **options
+        )
+        return found.to_dict()
+
+    def assess(self) -> Results:
+        """Fit the baselines and compare the model with them on held-out rows; done once."""
+        check_is_fitted(self)
+        if self._results is None:
+            self._results = assess(self.fit_)
+        return self._results
 
     @property
     def report_(self) -> dict[str, Any]:
         """Bounds, baselines, diagnostics and the verdict: see the README for its keys."""
+        return self.assess().to_dict()
+
+    def save(
+        self, path: Path | str, *, overwrite: bool = False, contents: Contents | None = None
+    ) -> None:
+        """Write the run folder: weights, schema, numbers and report; see the README.
+
+        Nothing is fitted: where `assess` was not called, the report has no baselines.
+        """
         check_is_fitted(self)
-        if self._report is None:
-            self._report = assess(self, samples=SCORE_SAMPLES)
-        return self._report
+        if contents is None:
+            contents = self.contents(name=Path(path).name)
+        runs.save(runs.Run(self.fit_, self._saved_results(), contents), path, overwrite=overwrite)
 
-    def save(self, path: Any, *, overwrite: bool = False, contents: Any = None) -> None:
-        """Write the run folder: weights, schema, numbers and report; see the README."""
-        from aevb.run import save
-
-        save(self, path, overwrite=overwrite, contents=contents)
-
-    def contents(self, *, name: str = "data", commands: Sequence[str] = ()) -> Any:
-        """What the report of this fit is made of, an `aevb.report.Contents`."""
-        from aevb.run import contents_of
-
+    def contents(self, *, name: str = "data", commands: Sequence[str] = ()) -> Contents:
+        """What the report of this fit is made of."""
         check_is_fitted(self)
-        return contents_of(self, name=name, commands=commands)
+        if self._contents is not None:
+            return self._contents
+        results = self._saved_results().to_dict()
+        return runs.contents_of(self.fit_, results, name=name, commands=commands)
+
+    @property
+    def model_(self) -> Model:
+        """q(z|x), p(x|z) and p(z)."""
+        return self.fit_.model
+
+    @property
+    def schema_(self) -> Schema:
+        """What the columns are."""
+        return self.fit_.preparation.source
+
+    @property
+    def history_(self) -> list[dict[str, float]]:
+        """One line per epoch."""
+        return self.fit_.history
+
+    @property
+    def seed_(self) -> int:
+        """What all randomness came from."""
+        return self.fit_.seed
+
+    @property
+    def latent_dim_(self) -> int:
+        """Numbers in z."""
+        return self.fit_.architecture.latents
+
+    @property
+    def n_iter_(self) -> int:
+        """Passes over the training rows."""
+        return self.fit_.epochs
+
+    @property
+    def best_epoch_(self) -> int:
+        """The epoch that `model_` is from."""
+        return self.fit_.best_epoch
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
-
-    def __getstate__(self) -> dict[str, Any]:
-        """All but baselines that can be fitted again, to the same numbers, where they are asked for
-        again.
-        """
-        state = dict(super().__getstate__())
-        return (
-            {**state, "_baselines": None} if "_parts" in state and len(self._parts.train) else state
-        )
+        return hasattr(self, "fit_")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -430,14 +313,76 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         tags.non_deterministic = False
         return tags
 
+    @property
+    def _n_features_out(self) -> int:
+        return self.latent_dim_
+
+    def _take(
+        self, fit: Fit, results: Results | None = None, contents: Contents | None = None
+    ) -> None:
+        """Stand on this fit, with what was computed from it before."""
+        self.fit_ = fit
+        self._results = results
+        self._contents = contents
+
+    def _saved_results(self) -> Results:
+        """The results, without baselines where none were fitted."""
+        if self._results is not None:
+            return self._results
+        reason = "no baselines were fitted before the run was saved: call assess() first"
+        return assess(self.fit_, Baselines.none(reason))
+
     def _values(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
-        return encode(
-            checked(self, X, reset=False), self.schema_, reorder=self.reorder, inf=self.inf
-        )
+        rows = checked(self, X, reset=False)
+        return encode(rows, self.schema_, reorder=self.reorder, inf=self.fit_.settings.inf)
 
     def _units(self, X: Any) -> NDArray[np.float32]:
-        return self._preparation.units(self._values(X))
+        return self.fit_.units(self._values(X))
 
-    def _decoded(self, units: NDArray[Any], like: Any = None) -> Any:
-        return decode(self._preparation.values_of(units), self.schema_, like=like)
+    def _decoded(self, z: NDArray[np.float32], like: Any = None) -> Any:
+        """E[x|z] in the columns of the data; of grey values made 0 or 1, their probability."""
+        preparation = self.fit_.preparation
+        units = predict.decoded(self.model_, z, means=preparation.binarize is not None)
+        return decode(preparation.values_of(units), self.schema_, like=like)
+
+    def _filled(
+        self, values: NDArray[np.float64], draws: int | None, samples: int
+    ) -> NDArray[np.float64]:
+        """The rows with missing cells filled, once or for each draw, shape (draws or 1, n, D)."""
+        preparation = self.fit_.preparation
+        missing = np.isnan(values)
+        holed = missing.any(axis=1)
+        complete = np.repeat(values[None], draws or 1, axis=0)
+        if not holed.any():
+            return complete
+        units = preparation.units(values[holed])
+        drawn = predict.imputed(self.model_, units, draws=draws, samples=samples, seed=self.seed_)
+        filled = np.stack([preparation.values_of(rows) for rows in drawn])
+        complete[:, holed] = np.where(missing[holed], filled, values[holed])
+        return complete
+
+
+def load(path: Path | str, **parts: Any) -> VAE:
+    """The fitted `VAE` of a run folder; every file is checked against the manifest first.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    **parts
+        The parts of one's own it was fitted with: ``prior=``, ``likelihood=`` and so on.
+
+    Raises
+    ------
+    ModelFileError
+        Not a run, damaged, of another version, or fitted with parts that were not given.
+    """
+    run = runs.load(path, **parts)
+    fitted = run.fit
+    vae = VAE(**{name: getattr(fitted.settings, name) for name in Settings.model_fields})
+    vae.n_features_in_ = fitted.n_features_in
+    if fitted.feature_names_in is not None:
+        vae.feature_names_in_ = np.array(fitted.feature_names_in, dtype=object)
+    vae._take(fitted, run.results, run.contents)
+    return vae

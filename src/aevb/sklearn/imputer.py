@@ -5,10 +5,12 @@ from typing import Any, Self
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
 from aevb.sklearn.adaptor import Adaptor
+from aevb.sklearn.parameters import with_parameters
 
 __all__ = ["VAEImputer"]
 
 
+@with_parameters(vae=None)
 class VAEImputer(OneToOneFeatureMixin, TransformerMixin, Adaptor):
     """Fill missing cells with E[x_missing | x_observed], the most probable level of a category.
 
@@ -19,9 +21,8 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, Adaptor):
     Parameters
     ----------
     vae : VAE or None, default=None
-        A fitted `VAE` to use as it is, or one that is not fitted, of which a clone is.
-    **parameters
-        Those of `VAE`, where no `vae` is given.
+        A fitted `VAE` to use as it is, or one that is not fitted, of which a clone is fitted.
+    {parameters}
 
     Attributes
     ----------
@@ -40,17 +41,14 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, Adaptor):
     False
     """
 
-    def __init__(self, vae: Any = None, **parameters: Any) -> None:
-        super().__init__(vae, **parameters)
-
     def fit(self, X: Any, y: Any = None) -> Self:
         """Fit to an array or a data frame with missing cells; with a fitted `vae`, only check the
         columns.
         """
-        if not self._stand_on(X):
+        if not self.stand_on(X):
             self.vae_.impute(X[:1])
         return self
 
     def transform(self, X: Any) -> Any:
         """The same rows, their missing cells filled, in the container and types they came in."""
-        return self._ready().impute(X)
+        return self.ready().impute(X)

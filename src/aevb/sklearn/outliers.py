@@ -6,32 +6,28 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import OutlierMixin
 
-from aevb.assess import held_out_scores
+from aevb import marginal
 from aevb.errors import ConfigError
 from aevb.sklearn.adaptor import Adaptor
-from aevb.sklearn.estimator import SCORE_SAMPLES
+from aevb.sklearn.parameters import with_parameters
 
 __all__ = ["VAEOutlierDetector", "threshold"]
 
-#: The false alarms that ``contamination="auto"`` allows, as a fraction of rows like those held out.
-FALSE_ALARMS = 0.05
 
-
+@with_parameters(vae=None, contamination="auto")
 class VAEOutlierDetector(OutlierMixin, Adaptor):
-    """Rows with a low log p(x), estimated by importance weighting, are outliers (-1), the others
-    inliers (1).
+    """Rows with a low log p(x), by importance weighting, are outliers (-1), others inliers (1).
 
     Parameters
     ----------
     vae : VAE or None, default=None
         A fitted `VAE` to use as it is (the rows given to `fit`, which it should not have seen, only
-        set the threshold), or one that is not fitted, of which a clone is.
+        set the threshold), or one that is not fitted, of which a clone is fitted.
     contamination : "auto" or float, default="auto"
         "auto" sets the threshold on rows held out of training so that at most 5 % of rows like them
         are called outliers; a fraction, above 0 and at most 0.5, calls that fraction of the rows
         given to `fit` outliers.
-    **parameters
-        Those of `VAE`, where no `vae` is given.
+    {parameters}
 
     Attributes
     ----------
@@ -50,32 +46,25 @@ class VAEOutlierDetector(OutlierMixin, Adaptor):
     [1, -1]
     """
 
-    def __init__(
-        self, vae: Any = None, *, contamination: float | str = "auto", **parameters: Any
-    ) -> None:
-        super().__init__(vae, **parameters)
-        self.contamination = contamination
+    #: The false alarms that "auto" allows, as a fraction of rows like those held out.
+    false_alarms = 0.05
+
+    contamination: float | str
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Fit to an array or a data frame, and set `offset_`."""
         fraction = _fraction(self.contamination)
-        fitted_to_these = self._stand_on(X)
+        fitted_to_these = self.stand_on(X)
         if fraction is not None:
             self.offset_ = float(np.quantile(self.score_samples(X), fraction))
-        else:
-            scores = (
-                held_out_scores(self.vae_, samples=SCORE_SAMPLES)
-                if fitted_to_these
-                else self.score_samples(X)
-            )
-            self.offset_ = threshold(scores, FALSE_ALARMS)
+            return self
+        scores = self._held_out_scores() if fitted_to_these else self.score_samples(X)
+        self.offset_ = threshold(scores, self.false_alarms)
         return self
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
-        """log p(x) of each row, in nats and in the units of the data: the higher, the more normal;
-        shape (n,).
-        """
-        return self._ready().score_samples(X)
+        """log p(x) of each row, nats in the units of the data, higher is more normal; (n,)."""
+        return self.ready().score_samples(X)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """score_samples(X) - offset_: negative for outliers, shape (n,)."""
@@ -85,12 +74,17 @@ class VAEOutlierDetector(OutlierMixin, Adaptor):
         """-1 for outliers, 1 for inliers, shape (n,)."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
+    def _held_out_scores(self) -> NDArray[np.float64]:
+        """log p(x) of the rows that `vae_` held out of its training, shape (n,)."""
+        fit = self.vae_.fit_
+        units = fit.units(fit.parts.held_out[1])
+        return marginal.importance(fit.model, units, samples=1_000, seed=fit.seed).log_likelihood
+
 
 def threshold(scores: NDArray[np.float64], false_alarms: float) -> float:
-    """The score below which at most this fraction of rows exchangeable with the m scored ones will
-    fall.
+    """The score below which at most this fraction of rows like the m scored ones will fall.
 
-    A fresh row falls below the k-th smallest of m scores with probability at most k / (m + 1),
+    A fresh row, exchangeable with them, falls below the k-th smallest of m scores with probability at most k / (m + 1),
     whatever their distribution (conformal prediction; Vovk, Gammerman and Shafer 2005); k =
     floor(false_alarms (m + 1)), at least 1.
 
@@ -105,11 +99,11 @@ def _fraction(contamination: float | str) -> float | None:
     """The fraction of outliers among the fitted rows, None for "auto"."""
     if isinstance(contamination, str) and contamination == "auto":
         return None
-    number = isinstance(contamination, int | float | np.number) and not isinstance(
-        contamination, bool
-    )
+    number = isinstance(contamination, int | float | np.number)
+    number = number and not isinstance(contamination, bool)
     if not number or not 0 < float(contamination) <= 0.5:
         raise ConfigError(
-            f"contamination must be 'auto' or a fraction above 0 and at most 0.5; got {contamination!r}"
+            "contamination must be 'auto' or a fraction above 0 and at most 0.5; "
+            f"got {contamination!r}"
         )
     return float(contamination)

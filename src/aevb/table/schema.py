@@ -86,6 +86,12 @@ class Column:
     scale: float = 1.0
     missing: float = 0.0
 
+    def in_units(self, value: float | None, otherwise: float = 0.0) -> float:
+        """A value in model units; `otherwise` where there is none."""
+        if value is None:
+            return otherwise
+        return (value / 2 - self.location / 2) / (self.scale / 2)  # halves do not overflow
+
     @property
     def measure(self) -> Literal["mass", "density", "mixed"]:
         """What a value's log-likelihood is the logarithm of: a probability, a density, or atoms and

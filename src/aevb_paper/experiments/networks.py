@@ -2,7 +2,7 @@
 N(0, 0.01^2).
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
+from paramax import NonTrainable
 
+from aevb.encoders import Encoder, Features
 from aevb.likelihoods import Bernoulli, Decoder, Likelihood
 from aevb.model import Model
-from aevb.networks import MLP, Fixed, trainable
-from aevb.posteriors import DiagonalGaussian, Encoder, Features
+from aevb.networks import MLP, trainable
+from aevb.posteriors import DiagonalGaussian
 from aevb.priors import StandardNormal
 
 __all__ = ["DEVIATION", "BoundedGaussian", "affine_log_likelihood", "paper_model"]
@@ -32,7 +34,7 @@ class BoundedGaussian(Likelihood):
     """
 
     columns: tuple[int, ...] = eqx.field(static=True)
-    log_units: Fixed
+    log_units: NonTrainable[Any]
 
     @property
     def parameters(self) -> int:
@@ -78,11 +80,11 @@ def paper_model(
     >>> paper_model(784, 20, 500, "bernoulli", jax.random.key(0)).decode(jnp.zeros(20)).shape
     (784,)
     """
-    columns, one = tuple(range(pixels)), Fixed(jnp.zeros(pixels))
+    columns, one = tuple(range(pixels)), NonTrainable(jnp.zeros(pixels))
     kind = {"bernoulli": Bernoulli, "gaussian": BoundedGaussian}[likelihood]
     part = kind(columns, one)
     features = Features(
-        columns, (0,) * pixels, (), Fixed(jnp.zeros(pixels)), Fixed(jnp.ones(pixels))
+        columns, (0,) * pixels, (), NonTrainable(jnp.zeros(pixels)), NonTrainable(jnp.ones(pixels))
     )
     encoder = Encoder(
         features,

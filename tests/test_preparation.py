@@ -2,8 +2,6 @@
 made 0 or 1.
 """
 
-from typing import Any
-
 import jax
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aevb.errors import ConfigError, DataError
-from aevb.table.preparation import (
+from aevb.preparation import (
     are_repetitions,
     bernoulli,
     canonical_order,
@@ -19,11 +17,9 @@ from aevb.table.preparation import (
     restored,
     weighted_rows,
 )
+from aevb.settings import Settings
 
 RNG = np.random.default_rng(0)
-PARAMETERS: dict[str, Any] = {
-    "columns": None, "ignore": None, "labels": None, "likelihood": "auto", "binarize": "none", "inf": "error",
-}  # fmt: skip
 GREY = RNG.integers(0, 17, (60, 20)).astype(float)
 
 
@@ -79,22 +75,22 @@ def test_binarisation_is_the_row_s_own() -> None:
     """The same 0s and 1s for a row in any company, others for another seed; missing stays missing."""
     grey = GREY.copy()
     grey[3, 5] = np.nan
-    preparation, values = prepare(grey, {**PARAMETERS, "binarize": "static"}, seed=1)
+    preparation, values = prepare(grey, Settings(binarize="static"), seed=1)
     units = preparation.units(values)
     assert set(np.unique(units[~np.isnan(units)])) == {0.0, 1.0}
     assert np.array_equal(np.isnan(units), np.isnan(grey))
     assert np.array_equal(preparation.units(values[7:8]), units[7:8])
     assert np.array_equal(preparation.units(values[::-1]), units[::-1], equal_nan=True)
-    other, _ = prepare(grey, {**PARAMETERS, "binarize": "static"}, seed=2)
+    other, _ = prepare(grey, Settings(binarize="static"), seed=2)
     assert not np.array_equal(other.units(values), units, equal_nan=True)
     assert preparation.resample is None
     assert np.array_equal(preparation.training_units(values), units, equal_nan=True)
-    again = restored(preparation.source, "static", 1)
+    again = restored(preparation.source, Settings(binarize="static"), 1)
     assert np.array_equal(again.units(values), units, equal_nan=True)
 
 
 def test_dynamic_binarisation_leaves_training_rows_grey() -> None:
-    preparation, values = prepare(GREY, {**PARAMETERS, "binarize": "dynamic"}, seed=1)
+    preparation, values = prepare(GREY, Settings(binarize="dynamic"), seed=1)
     grey = preparation.training_units(values)
     np.testing.assert_allclose(grey, GREY / 16, rtol=1e-6)
     np.testing.assert_allclose(preparation.values_of(grey), GREY, rtol=1e-6)
@@ -115,7 +111,7 @@ def test_draws_have_the_grey_value_as_their_mean_and_keep_missing_cells() -> Non
 
 def test_binarising_what_is_not_grey_names_the_column() -> None:
     with pytest.raises(ConfigError, match="'x0' is continuous"):
-        prepare(RNG.normal(size=(40, 2)), {**PARAMETERS, "binarize": "static"}, seed=0)
+        prepare(RNG.normal(size=(40, 2)), Settings(binarize="static"), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +127,7 @@ def test_a_likelihood_by_name_is_that_of_every_column(
     likelihood: str, kind: str, measure: str
 ) -> None:
     data = np.column_stack([RNG.poisson(3.0, 200), RNG.poisson(9.0, 200)]).astype(float)
-    preparation, values = prepare(data, {**PARAMETERS, "likelihood": likelihood}, seed=0)
+    preparation, values = prepare(data, Settings(likelihood=likelihood), seed=0)
     assert {(column.kind, column.measure) for column in preparation.schema.columns} == {
         (kind, measure)
     }
@@ -141,15 +137,15 @@ def test_a_likelihood_by_name_is_that_of_every_column(
 
 def test_likelihoods_by_column_leave_the_others_inferred() -> None:
     data = RNG.normal(size=(200, 2)) ** 2
-    preparation, _ = prepare(data, {**PARAMETERS, "likelihood": {"x1": "log_normal"}}, seed=0)
+    preparation, _ = prepare(data, Settings(likelihood={"x1": "log_normal"}), seed=0)
     assert preparation.schema.columns[1].kind == "positive"
-    alone, _ = prepare(data, PARAMETERS, seed=0)
+    alone, _ = prepare(data, Settings(), seed=0)
     assert preparation.schema.columns[0] == alone.schema.columns[0]
 
 
 def test_units_come_from_the_training_rows_and_go_back() -> None:
     data = RNG.normal(7.0, 3.0, (200, 2))
-    preparation, values = prepare(data, PARAMETERS, seed=0)
+    preparation, values = prepare(data, Settings(), seed=0)
     scaled = preparation.scaled_by(values[:100])
     units = scaled.units(values)
     np.testing.assert_allclose(units[:100].mean(0), 0.0, atol=1e-5)

@@ -4,29 +4,29 @@ black or white.
 
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import narwhals as nw
 import numpy as np
-import scipy.sparse
 from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import validate_data
 
 from aevb.errors import ConfigError, DataError
+from aevb.likelihoods import Likelihood, asked_for, is_decoder
 from aevb.marginal.importance import row_keys
+from aevb.settings import Settings
 from aevb.table import encode, infer
 from aevb.table.schema import Schema
-from aevb.table.tables import is_frame, table_of
+from aevb.table.tables import is_frame
 
 __all__ = [
     "Preparation",
     "are_repetitions",
     "canonical_order",
-    "checked",
     "identical_rows",
     "labels_of",
     "prepare",
@@ -37,19 +37,6 @@ __all__ = [
 
 Values = NDArray[np.float64]
 Units = NDArray[np.float32]
-
-#: The kind of column that a likelihood named for all of them asks for.
-KIND_OF_LIKELIHOOD = {
-    "gaussian": "continuous",
-    "discretized_logistic": "continuous",
-    "log_normal": "positive",
-    "continuous_bernoulli": "proportion",
-    "poisson": "count",
-    "negative_binomial": "count",
-    "bernoulli": "binary",
-    "ordinal": "ordinal",
-    "categorical": "categorical",
-}
 
 
 @dataclass(frozen=True)
@@ -66,12 +53,18 @@ class Preparation:
         ``"dynamic"``, ``"static"`` or None.
     seed
         Of the draws of 0 and 1.
+    likelihoods
+        The likelihoods asked for, by column.
+    decoder
+        p(x|z) of whole rows, where that is asked for instead.
     """
 
     source: Schema
     schema: Schema
     binarize: str | None = None
     seed: int = 0
+    likelihoods: Mapping[str, type[Likelihood]] = field(default_factory=dict)
+    decoder: object = None
 
     def units(self, values: Values) -> Units:
         """Rows in model units, shape (n, D); grey values give 0 or 1 by the seed and the row
@@ -121,61 +114,8 @@ def bernoulli(x: jax.Array, key: PRNGKeyArray) -> jax.Array:
     return jnp.where(jnp.isnan(x), x, (jax.random.uniform(key, x.shape) < x).astype(x.dtype))
 
 
-def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
-    """scikit-learn's own checks of an array; of a frame only its names, for its cells are the
-    schema's business.
-    """
-    if is_frame(X):
-        table_of(X)  # which names columns met twice
-        if reset or not estimator.reorder:  # the command line matches columns by name
-            validate_data(estimator, X, reset=reset, skip_check_array=True)
-        return X
-    array = X if hasattr(X, "ndim") or scipy.sparse.issparse(X) else _array_of(X)
-    flat = (
-        array
-        if scipy.sparse.issparse(array) or array.ndim <= 2
-        else np.reshape(array, (len(array), -1))
-    )
-    kind = getattr(flat, "dtype", np.dtype(float)).kind
-    if kind == "O" or isinstance(flat, np.ma.MaskedArray):
-        # Text, large integers and masks are kept for the schema to read: here they would be rounded
-        # or lost.
-        cells = np.ma.filled(np.ma.asarray(flat).astype(object), None)
-        plain = [
-            None if isinstance(cell, str | int) or _is_mark(cell) else cell for cell in cells.flat
-        ]
-        validate_data(
-            estimator, np.array(plain, object).reshape(cells.shape), reset=reset, **_checks(reset)
-        )
-        return array
-    flat = validate_data(
-        estimator, flat, reset=reset, dtype=None if kind in "UT" else "numeric", **_checks(reset)
-    )
-    return flat if array.ndim <= 2 else flat.reshape(array.shape)
-
-
-def _checks(reset: bool) -> dict[str, Any]:
-    return {"ensure_all_finite": False, "ensure_min_samples": 2 if reset else 1}
-
-
-def _array_of(rows: Any) -> NDArray[Any]:
-    """Nested lists as an array; numbers beside text stay numbers."""
-    array = np.asarray(rows)
-    return (
-        np.array(rows, dtype=object)
-        if array.dtype.kind == "U" and not hasattr(rows, "__array__")
-        else array
-    )
-
-
-def _is_mark(cell: Any) -> bool:
-    """One of pandas' marks of a missing cell."""
-    return type(cell).__name__ in ("NAType", "NaTType")
-
-
-def prepare(data: Any, parameters: Mapping[str, Any], seed: int) -> tuple[Preparation, Values]:
-    """The schema these parameters (of `aevb.VAE`) and data give, and the values under it, shape (n,
-    D).
+def prepare(data: object, settings: Settings, seed: int) -> tuple[Preparation, Values]:
+    """The schema that these settings and data give, and the values under it, shape (n, D).
 
     Raises
     ------
@@ -184,35 +124,53 @@ def prepare(data: Any, parameters: Mapping[str, Any], seed: int) -> tuple[Prepar
     DataError
         Data no model can be fitted to.
     """
-    said = dict(parameters["columns"] or {})
-    likelihood = parameters["likelihood"]
-    binarize = parameters["binarize"] if parameters["binarize"] != "none" else None
-    inf = parameters["inf"]
-    common: dict[str, Any] = {
-        "ignore": tuple(parameters["ignore"] or ()),
-        "labels": tuple(parameters["labels"] or ()),
-        "inf": inf,
-    }
-    source = infer(data, columns=said, **common)
-    if binarize is not None:
-        return restored(source, binarize, seed), encode(data, source, inf=inf)
-    if isinstance(likelihood, str):
-        unsaid = [name for name in source.names if name not in said]
-        likelihood = {} if likelihood == "auto" else dict.fromkeys(unsaid, likelihood)
-    if likelihood:
-        kinds = {name: KIND_OF_LIKELIHOOD[kind] for name, kind in likelihood.items()}
-        source = infer(data, columns=said | kinds, **common)
-        # A Gaussian asked for by name is a density, whatever the values.
-        densities = [name for name, kind in likelihood.items() if kind == "gaussian"]
-        source = _with_columns(source, densities, resolution=0.0, atoms=())
-    return Preparation(source, source, None, seed), encode(data, source, inf=inf)
+    kinds = dict(settings.columns or {})
+    find = partial(
+        infer,
+        data,
+        ignore=tuple(settings.ignore or ()),
+        labels=tuple(settings.labels or ()),
+        inf=settings.inf,
+    )
+    source = find(columns=kinds)
+    if settings.binarize not in (None, "none"):
+        return restored(source, settings, seed), encode(data, source, inf=settings.inf)
+    others = [name for name in source.names if name not in kinds]
+    if is_decoder(settings.likelihood):
+        source = _with_columns(source, _numbers(source, others), kind="continuous", **DENSITY)
+    else:
+        asked = asked_for(settings.likelihood, others)
+        if asked:
+            source = find(columns=kinds | {name: part.kind for name, part in asked.items()})
+            source = _with_columns(source, _densities(asked), **DENSITY)
+    return restored(source, settings, seed), encode(data, source, inf=settings.inf)
 
 
-def restored(source: Schema, binarize: str | None, seed: int) -> Preparation:
-    """The preparation of a stored schema."""
-    if binarize in (None, "none"):
-        return Preparation(source, source, None, seed)
-    return _binarized(source, binarize, seed)
+#: What a column has none of whose likelihood is a density whatever its values.
+DENSITY: Mapping[str, Any] = {"resolution": 0.0, "atoms": ()}
+
+
+def _densities(asked: Mapping[str, type[Likelihood]]) -> list[str]:
+    """The columns of any numbers whose likelihood is a density."""
+    return [name for name, part in asked.items() if part.density and part.kind == "continuous"]
+
+
+def _numbers(source: Schema, names: Collection[str]) -> list[str]:
+    """Those of these columns that hold numbers, not levels."""
+    return [
+        column.name for column in source.columns if column.name in names and not column.categories
+    ]
+
+
+def restored(source: Schema, settings: Settings, seed: int) -> Preparation:
+    """The preparation of a schema that was inferred or stored."""
+    if settings.binarize not in (None, "none"):
+        return _binarized(source, settings.binarize, seed)
+    if is_decoder(settings.likelihood):
+        return Preparation(source, source, seed=seed, decoder=settings.likelihood)
+    others = [name for name in source.names if name not in (settings.columns or {})]
+    asked = asked_for(settings.likelihood, others)
+    return Preparation(source, source, seed=seed, likelihoods=asked)
 
 
 def weighted_rows(

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from sklearn.decomposition import FactorAnalysis
 
+from aevb.build import initial_model, skeleton
 from aevb.diagnostics import codes
 from aevb.distributions import flows
-from aevb.initialisation import Architecture, features_of, initial_model, skeleton
+from aevb.encoders import Features
 from aevb.linear import fit
 from aevb.marginal.importance import elbo
 from aevb.networks import trainable
 from aevb.objectives import sgvb_a
 from aevb.predict import sampled
+from aevb.start import Architecture
 from aevb.table.schema import Column, Schema
 from conftest import Table
 
@@ -96,7 +98,8 @@ SHAPES = [
 def test_a_skeleton_has_the_shape_of_the_model_and_no_numbers(
     mixed_table: Table, shape: dict[str, Any]
 ) -> None:
-    architecture = Architecture(**{"latent_dim": 2, "hidden": (8,), "missing": True, **shape})
+    sizes = {"latent_dim": 2, "hidden": (8,), "missing": True, "rows": len(mixed_table.units)}
+    architecture = Architecture(**{**sizes, **shape})
     model = initial_model(mixed_table.schema, mixed_table.units, architecture, KEY)
     empty = skeleton(mixed_table.schema, architecture)
     assert jax.tree.structure(empty) == jax.tree.structure(model)
@@ -110,7 +113,7 @@ def test_a_skeleton_has_the_shape_of_the_model_and_no_numbers(
 def test_a_filled_skeleton_is_the_model(mixed_table: Table) -> None:
     """Of flows too, which share what JAX must not have traced."""
     architecture = Architecture(2, hidden=(8,), missing=True, posterior="flow", prior="flow")
-    flows._without_weights.cache_clear()
+    flows.layers_without_weights.cache_clear()
     empty = skeleton(mixed_table.schema, architecture)
     model = initial_model(mixed_table.schema, mixed_table.units, architecture, KEY)
     filled = jax.tree.unflatten(jax.tree.structure(empty), jax.tree.leaves(model))
@@ -120,7 +123,7 @@ def test_a_filled_skeleton_is_the_model(mixed_table: Table) -> None:
 
 
 def test_the_key_alone_gives_the_start(mixed_table: Table) -> None:
-    shape = Architecture(2, hidden=(8,), missing=True, prior="mixture", prior_components=3)
+    shape = Architecture(2, hidden=(8,), missing=True, prior="mixture")
     one, same = (initial_model(mixed_table.schema, mixed_table.units, shape, KEY) for _ in range(2))
     for leaf, twin in zip(jax.tree.leaves(one), jax.tree.leaves(same), strict=True):
         np.testing.assert_array_equal(leaf, twin)
@@ -171,7 +174,7 @@ def test_features_are_those_of_the_training_rows(mixed_table: Table) -> None:
     """Mean 0 and deviation 1 over the rows, after the logarithm where a column has one; 0 / 1 is
     only centred.
     """
-    features = features_of(mixed_table.schema, mixed_table.units)
+    features = Features.of(mixed_table.schema, mixed_table.units)
     values, observed = jax.jit(jax.vmap(features))(mixed_table.units)
     numbers = np.where(observed, values, np.nan)[:, : len(features.numeric)]
     np.testing.assert_allclose(np.nanmean(numbers, 0), 0, atol=1e-4)

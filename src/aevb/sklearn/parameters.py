@@ -1,0 +1,58 @@
+"""The parameters of the estimators, made from `aevb.settings.Settings`, their only list."""
+
+from collections.abc import Callable
+from inspect import Parameter, Signature, cleandoc
+from textwrap import indent, wrap
+from typing import Any, TypeVar
+
+from aevb.settings import Settings, about
+
+__all__ = ["PARAMETERS", "with_parameters"]
+
+Estimator = TypeVar("Estimator", bound=type)
+
+#: The parameters in their order, with their defaults.
+PARAMETERS = tuple(Settings.signature().parameters.values())
+
+
+def with_parameters(**own: object) -> Callable[[Estimator], Estimator]:
+    """A class decorator: a constructor that stores the settings, and their documentation.
+
+    Parameters
+    ----------
+    **own
+        Parameters of the estimator's own, with their defaults, that come first; the settings are
+        then given by name.
+    """
+    positional = Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [Parameter("self", positional)]
+    parameters += [Parameter(name, positional, default=value) for name, value in own.items()]
+    for parameter in PARAMETERS:
+        parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY) if own else parameter)
+    known = Signature(parameters)
+
+    def store(self: Any, *values: Any, **named: Any) -> None:
+        bound = known.bind(self, *values, **named)
+        bound.apply_defaults()
+        for name in list(bound.arguments)[1:]:
+            setattr(self, name, bound.arguments[name])
+
+    store.__signature__ = known  # type: ignore[attr-defined]
+
+    def decorate(estimator: Estimator) -> Estimator:
+        estimator.__init__ = store  # type: ignore[misc]
+        documentation = cleandoc(estimator.__doc__ or "")
+        estimator.__doc__ = documentation.replace("{parameters}", document())
+        return estimator
+
+    return decorate
+
+
+def document(width: int = 96) -> str:
+    """The settings as the section "Parameters" of a docstring has them."""
+    lines = []
+    for name, default, described in about():
+        expected = described.with_names(described.expected)
+        lines += wrap(f"{name} : {expected}, default={default!r}", width)
+        lines.append(indent("\n".join(wrap(described.help, width)), "    "))
+    return "\n".join(lines)
