@@ -9,20 +9,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 import aevb
 from aevb import disk as storage
 from aevb import fit as fitting
-from aevb import model as core
 from aevb import predict as predictive
 from aevb.assess import Parts, baselines_of, held_out_rows
 from aevb.baselines.stored import from_stored, to_stored
 from aevb.diagnostics import codes
+from aevb.disk.trees import from_arrays, to_arrays
 from aevb.errors import ConfigError, ModelFileError
 from aevb.initialisation import Architecture, skeleton
 from aevb.report import Contents, render
@@ -53,7 +51,7 @@ def save(
     figures, documents = contents.to_stored()
     configuration = _configuration(vae)
     documents |= {"configuration": configuration}
-    arrays = {"weights": _weights(vae.model_), "figures": figures}
+    arrays = {"weights": to_arrays(vae.model_), "figures": figures}
     if (baselines := baselines_of(vae))[0]:
         arrays["baselines"], documents["baselines"] = to_stored(*baselines)
     return storage.write_run(
@@ -93,14 +91,15 @@ def load(path: Any) -> "VAE":
         vae._report = dict(run.documents["results"])
         vae._data = run.manifest.get("data", {})
         vae.history_ = [
-            _numbers(json.loads(line)) for line in run.texts["metrics.jsonl"].splitlines()
+            storage.nulls_as_nan(storage.parse_json(line, "metrics.jsonl"))
+            for line in run.texts["metrics.jsonl"].splitlines()
         ]
         fitted = document["fitted"]
         architecture = _architecture(fitted["architecture"])
         vae.seed_ = int(fitted["seed"])
         preparation = restored(schema, vae.binarize, vae.seed_)
         shapes = skeleton(preparation.schema, architecture)
-        vae.model_ = _with_weights(shapes, run.arrays["weights"])
+        vae.model_ = from_arrays(shapes, run.arrays["weights"], "weights.safetensors")
         vae.n_features_in_ = int(fitted["n_features_in"])
         if fitted["feature_names_in"] is not None:
             vae.feature_names_in_ = np.array(fitted["feature_names_in"], dtype=object)
@@ -198,7 +197,7 @@ def _colors(vae: "VAE", rows: NDArray[np.float64]) -> tuple[NDArray[np.float64] 
 
 
 def _configuration(vae: "VAE") -> dict[str, Any]:
-    parameters = {name: _plain(value) for name, value in vae.get_params(deep=False).items()}
+    parameters = storage.plain(vae.get_params(deep=False))
     if not isinstance(parameters["optimizer"], str):
         parameters["optimizer"] = "adam"  # an Optax transformation is code; only a name is kept
     names = getattr(vae, "feature_names_in_", None)
@@ -228,29 +227,8 @@ def _resolved(vae: "VAE") -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (tuple, list, np.ndarray)):
-        return [_plain(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def _lines(history: Sequence[Mapping[str, Any]]) -> str:
-    lines = (
-        {key: value if np.isfinite(value) else None for key, value in line.items()}
-        for line in history
-    )
-    return "".join(json.dumps(line) + "\n" for line in lines)
-
-
-def _numbers(line: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(key): float("nan") if value is None else value for key, value in line.items()}
-
-
-def _weights(model: core.Model) -> dict[str, NDArray[Any]]:
-    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(model, eqx.is_array))
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+    return "".join(json.dumps(storage.plain(line)) + "\n" for line in history)
 
 
 def _architecture(document: Mapping[str, Any]) -> Architecture:
@@ -261,27 +239,3 @@ def _architecture(document: Mapping[str, Any]) -> Architecture:
     if architecture.upper_dim < 0 or architecture.prior_components < 1:
         raise ModelFileError("configuration.json: a part of the model has fewer than no weights")
     return architecture
-
-
-def _with_weights(shapes: core.Model, arrays: Mapping[str, NDArray[Any]]) -> core.Model:
-    """The skeleton with the file's numbers; names, shapes and types must be the skeleton's own."""
-    dynamic, static = eqx.partition(shapes, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
-    expected = {
-        jax.tree_util.keystr(path): leaf
-        for path, leaf in jax.tree_util.tree_leaves_with_path(dynamic)
-    }
-    for name, leaf in expected.items():
-        found = arrays.get(name)
-        if found is None or found.shape != leaf.shape or found.dtype != leaf.dtype:
-            given = "nothing" if found is None else f"{found.dtype} of shape {found.shape}"
-            raise ModelFileError(
-                f"weights.safetensors: expected {name} as {leaf.dtype} of shape {leaf.shape}, found {given}"
-            )
-    if extra := set(arrays) - set(expected):
-        raise ModelFileError(
-            f"weights.safetensors: {sorted(extra)[0]} belongs to no part of the model"
-        )
-    filled = jax.tree_util.tree_map_with_path(
-        lambda path, _: jnp.asarray(arrays[jax.tree_util.keystr(path)]), dynamic
-    )
-    return eqx.combine(filled, static)
