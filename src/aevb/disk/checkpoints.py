@@ -107,29 +107,27 @@ class Checkpoint:
     def _has_same_data(self, written: Mapping[str, Any]) -> bool:
         """Whether the data are the same; raises for other settings, and for data not allowed."""
         before = written["identity"]
-        changed = [
-            name
-            for name in sorted(before.keys() | self.identity.keys())
-            if before.get(name) != self.identity.get(name)
-        ]
-        for name in changed:
+        for name in sorted(before.keys() | self.identity.keys()):
             was, now = before.get(name), self.identity.get(name)
-            if name != "data":
+            if was != now and name != "data":
                 raise ConfigError(
                     f"the checkpoint in {self.folder} was made with {name} = {was}, not {now}: "
                     "resume with the same settings, or start afresh"
                 )
-            message = (
-                f"the checkpoint in {self.folder} was made with other data "
-                f"({_fingerprint(was)}; now {_fingerprint(now)})"
+        was, now = before.get("data"), self.identity.get("data")
+        if was == now:
+            return True
+        changed = (
+            f"the checkpoint in {self.folder} was made with other data "
+            f"({_fingerprint(was)}; now {_fingerprint(now)})"
+        )
+        if not self.changed_data:
+            raise DataError(
+                f"{changed}: go on with those, start afresh (--overwrite), "
+                "or go on regardless (--allow-changed-data)"
             )
-            if not self.changed_data:
-                raise DataError(
-                    f"{message}: go on with those, start afresh (--overwrite), "
-                    "or go on regardless (--allow-changed-data)"
-                )
-            warnings.warn(f"{message}; going on regardless", AevbWarning, stacklevel=3)
-        return not changed
+        warnings.warn(f"{changed}; going on regardless", AevbWarning, stacklevel=3)
+        return False
 
 
 def exists(folder: Path) -> bool:
