@@ -372,10 +372,11 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_one_fit_a_folder() -> None:
-    script = "import sys, time; from aevb import storage\nwith storage.locked(storage.runs.Path('r')):\n print(1, flush=1)"
-    other = subprocess.Popen(
-        [sys.executable, "-c", script + "\n time.sleep(60)"], stdout=subprocess.PIPE
+    script = (
+        "import pathlib, time; from aevb.disk import locked\n"
+        "with locked(pathlib.Path('r')):\n print(1, flush=True)\n time.sleep(60)"
     )
+    other = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     assert other.stdout is not None
     other.stdout.readline()
     try:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +19,8 @@ from aevb.errors import AevbWarning, CheckpointError, ConfigError, DataError
 
 
 def save(folder: Path, epoch: int) -> Path:
-    return checkpoints.save(
-        folder, {"w": np.full(5, epoch, np.float32), "key": np.uint32(epoch)}, {"epoch": epoch}
-    )
+    arrays = {"w": np.full(5, epoch, np.float32), "key": np.uint32(epoch)}
+    return checkpoints.save(folder, arrays, {"epoch": epoch})
 
 
 def epoch_of(folder: Path) -> int:
@@ -32,6 +32,13 @@ def epoch_of(folder: Path) -> int:
     return int(document["epoch"])
 
 
+def numbers(folder: Path) -> list[str]:
+    """Numbers of the checkpoints; anything else in the folder fails."""
+    names = sorted(entry.name for entry in folder.iterdir())
+    assert all(re.fullmatch(r"\d{8}-[0-9a-f]{64}\.safetensors", name) for name in names)
+    return [name[:8] for name in names]
+
+
 def test_the_last_two_are_kept(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     assert checkpoints.load(folder) is None
@@ -39,29 +46,27 @@ def test_the_last_two_are_kept(tmp_path: Path) -> None:
     for epoch in range(1, 5):
         save(folder, epoch)
         assert epoch_of(folder) == epoch
-    assert sorted(entry.name for entry in folder.iterdir()) == [
-        "00000003.safetensors",
-        "00000004.safetensors",
-    ]
+    assert numbers(folder) == ["00000003", "00000004"]
     checkpoints.clear(folder)
     assert not list(folder.iterdir())
 
 
-def test_every_flipped_bit_is_found_and_the_former_one_used(tmp_path: Path) -> None:
+def test_every_flipped_bit_is_found_and_the_one_before_is_used(tmp_path: Path) -> None:
     save(tmp_path, 1)
     path = save(tmp_path, 2)
     content = path.read_bytes()
     for place in range(0, len(content), 3):
-        path.write_bytes(
-            content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :]
-        )
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
         with pytest.warns(AevbWarning, match=r"00000002.*going on from 00000001"):
             assert epoch_of(tmp_path) == 1
 
 
 def test_none_that_can_be_trusted(tmp_path: Path) -> None:
-    for content in (b"", save(tmp_path, 1).read_bytes()[:-1]):
-        (tmp_path / "00000001.safetensors").write_bytes(content)
+    path = save(tmp_path, 1)
+    for content in (b"", path.read_bytes()[:-1]):
+        path.write_bytes(content)
         with pytest.raises(CheckpointError, match="start afresh"):
             checkpoints.load(tmp_path)
 
@@ -86,10 +91,7 @@ def test_a_disk_that_refuses(
             CheckpointError, match="bytes needed" if code == errno.ENOSPC else "cannot write"
         ):
             save(tmp_path, 3)
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == [
-        "00000001.safetensors",
-        "00000002.safetensors",
-    ]
+    assert numbers(tmp_path) == ["00000001", "00000002"]
     assert epoch_of(tmp_path) == 2
     save(tmp_path, 3)
     assert epoch_of(tmp_path) == 3
@@ -101,57 +103,17 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         save(tmp_path / "file" / "checkpoints", 1)
 
 
-CUTS = """
-import os, sys
-from pathlib import Path
-import numpy as np
-from aevb import VAE
-from aevb.disk import checkpoints
-
-def save(folder, epoch):
-    checkpoints.save(folder, {"w": np.full(5, epoch)}, {"epoch": epoch})
-
-n = 1
-while True:
-    folder = Path(sys.argv[1]) / str(n)
-    save(folder, 1)
-    save(folder, 2)
-    if (child := os.fork()) == 0:
-        calls = [0]
-        def dying(function):
-            def call(*args, **kwargs):
-                result = function(*args, **kwargs)
-                calls[0] += 1
-                if calls[0] == n:
-                    os._exit(9)
-                return result
-            return call
-        for name in ("open", "fsync", "replace", "unlink", "close"):
-            setattr(os, name, dying(getattr(os, name)))
-        save(folder, 3)
-        os._exit(0)
-    alive = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    print(checkpoints.load(folder)[1]["epoch"])
-    save(folder, 4)
-    assert [entry for entry in folder.iterdir() if entry.name.endswith(".part")] == []
-    if alive:
-        break
-    n += 1
-"""
-
-
 def test_a_kill_at_any_point_leaves_a_checkpoint(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", CUTS, tmp_path], capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
+    script = Path(__file__).with_name("killed_writes.py")
+    program = [sys.executable, "-W", "error", script, "checkpoint", tmp_path]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     epochs = done.stdout.split()
-    assert set(epochs) == {b"2", b"3"}
+    assert set(epochs) == {"2", "3"}
     assert epochs == sorted(epochs)
 
 
-# ----------------------------------------------------------------------------------------- the
-# state of a training loop
+# The state of a training loop
 
 STATE = {"w": jnp.arange(3.0), "steps": jnp.zeros((), int), "static": None}
 DOCUMENT = {
@@ -189,19 +151,18 @@ def test_other_settings_or_data_do_not_go_on(
             call()
 
 
-def test_other_data_go_on_where_that_is_said(tmp_path: Path) -> None:
-    was, now = ({"rows": rows, "columns": 3, "sha256": 64 * str(rows)} for rows in (7, 8))
+def test_other_data_go_on_where_that_is_allowed(tmp_path: Path) -> None:
+    was = {"rows": 7, "columns": 3, "sha256": 64 * "7"}
+    now = {"rows": 8, "columns": 3, "sha256": 64 * "8"}
     Checkpoint(tmp_path, {"epochs": 4, "data": was}).save(STATE, DOCUMENT)
-    told = Checkpoint(tmp_path, {"epochs": 4, "data": now}, changed_data=True)
-    with pytest.warns(
-        AevbWarning, match="7 rows, 3 columns, SHA-256 777777777777; now 8 rows.*regardless"
-    ):
-        loaded = told.load(STATE)
+    allowed = Checkpoint(tmp_path, {"epochs": 4, "data": now}, changed_data=True)
+    says = "7 rows, 3 columns, SHA-256 777777777777; now 8 rows.*regardless"
+    with pytest.warns(AevbWarning, match=says):
+        loaded = allowed.load(STATE)
     assert loaded is not None
-    assert np.isnan(
-        loaded[1]["history"][0]["validation_bound"]
-    )  # of other rows: the best epoch is yet to come
-    told.save(STATE, DOCUMENT)
+    # Bounds of other rows compare with nothing: the best epoch is yet to come.
+    assert np.isnan(loaded[1]["history"][0]["validation_bound"])
+    allowed.save(STATE, DOCUMENT)
     Checkpoint(tmp_path, {"epochs": 4, "data": now}).check()  # from now on these are its data
     with pytest.raises(ConfigError, match="epochs = 4, not 5"):
         Checkpoint(tmp_path, {"epochs": 5, "data": now}, changed_data=True).check()
@@ -212,7 +173,7 @@ def test_other_data_go_on_where_that_is_said(tmp_path: Path) -> None:
 )
 def test_a_state_of_another_shape(tmp_path: Path, like: object) -> None:
     Checkpoint(tmp_path).save(STATE, DOCUMENT)
-    with pytest.raises(CheckpointError, match="another shape"):
+    with pytest.raises(CheckpointError, match=r"expected .* found|belongs to no part"):
         Checkpoint(tmp_path).load(like)
 
 

@@ -153,11 +153,9 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, 
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, call, fail)
-    says = (
-        r"\d+ bytes are needed, \d+ are free"
-        if code in (errno.ENOSPC, errno.EDQUOT)
-        else os.strerror(code)
-    )
+    says = os.strerror(code).lower()
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        says = r"[\d,]+ bytes needed, [\d,]+ bytes free"
     with pytest.raises(OutputError, match=says):
         write(TABLE.slice(1), path)
     assert path.read_bytes() == before
@@ -165,14 +163,14 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, 
 
 
 def test_places_that_hold_no_file(tmp_path):
-    with pytest.raises(OutputError, match="could not be written"):
+    with pytest.raises(OutputError, match="cannot write"):
         write(TABLE, tmp_path / "no" / "folder" / "t.csv")
     (tmp_path / "folder.csv").mkdir()
     os.mkfifo(tmp_path / "fifo.csv")
     for name in ("folder.csv", "fifo.csv"):
         with pytest.raises(OutputError, match="something else"):
             write(TABLE, tmp_path / name)
-    with pytest.raises(OutputError, match="could not be written"):
+    with pytest.raises(OutputError, match="cannot write"):
         write(TABLE, tmp_path / ("x" * 5000 + ".csv"))
 
 

@@ -4,6 +4,7 @@ Parts of one's own are code, which no file holds: their weights are kept, and `l
 parts again.
 """
 
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,8 @@ from aevb.assess import Baselines, Results
 from aevb.baselines import from_stored, to_stored
 from aevb.build import posterior_of, skeleton
 from aevb.diagnostics import codes
-from aevb.disk.lines import from_lines, to_lines
+from aevb.disk.folder import Run as Stored
+from aevb.disk.trees import from_arrays, to_arrays
 from aevb.errors import ConfigError, ModelFileError
 from aevb.fit import Fit, Parts, epochs_of, weight_decay_of
 from aevb.posteriors import POSTERIORS
@@ -62,7 +64,7 @@ def save(run: Run, path: Path | str, *, overwrite: bool = False) -> Path:
     configuration = _configuration(fit)
     documents |= {"configuration": configuration}
     arrays: dict[str, Mapping[str, NDArray[Any]]] = {
-        "weights": disk.to_arrays(fit.model),
+        "weights": to_arrays(fit.model),
         "figures": figures,
     }
     baselines = run.results.baselines
@@ -74,7 +76,7 @@ def save(run: Run, path: Path | str, *, overwrite: bool = False) -> Path:
         path,
         arrays,
         documents,
-        {"metrics.jsonl": to_lines(fit.history), "report.html": render(run.contents)},
+        {"metrics.jsonl": _lines(fit.history), "report.html": render(run.contents)},
         overwrite=overwrite,
         details={
             "seed": fit.seed,
@@ -244,7 +246,16 @@ def _resolved(fit: Fit, results: Results) -> dict[str, Any]:
     }
 
 
-def _fit_of(stored: disk.Run, parts: Mapping[str, object]) -> Fit:
+def _lines(history: Sequence[Mapping[str, float]]) -> str:
+    return "".join(f"{json.dumps(disk.plain(line))}\n" for line in history)
+
+
+def _history(text: str) -> list[dict[str, float]]:
+    lines = [disk.parse_json(line, "metrics.jsonl") for line in text.splitlines()]
+    return [disk.nulls_as_nan(line) for line in lines]
+
+
+def _fit_of(stored: Stored, parts: Mapping[str, object]) -> Fit:
     document = stored.documents["configuration"]
     fitted = document["fitted"]
     settings = _settings(document["parameters"], parts)
@@ -264,8 +275,8 @@ def _fit_of(stored: disk.Run, parts: Mapping[str, object]) -> Fit:
         seed=seed,
         preparation=preparation,
         architecture=architecture,
-        model=disk.from_arrays(shapes, stored.arrays["weights"], "weights.safetensors"),
-        history=from_lines(stored.texts["metrics.jsonl"]),
+        model=from_arrays(shapes, stored.arrays["weights"], "weights.safetensors"),
+        history=_history(stored.texts["metrics.jsonl"]),
         best_epoch=int(fitted["best_epoch"]),
         stopped="end",
         parts=Parts(nothing, nothing, nothing),
@@ -326,7 +337,7 @@ def _part(registry: Registry[Any], stored: object, given: object) -> object:
     return given
 
 
-def _results_of(stored: disk.Run, fit: Fit) -> Results:
+def _results_of(stored: Stored, fit: Fit) -> Results:
     baselines = Baselines.none("it is fitted with the VAE only, and this run did not keep it")
     if "baselines" in stored.documents:
         fitted, reasons = from_stored(
@@ -336,5 +347,5 @@ def _results_of(stored: disk.Run, fit: Fit) -> Results:
     return Results(dict(stored.documents["results"]), baselines)
 
 
-def _contents_of(stored: disk.Run) -> Contents:
+def _contents_of(stored: Stored) -> Contents:
     return Contents.from_stored(stored.arrays.get("figures", {}), stored.documents)

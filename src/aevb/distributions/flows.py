@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from flowjax.bijections import AbstractBijection, Chain, Coupling, Flip
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, PRNGKeyArray
 
 __all__ = ["CouplingFlow"]
 
@@ -67,8 +67,8 @@ class BoundedAffine(AbstractBijection):
 
     loc: Array
     raw: Array
-    shape: ClassVar[tuple[int, ...]] = ()
-    cond_shape: ClassVar[None] = None
+    shape: ClassVar[tuple[int, ...]] = ()  # type: ignore[misc]
+    cond_shape: ClassVar[None] = None  # type: ignore[misc]
 
     @property
     def scale(self) -> Array:
@@ -81,7 +81,9 @@ class BoundedAffine(AbstractBijection):
         """y and log |dy/dx|."""
         return x * self.scale + self.loc, jnp.log(jnp.abs(self.scale)).sum()
 
-    def inverse_and_log_det(self, y: Array, condition: Array | None = None) -> tuple[Array, Array]:
+    def inverse_and_log_det(
+        self, y: ArrayLike, condition: ArrayLike | None = None
+    ) -> tuple[Array, Array]:
         """x and log |dx/dy|."""
         return (y - self.loc) / self.scale, -jnp.log(jnp.abs(self.scale)).sum()
 

@@ -1,12 +1,13 @@
 """What a report is made of, and how it lies in a run folder until it is drawn again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aevb.disk import plain
 from aevb.errors import ModelFileError
 from aevb.table.schema import Schema
 
@@ -81,7 +82,7 @@ class Contents:
             "commands": self.commands,
             "environment": self.environment,
         }
-        return arrays, _plain_json(
+        return arrays, plain(
             {"results": self.results, "schema": self.schema.to_json(), "report": report}
         )
 
@@ -132,16 +133,3 @@ class Contents:
             raise ModelFileError(
                 f"report: expected codes (rows, latents) and colors (rows,), got {shapes['codes']}"
             )
-
-
-def _plain_json(value: Any) -> Any:
-    """The same with NumPy's scalars and tuples as Python's numbers and lists, and None for NaN and
-    infinities.
-    """
-    if isinstance(value, Mapping):
-        return {str(key): _plain_json(item) for key, item in value.items()}
-    if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes):
-        return [_plain_json(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,73 +1,94 @@
-"""Tables and arrays to files: written aside, made durable, then renamed, so that no half a file is
-ever there.
-"""
+"""Tables and arrays to files, which are there whole or not at all."""
 
-import contextlib
-import errno
 import io
 import os
 import re
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import narwhals as nw
 import numpy as np
+from narwhals.typing import IntoDataFrame
+from numpy.typing import ArrayLike
 
+from aevb.disk.files import write_files
 from aevb.errors import ConfigError, DataError, OutputError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 __all__ = ["write"]
 
-FORMATS = (".csv", ".parquet", ".npy", ".npz")
-#: What a spreadsheet would run as a formula.
-FORMULA = re.compile(r"^[=+\-@]")
-#: What a terminal would obey: every control character but the line feed, which quotes hold.
-CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
-
-def write(data: Any, path: str | os.PathLike[str], names: Sequence[str] | None = None) -> None:
-    r"""Write a frame or an array as CSV or Parquet, or an array as npy or npz, by the name's
-    extension.
+def write(
+    data: IntoDataFrame | ArrayLike,
+    path: str | os.PathLike[str],
+    names: Sequence[str] | None = None,
+) -> None:
+    r"""Write a frame or an array as CSV, Parquet, npy or npz, by the extension of the file name.
 
     In CSV, text that starts with ``=``, ``+``, ``-`` or ``@`` gets a leading apostrophe (a
     spreadsheet would run it), control characters are written as ``\x1b``, a missing cell is empty
-    and an empty text is ``""``. Parquet is written with page checksums. The file appears complete
-    or not at all.
+    and an empty text is ``""``. Parquet is written with page checksums.
 
     Parameters
     ----------
     names
-        Column names of an array; x0, x1, ... where there are none.
+        Column names of an array; x0, x1, ... by default.
 
     Raises
     ------
     ConfigError
-        An extension that is none of these.
+        The extension is none of these.
     DataError
-        Data that the format cannot hold.
+        The format cannot hold the data.
     OutputError
-        The file could not be written; the message says how many bytes it needs and how many are
-        free.
+        The file cannot be written.
     """
     path = Path(os.path.realpath(path))
-    if path.suffix.lower() not in FORMATS:
-        raise ConfigError(
-            f"expected a file name that ends in {', '.join(FORMATS)}, got {path.name!r}"
-        )
-    _replace(path, _serialise(data, path.suffix.lower(), names))
-
-
-def _serialise(data: Any, suffix: str, names: Sequence[str] | None) -> memoryview:
+    suffix = path.suffix.lower()
     if suffix in (".npy", ".npz"):
-        return _array_bytes(data, suffix)
+        content = _array_bytes(data, suffix)
+    elif suffix in (".csv", ".parquet"):
+        content = _table_bytes(data, suffix, names)
+    else:
+        raise ConfigError(
+            f"expected a file name that ends in .csv, .parquet, .npy or .npz, got {path.name!r}"
+        )
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OutputError(
+            f"expected a file to write, got {path}, which is something else: choose another name"
+        )
+    write_files(path.parent, {path.name: content})
+
+
+def _array_bytes(data: IntoDataFrame | ArrayLike, suffix: str) -> memoryview:
+    array = np.asarray(data)
+    if array.dtype.hasobject or hasattr(data, "columns"):
+        raise DataError(
+            f"expected an array of numbers for {suffix}, got {type(data).__name__}: "
+            "write .csv or .parquet"
+        )
+    sink = io.BytesIO()
+    if suffix == ".npy":
+        np.save(sink, array, allow_pickle=False)
+    else:
+        np.savez(sink, x=array, allow_pickle=False)
+    return sink.getbuffer()
+
+
+def _table_bytes(
+    data: IntoDataFrame | ArrayLike, suffix: str, names: Sequence[str] | None
+) -> memoryview:
     import pyarrow
     from pyarrow import csv, parquet
 
-    table, sink = _arrow_table(data, names), pyarrow.BufferOutputStream()
+    table = _arrow_table(data, names)
+    sink = pyarrow.BufferOutputStream()
     try:
         if suffix == ".csv":
-            csv.write_csv(_neutral(table), sink)
+            csv.write_csv(_harmless_table(table), sink)
         else:
             parquet.write_table(table, sink, write_page_checksum=True)
     except pyarrow.ArrowException as error:
@@ -77,23 +98,7 @@ def _serialise(data: Any, suffix: str, names: Sequence[str] | None) -> memoryvie
     return memoryview(sink.getvalue())
 
 
-def _array_bytes(data: Any, suffix: str) -> memoryview:
-    array, sink = np.asarray(data), io.BytesIO()
-    if array.dtype.hasobject or hasattr(data, "columns"):
-        raise DataError(
-            f"expected an array of numbers for {suffix}, got {type(data).__name__}: write .csv or .parquet"
-        )
-    if suffix == ".npy":
-        np.save(sink, array, allow_pickle=False)
-    else:
-        np.savez(sink, x=array, allow_pickle=False)
-    return sink.getbuffer()
-
-
-# Tables for files
-
-
-def _arrow_table(data: Any, names: Sequence[str] | None) -> Any:
+def _arrow_table(data: IntoDataFrame | ArrayLike, names: Sequence[str] | None) -> "pyarrow.Table":
     import pyarrow
 
     frame = nw.from_native(data, eager_only=True, pass_through=True)
@@ -110,100 +115,64 @@ def _arrow_table(data: Any, names: Sequence[str] | None) -> Any:
         names = names or [f"x{i}" for i in range(len(columns))]
     if len(names) != len(columns):
         raise DataError(f"expected a name for each of {len(columns)} columns, got {len(names)}")
-    return pyarrow.Table.from_arrays(
-        [_arrow_column(column) for column in columns], names=list(names)
-    )
+    return pyarrow.table([_arrow_column(column) for column in columns], names=list(names))
 
 
-def _arrow_column(column: Any) -> Any:
-    """An Arrow column; cells that Arrow has no common type for, as text."""
+def _arrow_column(column: Iterable[object]) -> "pyarrow.Array | pyarrow.ChunkedArray":
+    """An Arrow column; text, where Arrow has no common type for its cells."""
     import pyarrow
 
     try:
         if hasattr(column, "to_arrow"):
             return column.to_arrow()
-        whole = isinstance(column, pyarrow.ChunkedArray | pyarrow.Array)
-        return column if whole else pyarrow.array(column, from_pandas=True)
+        if isinstance(column, pyarrow.ChunkedArray | pyarrow.Array):
+            return column
+        return pyarrow.array(column, from_pandas=True)
     except (pyarrow.ArrowException, UnicodeEncodeError):
-        return pyarrow.array([None if cell is None else _encodable(str(cell)) for cell in column])
+        return pyarrow.array(_texts(column))
 
 
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _neutral(table: Any) -> Any:
-    """The table with its text harmless to spreadsheets and terminals, its header too."""
+def _harmless_table(table: "pyarrow.Table") -> "pyarrow.Table":
+    """The table with text that neither a spreadsheet nor a terminal obeys, in its header too."""
     import pyarrow
 
-    columns = [_neutral_column(column) for column in table.columns]
-    names = [_neutral_text(name) for name in table.column_names]
-    return pyarrow.Table.from_arrays(columns, names=names)
+    columns = [_harmless_column(column) for column in table.columns]
+    return pyarrow.table(columns, names=[_harmless(name) for name in table.column_names])
 
 
-def _neutral_column(column: Any) -> Any:
+def _harmless_column(column: "pyarrow.ChunkedArray") -> "pyarrow.Array | pyarrow.ChunkedArray":
     import pyarrow
     from pyarrow import types
 
-    if types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if (
-        types.is_nested(column.type)
-        or types.is_binary(column.type)
-        or types.is_large_binary(column.type)
-    ):
-        column = pyarrow.array([None if cell is None else str(cell) for cell in column.to_pylist()])
-    if not (
-        types.is_string(column.type)
-        or types.is_large_string(column.type)
-        or types.is_string_view(column.type)
-    ):
+    kind = column.type
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+        column = column.cast(kind)
+    if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+        cells = _texts(column.to_pylist())
+    elif types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        cells = column.to_pylist()
+    else:
         return column
-    cells = [None if cell is None else _neutral_text(cell) for cell in column.to_pylist()]
-    return pyarrow.array(cells, type=pyarrow.large_string())
+    harmless = [cell if cell is None else _harmless(cell) for cell in cells]
+    return pyarrow.array(harmless, type=pyarrow.large_string())
 
 
-def _neutral_text(text: str) -> str:
-    text = CONTROL.sub(lambda control: f"\\x{ord(control[0]):02x}", text)
-    return f"'{text}" if FORMULA.match(text) else text
+def _texts(cells: Iterable[object]) -> list[str | None]:
+    texts: list[str | None] = []
+    for cell in cells:
+        if cell is None:
+            texts.append(None)
+        else:
+            texts.append(str(cell).encode("utf-8", "backslashreplace").decode())
+    return texts
 
 
-# Files
-
-
-def _replace(path: Path, content: memoryview) -> None:
-    """Write aside in the same folder, fsync, rename, fsync the folder."""
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise OutputError(
-            f"expected a file to write, got {path}, which is something else: choose another name"
-        )
-    aside = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
-    try:
-        with open(aside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink()
-        raise OutputError(_explain(error, path, len(content))) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return  # a folder cannot be opened there, and a rename is durable by itself
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _explain(error: OSError, path: Path, needed: int) -> str:
-    reason = error.strerror or type(error).__name__
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(path.parent).free
-        return f"{path} could not be written: {reason}: {needed} bytes are needed, {free} are free: make room"
-    return f"{path} could not be written: {reason}: choose another place"
+def _harmless(text: str) -> str:
+    """Text without what a terminal obeys (all control characters but line feeds) or a formula."""
+    text = re.sub(
+        r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", lambda control: f"\\x{ord(control[0]):02x}", text
+    )
+    if text.startswith(("=", "+", "-", "@")):
+        return f"'{text}"
+    return text

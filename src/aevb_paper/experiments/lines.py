@@ -77,7 +77,7 @@ def kept(
 def _read(path: Path) -> list[Point]:
     if not path.exists():
         return []
-    points = parse_json(path.read_text("utf-8"), str(path))
+    points = parse_json(path.read_bytes(), str(path))
     if not isinstance(points, list) or not all(
         isinstance(p, dict) and isinstance(p.get("samples"), int) for p in points
     ):
