@@ -1,6 +1,4 @@
-"""Figures show the numbers they were given, leave matplotlib as it was, and draw whatever a table
-may hold.
-"""
+"""Figures show the numbers they are given, leave matplotlib as it was, and draw any table."""
 
 import io
 import sys
@@ -13,26 +11,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from scipy.stats import ks_2samp
 
 from aevb import figures
-from aevb.figures.architecture import _layers as architecture_rows
 from aevb.figures.latent import most_active
-from aevb.figures.style import VECTOR_POINTS, drawable, span, thin
+from aevb.figures.style import drawable, span, thin
 from aevb.figures.tables import discrepancy, most_related
 from aevb.table.schema import Column
 
 NUMBER = Column("number", "continuous")
 LEVEL = Column("level", "categorical", categories=("a", "b", "c"))
-LAYERS: list[dict[str, Any]] = [
-    {"part": "encoder", "name": "linear", "shape_in": 64, "shape_out": 32, "parameters": 2080},
-    {
-        "part": "posterior",
-        "name": "Gaussian",
-        "shape_in": [32],
-        "shape_out": [4],
-        "parameters": 264,
-    },
-    {"part": "decoder", "name": "linear", "shape_in": 4, "shape_out": 64, "parameters": 320},
+
+
+def layer(part: str, name: str, shape_in: Any, shape_out: Any, parameters: int) -> dict[str, Any]:
+    shapes = {"shape_in": shape_in, "shape_out": shape_out}
+    return {"part": part, "name": name, "parameters": parameters, **shapes}
+
+
+LAYERS = [
+    layer("encoder", "linear", 64, 32, 2080),
+    layer("posterior", "Gaussian", [32], [4], 264),
+    layer("decoder", "linear", 4, 64, 320),
 ]
 
 
@@ -50,7 +50,7 @@ def everything(random: np.random.Generator) -> list[Figure]:
     entry = {"difference": 1.0, "difference_standard_error": 0.1}
     return [
         figures.architecture(LAYERS),
-        figures.comparison({"ppca": entry}),
+        figures.comparison({"PPCA": entry}),
         figures.training_curves([{"epoch": 1, "train_bound": -3.0, "validation_bound": -4.0}], 1),
         figures.kl_per_latent([1.0, 0.0], [True, False]),
         figures.latent_space(values[:, :3], [1, 2, 3]),
@@ -78,21 +78,17 @@ def test_matplotlib_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_comparison_sorts_by_difference_and_prints_it() -> None:
     baselines = {
         "marginals": {"difference": 40.0, "difference_standard_error": 0.5},
-        "ppca": {"difference": -1.25, "difference_standard_error": 0.25},
+        "PPCA": {"difference": -1.25, "difference_standard_error": 0.25},
         "unscored": {"difference": None},
     }
     axes = figures.comparison(baselines).axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == [
-        "probabilistic PCA",
-        "marginals",
-    ]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["PPCA", "marginals"]
     texts = [text.get_text() for text in axes.texts]
     assert "−1.25 ± 0.25" in texts
     assert "+40.00 ± 0.50" in texts
     reach = axes.containers[0].lines[2][0].get_segments()[0]
-    np.testing.assert_allclose(
-        sorted(reach[:, 0]), [-1.75, -0.75]
-    )  # two standard errors on each side
+    # Two standard errors on each side.
+    np.testing.assert_allclose(sorted(reach[:, 0]), [-1.75, -0.75])
 
 
 def test_kl_bars_are_in_order_and_active_ones_stand_out() -> None:
@@ -116,50 +112,48 @@ def test_curves_show_the_bounds_and_the_kept_epoch() -> None:
 
 def test_latents_come_by_their_kl() -> None:
     assert most_active(4, [0.1, 3.0, 0.0, 2.0]).tolist() == [1, 3, 0, 2]
-    axes = figures.latent_space(
-        np.random.default_rng(0).normal(size=(9, 4)), [0.1, 3.0, 0.0, 2.0]
-    ).axes[0]
+    means = np.random.default_rng(0).normal(size=(9, 4))
+    axes = figures.latent_space(means, [0.1, 3.0, 0.0, 2.0]).axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("z1", "z3")
 
 
 def test_many_levels_are_gathered() -> None:
     random = np.random.default_rng(0)
-    figure = figures.latent_space(
-        random.normal(size=(300, 2)), (), random.integers(0, 30, 300), "k", range(30)
-    )
+    means, codes = random.normal(size=(300, 2)), random.integers(0, 30, 300)
+    figure = figures.latent_space(means, (), codes, "k", range(30))
     assert figure.legends[0].get_texts()[0].get_text() == "21 others"
     assert len(figure.axes[0].collections) == 10
 
 
 def test_many_points_become_an_image() -> None:
-    few, many = (
-        np.random.default_rng(0).normal(size=(n, 2)) for n in (VECTOR_POINTS, VECTOR_POINTS + 1)
-    )
-    assert "<image" not in saved(figures.latent_space(few))
-    assert "<image" in saved(figures.latent_space(many))
+    means = np.random.default_rng(0).normal(size=(2_001, 2))
+    assert "<image" not in saved(figures.latent_space(means[:2_000]))
+    assert "<image" in saved(figures.latent_space(means))
 
 
 def test_architecture_names_shapes_and_sizes() -> None:
     text = saved(figures.architecture(LAYERS))
-    for said in ("64 → 32", "2,080 parameters", "posterior: Gaussian", "x (64)", "z (4)"):
-        assert said in text
+    for words in ("64 → 32", "2,080 parameters", "posterior: Gaussian", "x (64)", "z (4)"):
+        assert words in text
     deep = [LAYERS[0]] * 100 + LAYERS[1:]
     assert "86 more layers" in saved(figures.architecture(deep))
 
 
-def test_layers_that_share_an_input_are_added() -> None:
-    names = [
-        ("loadings", 4, 64),
-        ("tanh", 4, 32),
-        ("linear", 32, 64),
-        ("p(x|z): a", 40, 20),
-        ("p(x|z): b", 24, 12),
+def test_layers_that_share_an_input_are_added_and_heads_stand_side_by_side() -> None:
+    layers = [
+        layer("decoder", "loadings", [4], [64], 1),
+        layer("decoder", "tanh", [4], [32], 1),
+        layer("decoder", "linear", [32], [64], 1),
+        layer("decoder", "p(x|z): a", [40], [20], 1),
+        layer("decoder", "p(x|z): b", [24], [12], 1),
     ]
-    entries = [
-        {"part": "decoder", "name": n, "shape_in": [i], "shape_out": [o], "parameters": 1}
-        for n, i, o in names
-    ]
-    assert [row.joint for row in architecture_rows(entries)] == ["↓", "+", "↓", "↓", ""]
+    texts = figures.architecture(layers).axes[0].texts
+    joints = [text for text in texts if text.get_text() in ("+", "~")]
+    assert [joint.get_text() for joint in joints] == ["+", "~"]
+    names = {text.get_text(): text.get_position()[1] for text in texts}
+    assert names["decoder: loadings"] < joints[0].get_position()[1] < names["decoder: tanh"]
+    arrows = [text for text in texts if isinstance(text, Annotation)]
+    assert len(arrows) == 5  # x to z to loadings, tanh to linear to a, and the draw of x
 
 
 def test_images_keep_their_pixels() -> None:
@@ -168,28 +162,29 @@ def test_images_keep_their_pixels() -> None:
     assert mosaic[0, 0].tolist() == [0, 0, 0]
     assert mosaic[0, 1].tolist() == [128, 128, 128]
     assert mosaic[1, 0].tolist() == [255, 255, 255]
-    assert len(set(mosaic[1, 1].tolist())) > 1  # missing: tinted, unlike any grey
-    colour = (
-        figures.sample_grid(np.arange(12.0)[None] / 11, (2, 2, 3), (0, 1), across=1)
-        .axes[0]
-        .images[0]
-        .get_array()
-    )
-    np.testing.assert_array_equal(colour[:2, :2].ravel(), np.round(255 * np.arange(12) / 11))
+    assert len(set(mosaic[1, 1].tolist())) > 1  # missing: tinted, unlike any gray
+    colors = np.arange(12.0)[None] / 11
+    figure = figures.sample_grid(colors, (2, 2, 3), (0, 1), across=1)
+    mosaic = figure.axes[0].images[0].get_array()
+    np.testing.assert_array_equal(mosaic[:2, :2].ravel(), np.round(255 * np.arange(12) / 11))
+
+
+def test_reconstructions_stand_below_their_originals() -> None:
+    originals = np.array([[0.0], [1.0], [2.0]])
+    figure = figures.reconstruction_grid(originals, 2 - originals, (1, 1), (0, 2), across=2)
+    mosaic = figure.axes[0].images[0].get_array()[..., 0]
+    np.testing.assert_array_equal(mosaic[[0, 2], ::2], [[0, 128], [255, 128]])
+    np.testing.assert_array_equal(mosaic[[6, 8], ::2], [[255, 255], [0, 255]])
 
 
 def test_discrepancy_is_a_distance() -> None:
     data = np.random.default_rng(0).normal(size=200)
     assert discrepancy(NUMBER, data, data) == 0
     assert discrepancy(NUMBER, data, data + 100) == 1
-    from scipy.stats import ks_2samp
-
-    np.testing.assert_allclose(
-        discrepancy(NUMBER, data, data + 0.3), ks_2samp(data, data + 0.3).statistic
-    )
-    assert discrepancy(LEVEL, np.array([0.0, 0, 1, 2]), np.array([0.0, 1, 1, 1])) == pytest.approx(
-        0.5
-    )
+    expected = ks_2samp(data, data + 0.3).statistic
+    np.testing.assert_allclose(discrepancy(NUMBER, data, data + 0.3), expected)
+    levels = np.array([0.0, 0, 1, 2]), np.array([0.0, 1, 1, 1])
+    assert discrepancy(LEVEL, *levels) == pytest.approx(0.5)
 
 
 def test_related_columns_are_found() -> None:
@@ -212,12 +207,12 @@ def test_formulas_and_controls_stay_text() -> None:
 
 @given(text=st.text())
 @settings(deadline=None, derandomize=True, max_examples=200)
-def test_plain_is_one_short_printable_line(text: str) -> None:
-    line = figures.plain(text, 10)
+def test_one_line_is_short_and_printable(text: str) -> None:
+    line = figures.one_line(text, 10)
     assert len(line) <= 10
     assert len(line.splitlines()) <= 1
     line.encode()
-    assert figures.plain(line, 10) == line
+    assert figures.one_line(line, 10) == line
 
 
 @given(

@@ -27,7 +27,7 @@ def test_python(
             compile(re.sub(r"\b(VAE\w*)\((?!vae\))", rf"\1({SMALL}", code), "README.md", "exec"),
             names,
         )
-    assert "nats a row on 36 test rows" in capsys.readouterr().out
+    assert "nats per row on 36 test rows" in capsys.readouterr().out
     assert (tmp_path / "wine" / "report.html").is_file()
 
 

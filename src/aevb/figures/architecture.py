@@ -1,201 +1,178 @@
-"""The model as a textbook draws it: x -> encoder -> q(z|x) -> z -> decoder -> p(x|z), with shapes
-and sizes.
-"""
+"""The model as a textbook draws it: x, encoder, z, decoder and p(x|z), with shapes and sizes."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch, Polygon
+from matplotlib.patches import FancyBboxPatch, Patch, Polygon
 
-from aevb.figures.style import ALERT, DATA, INK, MODEL, MUTED, WIDTH, plain, styled
+from aevb.figures import style
+from aevb.figures.style import one_line, styled
 
 __all__ = ["architecture"]
 
-#: Parts that lead from data to latents, and those that are about the latents; all others lead from
-#: latents to data.
-INFERENCE = ("encoder", "posterior")
-LATENT = ("latent", "prior")
-_MOST_LAYERS = 14
-_ROW, _HEIGHT = 0.44, 0.30  # inches from row to row, and of a box
-_NARROW, _WIDE = 1.5, 2.7
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of the drawing: a layer (in and out differ in width) or a variable."""
-
-    text: str
-    size_in: int
-    size_out: int
-    shape: str = ""
-    note: str = ""
-    parameters: int = 0
-    variable: bool = False
-    color: str = MODEL
-    joint: str = "↓"  # how it follows the row above: fed by it, "~" drawn from it, "+" added to it, or "" beside it
+Layer = Mapping[str, Any]
+Shape = int | Sequence[int]
 
 
 @styled
-def architecture(layers: Sequence[Mapping[str, Any]]) -> Figure:
-    """Layers of a model, from x at the top to p(x|z) at the bottom; a box is the wider the larger
-    its tensor.
+def architecture(layers: Sequence[Layer]) -> Figure:
+    """Layers of a model, from x at the top to p(x|z) at the bottom.
 
-    What leads to q(z|x) and what leads to p(x|z) differ in colour; ``~`` is a draw.
+    The larger a tensor, the wider its box. The way to q(z|x) and the way to p(x|z) have different
+    colors; ``~`` is a draw.
 
     Parameters
     ----------
     layers
-        In the order data flow: ``{"part", "name", "shape_in", "shape_out", "parameters"}``. Parts
-        named ``encoder`` or ``posterior`` lead from x to z; ``latent`` or ``prior`` stands beside
-        z, its name in parts divided by commas; all others lead from z to x. A layer that takes the
-        same tensor as the one above it, and not what that one gives, is added to it; names that
-        begin with ``p(x|z)`` are heads, side by side.
+        ``{"part", "name", "shape_in", "shape_out", "parameters"}`` in the order of the data flow.
+        Parts named ``encoder`` or ``posterior`` lead from x to z; ``latent`` or ``prior`` stands
+        next to z, its name in parts divided by commas; all others lead from z to x. A layer that
+        takes the same tensor as the layer above it, and not the output of that layer, is added to
+        it; names that begin with ``p(x|z)`` are heads, side by side.
     """
-    rows = _rows(layers)
-    height = _ROW * len(rows) + 0.1
-    figure = Figure(figsize=(WIDTH, height))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(-WIDTH / 2, WIDTH / 2), ylim=(height, 0))
-    axes.set_axis_off()
-    largest = max(max(row.size_in, row.size_out) for row in rows)
-    for place, row in enumerate(rows):
-        middle = _ROW * (place + 0.5) + 0.05
-        _draw(axes, row, middle, largest)
-        if place:
-            _join(axes, row.joint, middle - _ROW / 2)
-    return figure
+    encoder, latents, decoder = [], [], []
+    for layer in layers:
+        if layer["part"] in ("encoder", "posterior"):
+            encoder.append(layer)
+        elif layer["part"] in ("latent", "prior"):
+            latents.append(layer)
+        else:
+            decoder.append(layer)
+    x = z = 1
+    if decoder:
+        x, z = decoder[-1]["shape_out"], decoder[0]["shape_in"]
+    if encoder:
+        x = encoder[0]["shape_in"]
+    if latents:
+        z = latents[0]["shape_in"]
+    drawing = _Drawing(layers)
+    drawing.add_variable("x", x, style.DATA)
+    drawing.add_layers(encoder, style.ALERT)
+    drawing.add_variable("z", z, style.INK, "~" if encoder else "↓")
+    *left, right = ", ".join(layer["name"] for layer in latents).split(", ")
+    drawing.add_notes(", ".join(left), right, _parameters(latents))
+    drawing.add_layers(decoder, style.MODEL)
+    drawing.add_variable("x", x, style.DATA, "~" if decoder else "↓")
+    return drawing.figure
 
 
-def _rows(layers: Sequence[Mapping[str, Any]]) -> list[Row]:
-    inference = [layer for layer in layers if layer["part"] in INFERENCE]
-    latents = [layer for layer in layers if layer["part"] in LATENT]
-    generation = [layer for layer in layers if layer not in inference and layer not in latents]
-    shape = (
-        inference[0]["shape_in"] if inference else generation[-1]["shape_out"] if generation else 1
-    )
-    latent = (latents or generation or [{"shape_in": 1}])[0]["shape_in"]
-    own = sum(int(layer.get("parameters") or 0) for layer in latents)
-    data = _size(shape)
-    beside = ", ".join(str(layer["name"]) for layer in latents).split(", ")
-    return [
-        Row(f"x ({_shape(shape)})", data, data, variable=True, color=DATA),
-        *_layers(inference, ALERT),
-        Row(
-            f"z ({_shape(latent)})", _size(latent), _size(latent), beside[0] if beside[1:] else "", beside[-1], own,
-            variable=True, color=INK, joint="~" if inference else "↓",
-        ),
-        *_layers(generation, MODEL),
-        Row(f"x ({_shape(shape)})", data, data, variable=True, color=DATA, joint="~" if generation else "↓"),
-    ]  # fmt: skip
+class _Drawing:
+    """Rows from top to bottom, one for each variable or layer; lengths are inches."""
+
+    def __init__(self, layers: Sequence[Layer], pitch: float = 0.44, height: float = 0.30) -> None:
+        self.pitch, self.height = pitch, height
+        self.largest = 1
+        for layer in layers:
+            self.largest = max(self.largest, _size(layer["shape_in"]), _size(layer["shape_out"]))
+        self.figure = Figure()
+        self.axes = self.figure.add_axes((0, 0, 1, 1))
+        self.axes.set_axis_off()
+        self.rows, self.middle = 0, 0.0
+
+    def add_variable(self, name: str, shape: Shape, color: str, joint: str = "") -> None:
+        self._add_row(joint)
+        corner = (-0.5, self.middle - self.height / 2)
+        outline = "round,pad=0,rounding_size=0.15"
+        box = FancyBboxPatch(corner, 1.0, self.height, boxstyle=outline)
+        self._add_box(box, color, f"{name} ({_sides(shape)})", "italic")
+
+    def add_layers(self, layers: Sequence[Layer], color: str) -> None:
+        above: Layer = {}
+        for part, group in groupby(layers, key=lambda layer: layer["part"]):
+            for layer in _shortened(list(group)):
+                self._add_row(_joint(above, layer))
+                self._add_layer(part, layer, color)
+                above = layer
+
+    def add_notes(self, left: str, right: str, parameters: int) -> None:
+        """Write on both sides of the last row."""
+        lines = [one_line(right, 34)]
+        if parameters:
+            lines.append(f"{parameters:,} parameter{'s' * (parameters > 1)}")
+        edge = style.WIDTH / 2 - 0.02
+        for place, align, note in (
+            (-edge, "left", one_line(left, 34)),
+            (edge, "right", "\n".join(lines).strip()),
+        ):
+            text = self.axes.text(place, self.middle, note, ha=align, va="center")
+            text.set(fontsize=7, color=style.MUTED)
+
+    def _add_row(self, joint: str) -> None:
+        """Move on by one row, which is fed by, drawn from ("~"), added to or next to the last."""
+        top = self.pitch * self.rows
+        self.rows, self.middle = self.rows + 1, top + self.pitch / 2
+        self.figure.set_size_inches(style.WIDTH, top + self.pitch)
+        self.axes.set(xlim=(-style.WIDTH / 2, style.WIDTH / 2), ylim=(top + self.pitch, 0))
+        if joint in ("↓", "~"):
+            reach = (self.pitch - self.height) / 2 - 0.005
+            arrow = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7}
+            arrow |= {"color": style.MUTED, "linewidth": 0.9}
+            self.axes.annotate("", (0, top + reach), (0, top - reach), arrowprops=arrow)
+        if joint in ("~", "+"):
+            place = {"~": 0.12, "+": 0.0}[joint]
+            text = self.axes.text(place, top, joint, ha="center", va="center", fontsize=10)
+            text.set_color(style.MUTED)
+
+    def _add_layer(self, part: str, layer: Layer, color: str) -> None:
+        top, bottom = self.middle - self.height / 2, self.middle + self.height / 2
+        enter, leave = self._half_width(layer["shape_in"]), self._half_width(layer["shape_out"])
+        box = Polygon([(-enter, top), (enter, top), (leave, bottom), (-leave, bottom)])
+        name = layer["name"]
+        if not name.startswith(("p(", "q(")):
+            name = f"{part}: {name}"
+        self._add_box(box, color, one_line(name, 36), "normal")
+        shapes = f"{_sides(layer['shape_in'])} → {_sides(layer['shape_out'])}"
+        self.add_notes(shapes, "", _parameters([layer]))
+
+    def _half_width(self, shape: Shape, narrowest: float = 0.75, widest: float = 1.35) -> float:
+        fraction = math.log1p(_size(shape)) / math.log1p(self.largest)
+        return narrowest + (widest - narrowest) * fraction
+
+    def _add_box(self, box: Patch, color: str, text: str, slant: str) -> None:
+        box.set(facecolor=f"{color}1f", edgecolor=color, linewidth=1.1)
+        self.axes.add_patch(box)
+        self.axes.text(0, self.middle, text, ha="center", va="center", fontstyle=slant)
 
 
-def _layers(layers: Sequence[Mapping[str, Any]], color: str = MODEL) -> list[Row]:
-    rows: list[Row] = []
-    above: Mapping[str, Any] = {}
-    for part, group in groupby(layers, key=lambda layer: str(layer["part"])):
-        for layer in _shortened(list(group)):
-            name, count = str(layer["name"]), layer["parameters"]
-            rows.append(
-                Row(
-                    plain(name if name.startswith(("p(", "q(")) else f"{part}: {name}", 36),
-                    _size(layer["shape_in"]),
-                    _size(layer["shape_out"]),
-                    f"{_shape(layer['shape_in'])} → {_shape(layer['shape_out'])}",
-                    parameters=count or 0,
-                    color=color,
-                    joint=_joint(above, layer),
-                )
-            )
-            above = layer
-    return rows
-
-
-def _joint(above: Mapping[str, Any], layer: Mapping[str, Any]) -> str:
-    if all(str(each.get("name")).startswith("p(x|z)") for each in (above, layer)):
+def _joint(above: Layer, layer: Layer) -> str:
+    if not above:
+        return "↓"
+    if above["name"].startswith("p(x|z)") and layer["name"].startswith("p(x|z)"):
         return ""
-    fed = not above or _size(above["shape_out"]) == _size(layer["shape_in"])
-    return "↓" if fed or above["shape_in"] != layer["shape_in"] else "+"
+    fed = _size(above["shape_out"]) == _size(layer["shape_in"])
+    if not fed and above["shape_in"] == layer["shape_in"]:
+        return "+"
+    return "↓"
 
 
-def _shortened(layers: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """At most a few layers of a part, the middle ones taken together."""
-    if len(layers) <= _MOST_LAYERS:
+def _shortened(layers: list[Layer], most: int = 14) -> list[Layer]:
+    """At most so many layers of a part, the middle ones taken together."""
+    if len(layers) <= most:
         return layers
-    half = _MOST_LAYERS // 2
-    middle = layers[half:-half]
+    middle = layers[most // 2 : -(most // 2)]
     together = {
         **middle[0],
         "name": f"{len(middle)} more layers",
         "shape_out": middle[-1]["shape_out"],
-        "parameters": sum(layer["parameters"] for layer in middle),
+        "parameters": _parameters(middle),
     }
-    return [*layers[:half], together, *layers[-half:]]
+    return [*layers[: most // 2], together, *layers[-(most // 2) :]]
 
 
-def _size(shape: Any) -> int:
-    return math.prod(int(side) for side in shape) if isinstance(shape, list | tuple) else int(shape)
+def _parameters(layers: Sequence[Layer]) -> int:
+    return sum(layer["parameters"] or 0 for layer in layers)
 
 
-def _shape(shape: Any) -> str:
-    return "×".join(str(side) for side in shape) if isinstance(shape, list | tuple) else str(shape)
+def _size(shape: Shape) -> int:
+    if isinstance(shape, int):
+        return shape
+    return math.prod(shape)
 
 
-def _half_width(size: int, largest: int) -> float:
-    fraction = math.log1p(size) / math.log1p(max(largest, 1))
-    return (_NARROW + (_WIDE - _NARROW) * fraction) / 2
-
-
-def _draw(axes: Axes, row: Row, middle: float, largest: int) -> None:
-    top, bottom = middle - _HEIGHT / 2, middle + _HEIGHT / 2
-    enter, leave = _half_width(row.size_in, largest), _half_width(row.size_out, largest)
-    look: Any = {"facecolor": row.color + "1f", "edgecolor": row.color, "linewidth": 1.1}
-    if row.variable:
-        axes.add_patch(
-            FancyBboxPatch(
-                (-0.5, top), 1.0, _HEIGHT, boxstyle="round,pad=0,rounding_size=0.15", **look
-            )
-        )
-    else:
-        axes.add_patch(
-            Polygon([(-enter, top), (enter, top), (leave, bottom), (-leave, bottom)], **look)
-        )
-    axes.text(
-        0,
-        middle,
-        row.text,
-        ha="center",
-        va="center",
-        fontstyle="italic" if row.variable else "normal",
-    )
-    counted = f"{row.parameters:,} parameter{'s' * (row.parameters != 1)}" if row.parameters else ""
-    said = [text for text in (row.note, counted) if text]
-    for line, text in enumerate(said):
-        _aside(axes, WIDTH / 2 - 0.02, middle + 0.13 * (line - (len(said) - 1) / 2), text, "right")
-    _aside(axes, -WIDTH / 2 + 0.02, middle, row.shape, "left")
-
-
-def _aside(axes: Axes, place: float, middle: float, text: str, align: str) -> None:
-    axes.text(place, middle, plain(text, 34), ha=align, va="center", fontsize=7, color=MUTED)
-
-
-def _join(axes: Axes, joint: str, middle: float) -> None:
-    reach = (_ROW - _HEIGHT) / 2 - 0.005
-    if joint in ("↓", "~"):
-        look = {
-            "arrowstyle": "-|>",
-            "color": MUTED,
-            "shrinkA": 0,
-            "shrinkB": 0,
-            "linewidth": 0.9,
-            "mutation_scale": 7,
-        }
-        axes.annotate("", (0, middle + reach), (0, middle - reach), arrowprops=look)
-    if joint == "~":
-        axes.text(0.08, middle, joint, va="center", color=MUTED, fontsize=10)
-    elif joint == "+":
-        axes.text(0, middle, joint, ha="center", va="center", color=MUTED, fontsize=10)
+def _sides(shape: Shape) -> str:
+    if isinstance(shape, int):
+        return str(shape)
+    return "×".join(map(str, shape))

@@ -1,37 +1,31 @@
-"""What all figures share: a palette that colour-blind readers can tell apart, type sizes, and how
-text and values are made safe to draw.
-"""
+"""What all figures share: palette, type sizes, and how text and values are made safe to draw."""
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["STYLE", "plain", "spoken"]
+__all__ = ["STYLE", "one_line"]
 
-Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
 P = ParamSpec("P")
 
-#: Width of a figure in inches. At 375 points a figure fills a phone's screen with its text at
-#: reading size.
+#: Width of a figure in inches. At 375 points it fills a phone's screen with readable text.
 WIDTH = 5.2
-#: Points drawn as vectors; more are drawn as one image inside the figure.
-VECTOR_POINTS = 2_000
-#: Points drawn at all.
-POINTS = 20_000
 
+# A palette that color-blind readers can tell apart.
 INK, MUTED, FAINT = "#1f2933", "#6b7680", "#d9dee3"
 DATA, MODEL, ALERT = "#8a949e", "#0072b2", "#d55e00"
-#: M. Petroff's sequence of ten (2021), chosen for readers with any colour vision.
-LEVELS = (
-    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
-)  # fmt: skip
+#: M. Petroff's sequence of ten (2021), chosen for readers with any color vision.
+LEVELS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
+          "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")  # fmt: skip
 
 STYLE: Any = {
     "text.parse_math": False,  # a column called "$x$" is not a formula
@@ -67,15 +61,9 @@ STYLE: Any = {
     "axes.facecolor": "white",
 }
 
-#: Marks that turn the direction of the text around them.
-_DIRECTION = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C])
-_NAMES = {"ppca": "probabilistic PCA", "pca": "PCA"}
-
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """The same function, drawing in this package's style and leaving matplotlib's settings as they
-    were.
-    """
+    """Draw in this package's style and leave matplotlib's settings as they were."""
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -85,82 +73,97 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return drawn
 
 
-def canvas(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure of this size in inches that belongs to no window and no global list."""
-    return Figure(figsize=(width, height), layout="constrained")
+def canvas(height: float) -> Figure:
+    """An empty figure of this height in inches, in no window and no global list."""
+    return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
-def plain(text: object, limit: int = 24) -> str:
-    r"""One line of at most `limit` characters, without control characters, lone surrogates or marks
-    that turn text.
+def one_line(text: object, limit: int = 24) -> str:
+    r"""One line of at most `limit` printable characters; numbers with ten significant digits.
 
-    Numbers are said to ten digits.
+    Marks that turn the direction of text are dropped, other control characters become U+FFFD.
 
     Examples
     --------
-    >>> plain("income\nper\x00 year", limit=12)
+    >>> one_line("income\nper\x00 year", limit=12)
     'income per�…'
-    >>> plain(-0.0), plain(2.5)
+    >>> one_line(-0.0), one_line(2.5)
     ('0', '2.5')
     """
-    text = (
-        f"{text + 0.0:.10g}" if isinstance(text, float) else text
-    )  # the level 2.0 of a column of floats is 2
-    line = " ".join(str(text).translate(_DIRECTION).split())
-    line = "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs", "Cn") else c for c in line)
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    if isinstance(text, float):
+        text = f"{text + 0.0:.10g}"
+    joiners = "\u200c\u200d"  # of letters in some scripts, and of emoji
+    shown = ""
+    for character in str(text):
+        if character.isprintable() or character.isspace() or character in joiners:
+            shown += character
+        elif unicodedata.category(character) != "Cf":
+            shown += "\ufffd"
+    line = " ".join(shown.split())
+    if len(line) > limit:
+        line = line[: limit - 1] + "…"
+    return line
 
 
-def spoken(name: str) -> str:
-    """A baseline's key as it is said.
-
-    Examples
-    --------
-    >>> spoken("factor_analysis"), spoken("ppca")
-    ('factor analysis', 'probabilistic PCA')
-    """
-    return _NAMES.get(name, name.replace("_", " "))
-
-
-def drawable(values: ArrayLike) -> Array:
-    """Float64 values that a plot can be laid out with: 0 or 1e-100 to 1e100 in size; NaN, not
-    drawn, for infinities.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    values = np.where(np.isinf(values), np.nan, np.where(np.abs(values) < 1e-100, 0.0, values))
+def drawable(values: ArrayLike) -> Floats:
+    """Values that a plot can be laid out with: of size 0 or 1e-100 to 1e100; NaN for infinities."""
+    values = np.array(values, dtype=np.float64)
+    values[np.isinf(values)] = np.nan
+    values[np.abs(values) < 1e-100] = 0.0
     return np.clip(values, -1e100, 1e100)
 
 
-def thin(count: int, limit: int = POINTS) -> NDArray[np.intp]:
+def thin(count: int, limit: int = 20_000) -> NDArray[np.intp]:
     """Sorted indices of at most `limit` of `count` rows, drawn at random with a fixed seed."""
     if count <= limit:
         return np.arange(count)
     return np.sort(np.random.default_rng(0).choice(count, limit, replace=False))
 
 
-def span(values: Array, coverage: float = 0.99) -> tuple[float, float]:
-    """Ends of an axis that shows the central `coverage` of the values, with a margin; (-0.5, 0.5)
-    for none.
+def span(values: Floats, coverage: float = 0.99) -> tuple[float, float]:
+    """Ends of an axis that shows the central `coverage` of the values, with a margin.
+
+    (-0.5, 0.5) where there are no values.
     """
     values = values[np.isfinite(values)]
     if not len(values):
         return -0.5, 0.5
-    low, high = (
-        float(end) for end in np.quantile(values, [(1 - coverage) / 2, (1 + coverage) / 2])
-    )
-    width = high - low
-    if width <= max(
-        1e-9 * max(abs(low), abs(high)), 1e-100
-    ):  # one value, as far as an axis can tell
-        half = 0.05 * max(abs(low), abs(high)) or 0.5
-        return low - half, high + half
-    return low - 0.04 * width, high + 0.04 * width
+    tail = (1 - coverage) / 2
+    low, high = np.quantile(values, [tail, 1 - tail]).tolist()
+    margin = 0.04 * (high - low)
+    size = max(abs(low), abs(high))
+    if high - low <= max(1e-9 * size, 1e-100):  # one value, as far as an axis can tell
+        margin = 0.05 * size or 0.5
+    return low - margin, high + margin
 
 
-def dots(axes: Axes, x: Array, y: Array, *, drawn: int, **marks: Any) -> Any:
-    """Scatter: vectors where the figure has few points `drawn` in all, an image inside it where it
-    has many.
+def minus(number: str) -> str:
+    """The formatted number with a real minus sign."""
+    return number.replace("-", "−")
+
+
+def dots(
+    axes: Axes, x: Floats, y: Floats, *, drawn: int, vectors: int = 2_000, **look: Any
+) -> PathCollection:
+    """Scatter: as vectors where the figure has few points `drawn` in all, else as an image."""
+    size = float(np.clip(600 / max(drawn, 1) ** 0.7, 2, 14))
+    points = axes.scatter(x, y, s=size, linewidths=0, rasterized=drawn > vectors, **look)
+    points.set_alpha(0.75 if drawn < 1_000 else 0.5)
+    return points
+
+
+def pair_grid(spans: Sequence[tuple[float, float]]) -> tuple[Figure, list[list[Axes]]]:
+    """A square grid of axes for all pairs of variables, with tick labels at its left and bottom.
+
+    The axes of a column, and off the diagonal those of a row, have the span of their variable.
     """
-    size = float(np.clip(600 / max(drawn, 1) ** 0.7, 1.5, 14))
-    marks = {"s": size, "alpha": 0.75 if drawn < 1_000 else 0.5, "linewidths": 0, **marks}
-    return axes.scatter(x, y, rasterized=drawn > VECTOR_POINTS, **marks)
+    figure = canvas(WIDTH)
+    grid: list[list[Axes]] = figure.subplots(len(spans), len(spans), squeeze=False).tolist()
+    for row, column in np.ndindex(len(spans), len(spans)):
+        axes = grid[row][column]
+        axes.tick_params(labelsize=6.5, labelbottom=row == len(spans) - 1)
+        axes.tick_params(labelleft=column == 0 < row, left=column != row)
+        axes.set_xlim(spans[column])
+        if row != column:
+            axes.set_ylim(spans[row])
+    return figure, grid

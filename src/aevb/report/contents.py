@@ -1,19 +1,20 @@
-"""What a report is made of, and how it lies in a run folder until it is drawn again."""
+"""What a report is made of, and how a run folder holds it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from aevb.disk import plain
 from aevb.errors import ModelFileError
 from aevb.table.schema import Schema
 
-__all__ = ["Contents"]
+__all__ = ["Contents", "Document"]
 
-_ARRAYS = ("codes", "originals", "reconstructions", "samples")
+#: A JSON object, such as results.json.
+Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Contents:
     results
         The results dictionary of the fit (``VAE.report_``).
     history
-        One dictionary an epoch.
+        One dictionary per epoch.
     schema
         The columns and what was inferred about them.
     codes
@@ -37,21 +38,21 @@ class Contents:
     samples
         Values drawn from the model, shape (s, D).
     colors
-        Shape (m,): what to colour the latent space by, numbers or indices into `color_levels`; None
-        for one colour.
+        Shape (m,): numbers, or indices into `color_levels`, that color the latent space; None for
+        one color.
     color_name
-        The column `colors` came from.
+        The column that `colors` came from.
     color_levels
         Names of the levels of `colors`; empty for numbers.
     commands
-        What to type to get this fit again, one line each.
+        The commands that give this fit again, one per line.
     environment
         Versions and machine, name to text.
     """
 
     title: str
-    results: dict[str, Any]
-    history: list[dict[str, Any]]
+    results: Document
+    history: list[Document]
     schema: Schema
     codes: NDArray[np.float64]
     originals: NDArray[np.float64]
@@ -63,50 +64,50 @@ class Contents:
     commands: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
 
-    def to_stored(self) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:
+    def to_stored(self) -> tuple[dict[str, NDArray[np.float64]], Document]:
         """(arrays, documents): what ``figures.safetensors`` holds, and JSON documents by name.
 
-        The documents are ``results``, ``schema`` and ``report``; numbers that are not finite become
-        null.
+        The documents are ``results``, ``schema`` and ``report``.
         """
-        arrays = {
-            name: np.ascontiguousarray(getattr(self, name), dtype=np.float64) for name in _ARRAYS
-        }
-        if self.colors is not None:
-            arrays["colors"] = np.ascontiguousarray(self.colors, dtype=np.float64)
+        arrays = {}
+        for name in ("codes", "originals", "reconstructions", "samples", "colors"):
+            values = getattr(self, name)
+            if values is not None:
+                arrays[name] = np.ascontiguousarray(values, dtype=np.float64)
         report = {
             "title": self.title,
             "history": self.history,
             "color_name": self.color_name,
-            "color_levels": list(self.color_levels),
+            "color_levels": self.color_levels,
             "commands": self.commands,
             "environment": self.environment,
         }
-        return arrays, plain(
-            {"results": self.results, "schema": self.schema.to_json(), "report": report}
-        )
+        documents = {"results": self.results, "schema": self.schema.to_json(), "report": report}
+        return arrays, plain(documents)
 
     @classmethod
     def from_stored(
-        cls, arrays: Mapping[str, NDArray[Any]], documents: Mapping[str, Any]
+        cls, arrays: Mapping[str, NDArray[np.float64]], documents: Document
     ) -> "Contents":
         """The contents that `to_stored` gave; `ModelFileError` on anything else."""
         try:
             report = documents["report"]
-            kept: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
+            names = [str(name) for name in report["environment"]]
+            texts = [str(text) for text in report["environment"].values()]
             contents = cls(
                 title=str(report["title"]),
                 results=dict(documents["results"]),
                 history=[{**entry, "epoch": int(entry["epoch"])} for entry in report["history"]],
                 schema=Schema.from_json(documents["schema"]),
+                codes=arrays["codes"],
+                originals=arrays["originals"],
+                reconstructions=arrays["reconstructions"],
+                samples=arrays["samples"],
                 colors=arrays.get("colors"),
                 color_name=str(report["color_name"]),
-                color_levels=tuple(str(level) for level in report["color_levels"]),
-                commands=[str(command) for command in report["commands"]],
-                environment={
-                    str(name): str(value) for name, value in report["environment"].items()
-                },
-                **kept,
+                color_levels=tuple(map(str, report["color_levels"])),
+                commands=list(map(str, report["commands"])),
+                environment=dict(zip(names, texts, strict=True)),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelFileError(
@@ -118,18 +119,21 @@ class Contents:
     def check(self) -> None:
         """`ModelFileError` where arrays do not fit each other or the schema."""
         rows, width = len(self.codes), len(self.schema)
-        shapes = {name: getattr(self, name).shape for name in _ARRAYS}
-        expected = {
-            **dict.fromkeys(("originals", "reconstructions"), (rows, width)),
-            "samples": (None, width),
-        }
-        for name, (count, columns) in expected.items():
-            shape = shapes[name]
-            if len(shape) != 2 or shape[1] != columns or count not in (None, shape[0]):
-                raise ModelFileError(
-                    f"report: expected {name} of shape {(count or 'any', columns)}, got {shape}"
-                )
-        if len(shapes["codes"]) != 2 or (self.colors is not None and self.colors.shape != (rows,)):
-            raise ModelFileError(
-                f"report: expected codes (rows, latents) and colors (rows,), got {shapes['codes']}"
-            )
+        _check_shape("codes", self.codes, (rows, "latents"))
+        _check_shape("originals", self.originals, (rows, width))
+        _check_shape("reconstructions", self.reconstructions, (rows, width))
+        _check_shape("samples", self.samples, ("any", width))
+        if self.colors is not None:
+            _check_shape("colors", self.colors, (rows,))
+
+
+def _check_shape(name: str, values: ArrayLike, expected: tuple[int | str, ...]) -> None:
+    """Compare a shape; text stands for any number."""
+    found = np.shape(values)
+    fits = len(found) == len(expected)
+    for size, wanted in zip(found, expected, strict=False):
+        if isinstance(wanted, int) and size != wanted:
+            fits = False
+    if not fits:
+        sizes = ", ".join(map(str, expected))
+        raise ModelFileError(f"report: expected {name} of shape ({sizes}), got {found}")
