@@ -317,7 +317,7 @@ def _checkpoint(place: Path, source: Any, said: Mapping[str, Any], changed_data:
     try:
         checkpoint.check()
     except DataError as error:
-        raise DataError(f"{source.name}: {error}") from error
+        raise DataError(f"{source.name}: {error.message}", hint=error.hint) from error
     return checkpoint
 
 

@@ -118,8 +118,8 @@ class Checkpoint:
             changed = f"the checkpoint in {self.folder} was made with other data ({_said(was)}; now {_said(now)})"
             if not self.changed_data:
                 raise DataError(
-                    f"{changed}: go on with those, start afresh (--overwrite), "
-                    "or go on regardless (--allow-changed-data)"
+                    f"{changed}: go on with those, start afresh, or go on regardless",
+                    hint={"changed_data": True},
                 )
             warnings.warn(f"{changed}; going on regardless", AevbWarning, stacklevel=2)
         return written.get("data") == self.identity.get("data")

@@ -96,13 +96,13 @@ def infer(
     left_out = {*ignore, *labels}
     cells = [check_finite(table.column(name), inf) for name in table.names if name not in left_out]
     _check_types(cells)
-    notes: list[str] = [*_twin_names(table.names)]
+    notes = [AevbWarning(note) for note in _twin_names(table.names)]
     kept = _usable(cells, said, notes)
     shared, grey = _whole_table(kept, said, table.container, image_shape)
     modelled = tuple(_column(cell, said.get(cell.name, shared), grey) for cell in kept)
     _note_constants(modelled, kept, notes)
     for note in notes:
-        warnings.warn(note, AevbWarning, stacklevel=2)
+        warnings.warn(note, stacklevel=2)
     names = {column.name for column in modelled}
     return Schema(
         columns=modelled,
@@ -110,7 +110,7 @@ def infer(
         ignored=tuple(name for name in table.names if name not in names),
         labels=tuple(labels),
         image_shape=image_shape,
-        notes=tuple(notes),
+        notes=tuple(str(note) for note in notes),
     )
 
 
@@ -146,9 +146,9 @@ def _check_types(cells: Sequence[Cells]) -> None:
     strange = [cell for cell in cells if cell.family == "unsupported"]
     if strange:
         listed = ", ".join(f"{cell.name!r} ({cell.dtype})" for cell in strange)
-        options = " ".join(f"--ignore {cell.name}" for cell in strange)
         raise DataError(
-            f"expected numbers, text or booleans, got {listed}: turn into numbers or leave out ({options})"
+            f"expected numbers, text or booleans, got {listed}: turn into numbers or leave out",
+            hint={"ignore": [cell.name for cell in strange]},
         )
 
 
@@ -161,21 +161,24 @@ def _twin_names(names: Sequence[str]) -> Iterable[str]:
             yield f"two columns look alike, {twin!a} and {name!a}: kept apart, but one may be meant"
 
 
-def _usable(cells: Sequence[Cells], said: Mapping[str, str], notes: list[str]) -> list[Cells]:
+def _usable(
+    cells: Sequence[Cells], said: Mapping[str, str], notes: list[AevbWarning]
+) -> list[Cells]:
     """Without the columns that are all missing or look like identifiers."""
     empty = [cell.name for cell in cells if cell.family == "empty" or np.isnan(cell.values).all()]
     identifiers = [cell.name for cell in cells if cell.name not in said and _is_identifier(cell)]
     if empty:
-        notes.append(f"all cells are missing, so left out: {', '.join(empty)}")
+        notes.append(AevbWarning(f"all cells are missing, so left out: {', '.join(empty)}"))
     if identifiers:
-        keep = " ".join(f"--column {name}=categorical" for name in identifiers)
-        notes.append(
-            f"looks like an identifier, so left out: {', '.join(identifiers)} (to keep: {keep})"
+        note = (
+            f"looks like an identifier, so left out: {', '.join(identifiers)}; to keep it, choose"
         )
+        keep = {"columns": dict.fromkeys(identifiers, "categorical")}
+        notes.append(AevbWarning(f"{note} its kind", hint=keep))
     kept = [cell for cell in cells if cell.name not in {*empty, *identifiers}]
     if not kept:
         raise DataError(
-            f"expected at least one column to model, got none of {len(cells)} usable: {'; '.join(notes)}"
+            f"expected at least one column to model, got none of {len(cells)} usable: {'; '.join(map(str, notes))}"
         )
     return kept
 
@@ -188,7 +191,9 @@ def _is_identifier(cells: Cells) -> bool:
     return all_distinct or len(cells.levels) > MOST_TEXT_LEVELS
 
 
-def _note_constants(columns: Sequence[Column], cells: Sequence[Cells], notes: list[str]) -> None:
+def _note_constants(
+    columns: Sequence[Column], cells: Sequence[Cells], notes: list[AevbWarning]
+) -> None:
     constant = [
         column.name
         for column, cell in zip(columns, cells, strict=True)
@@ -196,7 +201,8 @@ def _note_constants(columns: Sequence[Column], cells: Sequence[Cells], notes: li
     ]
     if constant:
         more = f" and {len(constant) - 10} more" if len(constant) > 10 else ""
-        notes.append(f"constant, so nothing can be learnt from: {', '.join(constant[:10])}{more}")
+        listed = ", ".join(constant[:10]) + more
+        notes.append(AevbWarning(f"constant, so nothing can be learned from: {listed}"))
 
 
 # Kinds of the whole table
@@ -282,12 +288,12 @@ def _number_column(cells: Cells, kind: str | None, grey: Grey) -> Column:
         return _with_levels(cells, kind, plain, cells.values)
     if kind in ("positive", "proportion") and atoms:
         share = f"{counts[levels == atoms[0]].sum() / counts.sum():.0%}"
-        warnings.warn(
-            f"column {cells.name!r}: {share} of its cells are {atoms[0]:g}, on which a density of kind {kind!r} has no "
-            f"bound; say --column {cells.name}=continuous, which gives single values a mass of their own",
-            AevbWarning,
-            stacklevel=2,
+        warning = AevbWarning(
+            f"column {cells.name!r}: {share} of its cells are {atoms[0]:g}, on which a density of "
+            f"kind {kind!r} has no bound; kind 'continuous' gives single values their own mass",
+            hint={"columns": {cells.name: "continuous"}},
         )
+        warnings.warn(warning, stacklevel=2)
     column = Column(cells.name, cast(Kind, kind), grid=_smallest_gap(levels))
     if kind == "continuous":
         return replace(column, resolution=float(integer), atoms=atoms)
@@ -318,7 +324,8 @@ def _with_levels(cells: Cells, kind: str, levels: tuple[Any, ...], codes: Array)
     if len(levels) > MOST_LEVELS:
         raise DataError(
             f"column {cells.name!r}: expected at most {MOST_LEVELS} levels for kind {kind!r}, got {len(levels)}: "
-            f"leave it out (--ignore {cells.name}) or merge levels"
+            "merge levels or leave the column out",
+            hint={"ignore": [cells.name]},
         )
     if kind == "binary" and len(levels) > 2:
         codes = (

@@ -32,8 +32,9 @@ def check_finite(cells: Cells, inf: Literal["error", "missing"] = "error") -> Ce
     if inf == "error":
         row = int(np.flatnonzero(infinite)[0])
         raise DataError(
-            f"column {cells.name!r}, row {row} (counting from 0): expected a finite number, got {numbers[row]}; "
-            "replace it, leave the cell empty, or fit with --inf missing"
+            f"column {cells.name!r}, row {row} (counting from 0): expected a finite number, got {numbers[row]}: "
+            "replace it, leave the cell empty, or count infinite cells as missing",
+            hint={"inf": "missing"},
         )
     return cells.finite
 
@@ -53,7 +54,8 @@ def check_support(column: Column, values: Array) -> None:
         ends = f" from {lower:g} to {upper:g}" if column.kind == "pixel" else ""
         raise DataError(
             f"column {column.name!r}, row {row} (counting from 0): expected {SUPPORTS[column.kind]}{ends} for kind "
-            f"{column.kind!r}, got {values[row]:g}: say another kind (--column {column.name}=continuous)"
+            f"{column.kind!r}, got {values[row]:g}: choose another kind",
+            hint={"columns": {column.name: "continuous"}},
         )
 
 

@@ -173,8 +173,9 @@ def _exact(raw: NDArray[Any], name: str) -> Array:
 
 def _rounded(name: str, row: int, cell: object) -> DataError:
     return DataError(
-        f"column {name!r}, row {row} (counting from 0): {cell} is not held exactly by float64; "
-        f"leave the column out (--ignore {name}) or turn it into text or smaller numbers"
+        f"column {name!r}, row {row} (counting from 0): {cell} is not held exactly by float64: "
+        "turn the column into text or smaller numbers, or leave it out",
+        hint={"ignore": [name]},
     )
 
 
