@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from aevb.errors import AevbWarning, ConfigError, DataError
 from aevb.table import infer
 from aevb.table.inference import find_atoms
-from aevb.table.schema import MOST_ATOMS
 
 GENERATOR = np.random.default_rng(0)
 GAUSSIAN = GENERATOR.standard_normal(400)
@@ -82,7 +81,7 @@ def test_atoms():
     )  # not 5 times its neighbours
     assert find_atoms(np.arange(1000.0), np.array([20] + [1] * 999)) == ()  # less than 5 %
     many = np.tile([50, 1, 1, 1], 30)
-    assert len(find_atoms(np.arange(120.0), many)) <= MOST_ATOMS
+    assert len(find_atoms(np.arange(120.0), many)) <= 16
 
 
 @settings(deadline=None, derandomize=True, max_examples=50)
@@ -93,7 +92,7 @@ def test_atoms_do_not_depend_on_location_or_direction(counts, shift):
     assert np.allclose(np.array(find_atoms(levels + shift, counts)) - shift, here)
     assert (
         sorted(-atom for atom in find_atoms(-levels[::-1], counts[::-1])) == sorted(here)
-        or len(here) == MOST_ATOMS
+        or len(here) == 16
     )
 
 
