@@ -138,7 +138,7 @@ def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("identity", "error", "says"),
     [({"epochs": 5, "data": "abc"}, ConfigError, "epochs = 4, not 5"),
-     ({"epochs": 4}, DataError, r"other data \(abc; now None\).*--allow-changed-data"),
+     ({"epochs": 4}, DataError, r"other data \(abc; now None\).*changed_data=True"),
      ({"epochs": 4, "data": "abc", "prior": "mixture"}, ConfigError, "prior = None, not mixture")],
 )  # fmt: skip
 def test_other_settings_or_data_do_not_go_on(

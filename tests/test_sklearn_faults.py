@@ -75,7 +75,7 @@ def test_an_infinite_cell_is_named_by_column_and_row(vae: VAE, infinite: float) 
     bad = X.copy()
     bad[[7, 9], 2] = infinite
     for call in (vae.transform, vae.fit):
-        with pytest.raises(DataError, match=r"column 'x2', row 7.*finite.*--inf missing"):
+        with pytest.raises(DataError, match=r"column 'x2', row 7.*finite.*inf='missing'"):
             call(bad)
 
 

@@ -1,8 +1,11 @@
-"""What can go wrong, one class for each way, each with the command line's exit code.
+"""What can go wrong: one class for each way, with the exit code of the command line.
 
-Every message is one line that says what was expected, what was got and where, and what to do about
-it.
+Every message is one line that says what was expected, what was got and where, and what to do. A
+setting that would help is the error's `hint`: Python shows it as ``inf='missing'``, and the command
+line turns it into a flag.
 """
+
+from collections.abc import Mapping
 
 __all__ = [
     "AevbError",
@@ -17,7 +20,30 @@ __all__ = [
 ]
 
 
-class AevbError(Exception):
+class _Hinted(Exception):
+    """A message and, by name, the settings that would help: any of them would.
+
+    >>> str(DataError("expected finite numbers: count others as missing", hint={"inf": "missing"}))
+    "expected finite numbers: count others as missing (inf='missing')"
+    """
+
+    def __init__(self, *args: object, hint: Mapping[str, object] | None = None) -> None:
+        super().__init__(*args)
+        self.hint = dict(hint or {})
+
+    @property
+    def message(self) -> str:
+        """The line without its hint."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        if not self.hint:
+            return self.message
+        settings = [f"{name}={value!r}" for name, value in self.hint.items()]
+        return f"{self.message} ({' or '.join(settings)})"
+
+
+class AevbError(_Hinted):
     """Base class of every error this package raises on purpose."""
 
     exit_code = 1
@@ -65,5 +91,5 @@ class ModelFileError(AevbError, ValueError):
     exit_code = 6
 
 
-class AevbWarning(UserWarning):
+class AevbWarning(_Hinted, UserWarning):
     """Something the user should know about the data or the fit; nothing was lost."""

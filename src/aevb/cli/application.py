@@ -11,7 +11,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-from aevb.cli.terminal import plain, unbroken
+from aevb.cli.terminal import plain, unbroken, with_flags
 from aevb.errors import AevbError
 
 __all__ = ["Application", "Terminated", "termination"]
@@ -108,7 +108,7 @@ def _exit_code(command: Callable[[], Any], debug: bool) -> int:
 def _explain(error: Exception) -> tuple[int, str]:
     """The exit code and the line of an error."""
     if isinstance(error, AevbError):
-        return error.exit_code, f"error: {error}"
+        return error.exit_code, f"error: {with_flags(error)}"
     if hasattr(error, "format_message") and hasattr(
         error, "exit_code"
     ):  # what was typed makes no sense to Typer

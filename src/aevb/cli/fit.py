@@ -223,7 +223,7 @@ def _checkpoint(
     try:
         checkpoint.check()
     except DataError as error:
-        raise DataError(f"{source.name}: {error}") from error
+        raise DataError(f"{source.name}: {error.message}", hint=error.hint) from error
     return checkpoint
 
 

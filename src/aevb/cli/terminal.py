@@ -6,6 +6,7 @@ sent to a terminal.
 
 import math
 import os
+import shlex
 import sys
 import time
 import warnings
@@ -13,13 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from aevb.errors import AevbWarning
+from aevb.errors import AevbError, AevbWarning
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-__all__ = ["EpochProgress", "Terminal", "plain", "unbroken"]
+__all__ = ["EpochProgress", "Terminal", "plain", "unbroken", "with_flags"]
 
 #: Without a terminal a line of progress is written at most this often, in seconds.
 INTERVAL = 5.0
@@ -28,6 +29,26 @@ INTERVAL = 5.0
 def plain(text: object) -> str:
     """Text on one line, control characters escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def with_flags(error: AevbError | AevbWarning) -> str:
+    """The message of an error or warning, its hint as flags of the command line."""
+    hints = [_flags(setting, value) for setting, value in error.hint.items()]
+    return f"{error.message} ({' or '.join(hints)})" if hints else error.message
+
+
+def _flags(setting: str, value: object) -> str:
+    """A setting and its value as they are typed: ``columns={'a': 'count'}`` is --column a=count."""
+    names = {"columns": "column", "labels": "label", "changed_data": "allow-changed-data"}
+    flag = f"--{names.get(setting, setting)}"
+    if value is True:
+        return flag
+    values = [value]
+    if isinstance(value, Mapping):
+        values = [f"{name}={choice}" for name, choice in value.items()]
+    elif isinstance(value, list):
+        values = value
+    return " ".join(f"{flag} {shlex.quote(str(one))}" for one in values)
 
 
 @contextmanager
@@ -84,7 +105,8 @@ class Terminal:
         def show(message: Warning | str, category: type[Warning], *_: Any) -> None:
             if (issubclass(category, AevbWarning) or self.debug) and str(message) not in self.said:
                 self.said.add(str(message))
-                self.note(f"warning: {message}")
+                shown = with_flags(message) if isinstance(message, AevbWarning) else message
+                self.note(f"warning: {shown}")
 
         with warnings.catch_warnings():
             warnings.simplefilter("always")

@@ -123,10 +123,10 @@ class Checkpoint:
         )
         if not self.changed_data:
             raise DataError(
-                f"{changed}: go on with those, start afresh (--overwrite), "
-                "or go on regardless (--allow-changed-data)"
+                f"{changed}: resume with those, start afresh, or allow the change",
+                hint={"changed_data": True},
             )
-        warnings.warn(f"{changed}; going on regardless", AevbWarning, stacklevel=3)
+        warnings.warn(f"{changed}; continuing all the same", AevbWarning, stacklevel=3)
         return False
 
 

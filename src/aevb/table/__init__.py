@@ -3,11 +3,11 @@ fingerprint.
 """
 
 from aevb.table.encoding import decode, encode
-from aevb.table.identity import fingerprint
 from aevb.table.inference import infer
 from aevb.table.named import DATA_SETS
 from aevb.table.reading import Source, read
 from aevb.table.splits import split
+from aevb.table.tables import fingerprint
 from aevb.table.writing import write
 
 __all__ = [

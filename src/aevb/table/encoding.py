@@ -2,34 +2,29 @@
 
 import re
 import warnings
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
 from aevb.errors import AevbWarning, DataError
-from aevb.table.schema import LEVELED, Column, Schema
-from aevb.table.support import check_finite, check_support
-from aevb.table.tables import Cells, Table, table_of
+from aevb.table.schema import LEVELED, Column, Level, Schema, Values
+from aevb.table.tables import Cells, Inf, Table, TableLike, positions_of, table_of
 
 __all__ = ["decode", "encode"]
-
-Array = NDArray[np.float64]
-
 
 # Encoding
 
 
-def encode(
-    data: Any, schema: Schema, *, reorder: bool = False, inf: Literal["error", "missing"] = "error"
-) -> NDArray[np.float64]:
-    """The values of a table, shape (rows, columns of the schema), float64.
+def encode(data: TableLike, schema: Schema, *, reorder: bool = False, inf: Inf = "error") -> Values:
+    """Encode a table as values, shape (rows, columns of the schema), float64.
 
     Numbers stay as they are, levels become their index, missing cells (NaN, None, pd.NA, NaT,
     masked) become NaN. In a data frame ``''``, null and ``'NA'`` are three different things: two
-    texts and a missing cell. Arrays have no names: their columns are taken by position.
+    texts and a missing cell. Arrays have no names: their columns are taken by position. Levels and
+    columns that the schema does not know are missing and left alone, each with an `AevbWarning`.
 
     Parameters
     ----------
@@ -43,142 +38,132 @@ def encode(
     Raises
     ------
     DataError
-        Columns are missing, in another order or of another type; an infinite cell; a number float64
-        would round; a value the column's kind cannot hold.
-
-    Warns
-    -----
-    AevbWarning
-        Levels the schema does not know (they become missing) and columns it does not know (left
-        alone).
+        Columns are missing, in another order or of another type; an infinite cell; a number that
+        float64 would round; a value that the column's kind cannot hold.
 
     Examples
     --------
     >>> from aevb.table import infer
     >>> rows = [[0.5, "red"], [1.5, "blue"], [0.1, None], [2.5, "red"]]
-    >>> encode(rows, infer(rows))
-    array([[0.5, 1. ],
-           [1.5, 0. ],
-           [0.1, nan],
+    >>> encode(rows, infer(rows))[2:]
+    array([[0.1, nan],
            [2.5, 1. ]])
     """
     table = table_of(data)
     names = _aligned(table, schema, reorder)
-    values = np.empty((table.rows, len(schema)), order="F")  # columns are filled one by one
-    unseen: dict[str, list[Any]] = {}
+    known = {*names, *schema.ignored}
+    extra = [name for name in table.names if name not in known]
+    if extra:
+        _warn(f"columns the model does not know are left alone: {_listed(extra)}")
+    values = np.empty((len(table), len(schema)), order="F")  # columns are filled one by one
+    unseen = []
     for i, (name, column) in enumerate(zip(names, schema.columns, strict=True)):
-        values[:, i] = _encoded(check_finite(table.column(name), inf), column, unseen)
+        cells = table.column(name).finite(inf)
+        values[:, i] = _encoded(cells, column)
+        if levels := cells.distinct(np.isnan(values[:, i])):
+            unseen.append(f"{column.name}: {_listed(map(repr, levels))}")
     if unseen:
-        listed = "; ".join(f"{name}: {_some(map(repr, levels))}" for name, levels in unseen.items())
-        warnings.warn(
-            f"levels not met when the model was fitted count as missing: {listed}",
-            AevbWarning,
-            stacklevel=2,
-        )
+        listed = "; ".join(unseen)
+        _warn(f"levels not met when the model was fitted count as missing: {listed}")
     return values
 
 
-def _some(words: Iterable[str], most: int = 10) -> str:
+def _warn(message: str) -> None:
+    warnings.warn(message, AevbWarning, stacklevel=3)
+
+
+def _listed(words: Iterable[str], most: int = 10) -> str:
     words = list(words)
-    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
+    listed = ", ".join(words[:most])
+    return listed if len(words) <= most else f"{listed} and {len(words) - most} more"
 
 
-def _aligned(table: Table, schema: Schema, reorder: bool, *, warn: bool = True) -> list[str]:
+def _aligned(table: Table, schema: Schema, reorder: bool) -> list[str]:
     """The table's name for each column of the schema."""
-    expected, present = schema.names, table.names
-    if "numpy" in (table.container, schema.container) and len(present) == len(expected):
-        return list(present)  # arrays have no names: positions count
-    if table.container == "numpy" and set(expected) - set(present):
-        raise DataError(
-            f"expected {len(expected)} columns, got {len(present)}: give the columns of the fitted data"
-        )
+    expected = schema.names
+    if "numpy" in (table.container, schema.container) and len(table.names) == len(expected):
+        return list(table.names)  # arrays have no names: positions count
+    present = set(table.names)
     missing = [name for name in expected if name not in present]
+    if missing and table.container == "numpy":
+        raise DataError(
+            f"expected {len(expected)} columns, got {len(present)}: "
+            "give the columns of the fitted data"
+        )
     if missing:
-        raise DataError(
-            f"expected all columns of the fitted data, got none named {_some(map(repr, missing))}"
-        )
-    order = [name for name in present if name in set(expected)]
-    if order != expected and not reorder:
-        first = next(
-            i for i, (is_, ought) in enumerate(zip(order, expected, strict=True)) if is_ != ought
-        )
-        raise DataError(
-            f"expected the columns in the order of the fitted data, got {order[first]!r} where {expected[first]!r} "
-            "should be: reorder them"
-        )
-    extra = [name for name in present if name not in {*expected, *schema.ignored}]
-    if extra and warn:
-        warnings.warn(
-            f"columns the model does not know are left alone: {_some(extra)}",
-            AevbWarning,
-            stacklevel=3,
-        )
+        listed = _listed(map(repr, missing))
+        raise DataError(f"expected all columns of the fitted data, got none named {listed}")
+    if reorder:
+        return expected
+    wanted = set(expected)
+    order = [name for name in table.names if name in wanted]
+    for found, name in zip(order, expected, strict=True):
+        if found != name:
+            raise DataError(
+                f"expected the columns in the order of the fitted data, got {found!r} where "
+                f"{name!r} should be: reorder them"
+            )
     return expected
 
 
-def _encoded(cells: Cells, column: Column, unseen: dict[str, list[Any]]) -> Array:
+def _encoded(cells: Cells, column: Column) -> Values:
     if cells.family == "empty":
         return cells.values
     _check_family(cells, column)
     if column.kind not in LEVELED:
-        check_support(column, cells.numbers)
-        return cells.numbers
-    codes, levels = (
-        _level_codes(cells, column) if cells.levels else _number_codes(cells.values, column)
-    )
-    if levels:
-        unseen[column.name] = levels
-    return codes
+        column.check_support(cells.values)
+        return cells.values
+    if cells.family != "text":
+        return _codes(cells.values, column.categories)
+    codes = np.append(positions_of(cells.levels, column.categories), np.nan)
+    return codes[np.where(np.isnan(cells.values), -1, cells.values).astype(np.intp)]
+
+
+def _codes(numbers: Values, levels: Sequence[Level]) -> Values:
+    """The position of each number among the levels, NaN if it is none of them.
+
+    A whole level must be met exactly, others to the precision of float32.
+
+    >>> _codes(np.array([0.1, 2.0, 0.3]), [2.0, 0.1])
+    array([ 1.,  0., nan])
+    """
+    table = np.array(levels, dtype=np.float64)
+    order = np.argsort(table)
+    middles = (table[order][1:] + table[order][:-1]) / 2
+    codes = order[np.searchsorted(middles, numbers)]
+    tolerance = 2.0**-22
+    if (table == np.rint(table)).all():
+        tolerance = 0.0
+    known = np.abs(table[codes] - numbers) <= tolerance * np.abs(table[codes])
+    return np.where(known, codes, np.nan)
 
 
 def _check_family(cells: Cells, column: Column) -> None:
-    """The cells are of the type the column was fitted to; numbers may stand for booleans."""
-    types = {type(level) for level in column.categories}
-    fitted = "text" if str in types else "boolean" if bool in types else "number"
-    if cells.family != fitted and (cells.family, fitted) != ("number", "boolean"):
-        was, now = (
-            family if family == "text" else f"{family}s" for family in (fitted, cells.family)
-        )
-        found = (
-            f"values of type {cells.dtype}"
-            if cells.family == "unsupported"
-            else f"{now} ({cells.dtype})"
-        )
-        raise DataError(
-            f"column {column.name!r}: expected {was}, as in the fitted data, got {found}: convert it"
-        )
-
-
-def _level_codes(cells: Cells, column: Column) -> tuple[Array, list[Any]]:
-    """Codes of the cells' own levels, said in the column's."""
-    code = {level: float(i) for i, level in enumerate(column.categories)}
-    translated = np.array([*(code.get(level, np.nan) for level in cells.levels), np.nan])
-    missing = np.isnan(cells.values)
-    used = np.unique(cells.values[~missing]).astype(np.intp)
-    unseen = [cells.levels[i] for i in used if np.isnan(translated[i])]
-    return translated[np.where(missing, len(cells.levels), cells.values).astype(np.intp)], unseen
-
-
-def _number_codes(numbers: Array, column: Column) -> tuple[Array, list[Any]]:
-    """The level each number is: exactly for whole levels, to the precision of float32 for others."""
-    levels = np.array(column.categories, dtype=np.float64)
-    order = np.argsort(levels)
-    middles = (levels[order][1:] + levels[order][:-1]) / 2
-    codes = order[np.searchsorted(middles, numbers)]
-    tolerance = 0.0 if (levels == np.rint(levels)).all() else 2.0**-22
-    known = np.abs(levels[codes] - numbers) <= tolerance * np.abs(levels[codes])
-    unseen = np.unique(numbers[~known & ~np.isnan(numbers)])
-    return np.where(known, codes, np.nan), [float(level) for level in unseen]
+    """Raise unless the cells are of the fitted type; numbers may stand for booleans."""
+    types = set(map(type, column.categories))
+    fitted = "number"
+    if str in types:
+        fitted = "text"
+    elif bool in types:
+        fitted = "boolean"
+    if cells.family == fitted or (cells.family, fitted) == ("number", "boolean"):
+        return
+    plural = {"text": "text", "boolean": "booleans", "number": "numbers"}
+    found = f"{plural.get(cells.family, 'values')} of type {cells.dtype}"
+    raise DataError(
+        f"column {column.name!r}: expected {plural[fitted]}, as in the fitted data, got {found}: "
+        "convert it"
+    )
 
 
 # Decoding
 
 
-def decode(values: NDArray[np.float64], schema: Schema, like: Any = None) -> Any:
-    """The table that has these values: the container, columns, types and categories the schema was
-    inferred from.
+def decode(values: Values, schema: Schema, like: TableLike | None = None) -> Any:
+    """The table that has these values, with the container, columns, types and categories that the
+    schema was inferred from.
 
-    Levels are looked up, whole-number columns rounded to whole numbers (also where their type is a
+    Levels are looked up, whole-number columns rounded to whole numbers (also if their type is a
     float), values clipped to their column's support. Missing cells are as missing as the type
     allows: null, or NaN; integers with missing cells become nullable integers in pandas and floats
     in arrays. Decimals come back as floats.
@@ -189,7 +174,7 @@ def decode(values: NDArray[np.float64], schema: Schema, like: Any = None) -> Any
         Shape (rows, columns of the schema).
     like
         The table the rows came from: the result is its copy (its container, index, order and shape)
-        with the modelled columns replaced, so that ignored columns are carried through.
+        with the modeled columns replaced, so that ignored columns are carried through.
 
     Examples
     --------
@@ -198,114 +183,109 @@ def decode(values: NDArray[np.float64], schema: Schema, like: Any = None) -> Any
     >>> decode(np.array([[2.2, 1.0]]), infer(rows))
     array([[ 2, 20]])
     """
-    table = None if like is None else table_of(like)
-    container = schema.container if table is None else table.container
-    names = schema.names if table is None else _aligned(table, schema, reorder=True, warn=False)
-    same = container == schema.container
-    decoded = [_decoded(values[:, i], column) for i, column in enumerate(schema.columns)]
-    if container == "numpy":
-        return _array(decoded, schema, table, names, like)
-    series = [
-        _series(container, name, cells, column, column.dtype if same else "")
-        for name, cells, column in zip(names, decoded, schema.columns, strict=True)
-    ]
-    if table is None:
+    columns = zip(values.T, schema.columns, strict=True)
+    cells = [_decoded(numbers, column) for numbers, column in columns]
+    if like is None:
+        if schema.container == "numpy":
+            return _matrix(cells, schema)
+        series = _series_of(cells, schema, schema.names, schema.container)
         return nw.concat([one.to_frame() for one in series], how="horizontal").to_native()
+    table = table_of(like)
+    names = _aligned(table, schema, reorder=True)
+    if isinstance(table.native, np.ndarray):
+        matrix = _matrix(cells, schema)
+        if len(names) < len(table.names):  # columns that were left out stay where they are
+            part, matrix = matrix, table.native.astype(np.result_type(table.native, matrix))
+            matrix[:, [table.position(name) for name in names]] = part
+        return matrix.reshape(np.asarray(like).shape)
+    series = _series_of(cells, schema, names, table.container)
     result = table.native.with_columns(*series).to_native()
-    return result.set_axis(like.columns, axis=1) if container == "pandas" else result
+    if table.container == "pandas":  # names that are no text
+        result.columns = nw.to_native(like, pass_through=True).columns
+    return result
 
 
-def _decoded(values: Array, column: Column) -> NDArray[Any]:
+def _decoded(values: Values, column: Column) -> NDArray[Any]:
     """Cells in their natural type: float64 with NaN, or objects with None."""
     missing = np.isnan(values)
     if column.kind in LEVELED:
-        codes = np.clip(
-            np.rint(np.where(missing, 0, values)), 0, len(column.categories) - 1
-        ).astype(np.intp)
+        last = len(column.categories) - 1
+        codes = np.clip(np.rint(np.where(missing, 0, values)), 0, last).astype(np.intp)
         if isinstance(column.categories[0], str | bool):
             objects = np.array([*column.categories, None], dtype=object)
-            return objects[np.where(missing, len(column.categories), codes)]
+            return objects[np.where(missing, -1, codes)]
         return np.where(missing, np.nan, np.array(column.categories, dtype=np.float64)[codes])
-    clipped = (
-        np.clip(values, column.lower, column.upper)
-        if (column.lower, column.upper) != (None, None)
-        else values
-    )
+    if column.lower is not None or column.upper is not None:
+        values = np.clip(values, column.lower, column.upper)
     if not column.resolution:
-        return clipped
-    steps = round(
-        1 / column.resolution
-    )  # a division is exact to the last bit where a product is not
-    on_grid = np.rint(clipped * steps) / steps
-    return np.where(np.abs(clipped - on_grid) <= 1e-4 / steps, clipped, on_grid)
+        return values
+    steps = round(1 / column.resolution)  # a division is exact where a product is not
+    on_grid = np.rint(values * steps) / steps
+    return np.where(np.abs(values - on_grid) <= 1e-4 / steps, values, on_grid)
 
 
 def _integer_limits(dtype: str) -> tuple[float, float] | None:
-    """The ends of an integer type by any container's name for it."""
+    """The ends of an integer type, by any container's name for it, as float64 within them."""
     found = re.fullmatch(r"(u?)int(\d+)(\[pyarrow\])?", dtype.lower())
     if found is None:
         return None
-    unsigned, bits = bool(found[1]), int(found[2])
-    end = 2.0**bits if unsigned else 2.0 ** (bits - 1)
-    return 0.0 if unsigned else -end, float(
-        np.floor(np.nextafter(end, 0))
-    )  # the greatest float64 below the end
+    bits = int(found[2])
+    if found[1]:
+        return 0.0, float(np.floor(np.nextafter(2.0**bits, 0)))
+    return -(2.0 ** (bits - 1)), float(np.floor(np.nextafter(2.0 ** (bits - 1), 0)))
 
 
-def _integers(cells: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """The cells, whole and within the integer type where the type is one."""
+def _in_type(cells: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """The cells, whole and within the type if it is one of integers."""
     limits = _integer_limits(dtype)
-    return cells if limits is None or cells.dtype == object else np.clip(np.rint(cells), *limits)
+    if limits is None or cells.dtype == object:
+        return cells
+    return np.clip(np.rint(cells), *limits)
 
 
-def _array(
-    decoded: list[NDArray[Any]], schema: Schema, table: Table | None, names: list[str], like: Any
-) -> NDArray[Any]:
-    dtype = schema.columns[0].dtype if schema.container == "numpy" else "float64"
-    if any(cells.dtype == object for cells in decoded):
-        whole = np.array([cells.astype(object) for cells in decoded]).T
-        if dtype in ("bool", "str") and not any(None in cells for cells in decoded):
-            whole = whole.astype(dtype)
+def _matrix(columns: list[NDArray[Any]], schema: Schema) -> NDArray[Any]:
+    dtype = "float64"
+    if schema.container == "numpy":
+        dtype = schema.columns[0].dtype
+    if any(cells.dtype == object for cells in columns):
+        matrix = np.array([cells.astype(object) for cells in columns]).T
+        keep = dtype not in ("bool", "str") or any(None in cells for cells in columns)
     else:
-        whole = np.array([_integers(cells, dtype) for cells in decoded]).T
-        if dtype != "object" and not (_integer_limits(dtype) and np.isnan(whole).any()):
-            whole = whole.astype(dtype)
-    if table is None:
-        return whole
-    if len(names) < len(table.names):  # columns that were left out, kept where they are
-        full = table.native.astype(np.result_type(table.native.dtype, whole.dtype))
-        full[:, [table.names.index(name) for name in names]] = whole
-        whole = full
-    return whole.reshape(np.asarray(like).shape)
+        matrix = np.array([_in_type(cells, dtype) for cells in columns]).T
+        integer = _integer_limits(dtype) is not None
+        keep = dtype == "object" or (integer and bool(np.isnan(matrix).any()))
+    return matrix if keep else matrix.astype(dtype)
 
 
-def _series(
-    container: str, name: str, cells: NDArray[Any], column: Column, dtype: str
-) -> "nw.Series[Any]":
-    """A column of a frame, in the type its container knows by this name ('': whatever suits the
-    cells).
-    """
-    cells = _integers(cells, dtype)
-    native = {"pandas": _pandas_series, "polars": _polars_series, "pyarrow": _arrow_series}[
-        container
-    ]
-    series: nw.Series[Any] = nw.from_native(native(cells, column, dtype), series_only=True)
-    return series.alias(name)
+def _series_of(
+    columns: list[NDArray[Any]], schema: Schema, names: list[str], container: str
+) -> list[nw.Series[Any]]:
+    """Columns of a frame: of their own type in the schema's container, else whatever suits."""
+    make = {"pandas": _pandas_series, "polars": _polars_series, "pyarrow": _arrow_series}[container]
+    series = []
+    for cells, column, name in zip(columns, schema.columns, names, strict=True):
+        dtype = column.dtype if container == schema.container else ""
+        native = make(_in_type(cells, dtype), column, dtype)
+        series.append(nw.from_native(native, series_only=True).alias(name))
+    return series
 
 
 def _pandas_series(cells: NDArray[Any], column: Column, dtype: str) -> Any:
     import pandas
 
     if dtype.startswith("category"):
-        return pandas.Series(
-            pandas.Categorical(cells, column.categories, ordered="ordered" in dtype)
-        )
-    missing = pandas.isna(cells)
-    if missing.any() and (dtype == "bool" or (_integer_limits(dtype) and dtype.islower())):
-        dtype = "boolean" if dtype == "bool" else dtype.replace("int", "Int").replace("uI", "UI")
+        ordered = dtype == "category, ordered"
+        return pandas.Series(pandas.Categorical(cells, column.categories, ordered=ordered))
     if dtype in ("", "object"):
         return pandas.Series(cells, dtype=dtype or None)
-    return pandas.Series(cells, dtype=None if cells.dtype == object else "float64").astype(dtype)
+    if pandas.isna(cells).any():
+        if dtype == "bool":
+            dtype = "boolean"
+        elif re.fullmatch(r"u?int\d+", dtype):
+            dtype = dtype.replace("uint", "UInt").replace("int", "Int")
+    if cells.dtype == object:
+        return pandas.Series(cells).astype(dtype)
+    return pandas.Series(cells, dtype="float64").astype(dtype)
 
 
 def _arrow_series(cells: NDArray[Any], column: Column, dtype: str) -> Any:
@@ -316,16 +296,19 @@ def _arrow_series(cells: NDArray[Any], column: Column, dtype: str) -> Any:
     name = encoded[1] if encoded else dtype
     if name and not name.startswith("decimal"):
         array = array.cast(pyarrow.type_for_alias(name))
-    return pyarrow.chunked_array([array.dictionary_encode() if encoded else array])
+    if encoded:
+        array = array.dictionary_encode()
+    return pyarrow.chunked_array([array])
 
 
 def _polars_series(cells: NDArray[Any], column: Column, dtype: str) -> Any:
     import polars
 
-    series = polars.Series(
-        cells.tolist() if cells.dtype == object else cells, nan_to_null=True, strict=False
-    )
+    content = cells.tolist() if cells.dtype == object else cells
+    series = polars.Series(content, nan_to_null=True, strict=False)
+    if dtype.startswith("Enum"):
+        return series.cast(polars.Enum(map(str, column.categories)))
     kind = getattr(polars, dtype.partition("(")[0], None)
     if kind is None or dtype.startswith(("Decimal", "Object")):
         return series
-    return series.cast(polars.Enum(column.categories) if dtype.startswith("Enum") else kind)
+    return series.cast(kind)

@@ -1,64 +1,41 @@
-"""Which kind each column is: the rules of the design, from what is observed and what is said.
+"""Which kind each column is: by these rules, from what is observed and what is asked for.
 
-1. Text, categoricals, booleans: binary with two levels, categorical otherwise (ordinal where a data
-frame declares the
-   order). Text that looks like an identifier is left out.
-2. Numbers with two levels: binary. With one: continuous with one atom. 3. Numbers with 3 to 20
-levels, each met 5 times on average, integer or at most 10 of them: ordinal. 4. Other integers: a
-count when the least is 0 and there are no atoms; continuous on a grid otherwise. 5. A whole table
-of grey values (0 to 15, 16, 255, or k/255): pixels. A whole table of 0 and 1: binary. 6. Anything
-else: continuous.
+1. Text, categoricals, booleans: binary with two levels, categorical otherwise (ordinal if a data
+   frame declares the order). Text that looks like an identifier is left out.
+2. Numbers with two levels: binary. With one: continuous with one atom.
+3. Numbers with 3 to 20 levels, each met 5 times on average, integer or at most 10 of them: ordinal.
+4. Other integers: a count if the least is 0 and there are no atoms; else continuous on a grid.
+5. A whole table of grey values (0 to 15, 16, 255, or k/255): pixels. Of 0 and 1: binary.
+6. Anything else: continuous.
 """
 
 import difflib
 import unicodedata
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Literal, cast
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aevb.errors import AevbWarning, ConfigError, DataError
-from aevb.table.schema import KINDS, LEVELED, MOST_ATOMS, Column, Kind, Schema
-from aevb.table.support import check_finite, check_support, on_grid
-from aevb.table.tables import Cells, Table, table_of
+from aevb.table.schema import KINDS, LEVELED, Column, Kind, Level, Schema, Values, on_grid
+from aevb.table.tables import Cells, Inf, Table, TableLike, table_of
 
-__all__ = ["infer"]
-
-Array = NDArray[np.float64]
-Grey = tuple[float, float]
-#: Text with more levels than this looks like an identifier.
-MOST_TEXT_LEVELS = 1_000
-#: No categorical column may have more levels than this, said or not: each is an output of the
-#: decoder.
-MOST_LEVELS = 10_000
-#: This many columns of grey values, or of 0 and 1, are an image.
-FEWEST_PIXELS = 16
-#: Scales of grey values: the upper end and the step; the lower end is 0. The last is what a said
-#: pixel must hold.
-GREY_SCALES: tuple[Grey, ...] = (
-    (1.0, 1.0),
-    (15.0, 1.0),
-    (16.0, 1.0),
-    (255.0, 1.0),
-    (1.0, 1 / 255),
-    (65_535.0, 1.0),
-)
-BLACK_AND_WHITE = GREY_SCALES[0]
+__all__ = ["find_atoms", "infer", "nearest"]
 
 
 def infer(
-    data: Any,
+    data: TableLike,
     *,
     columns: Mapping[str, str] | None = None,
     ignore: Collection[str] = (),
     labels: Collection[str] = (),
     image_shape: tuple[int, ...] | None = None,
-    inf: Literal["error", "missing"] = "error",
+    inf: Inf = "error",
 ) -> Schema:
-    """The schema of a table: the kind of each column and what its likelihood needs to know.
+    """Infer the schema of a table: the kind of each column and what its likelihood needs to know.
 
     Parameters
     ----------
@@ -66,9 +43,9 @@ def infer(
         An array (columns are named x0, x1, ...; 3 or 4 axes are images) or a frame of pandas,
         polars or pyarrow.
     columns
-        Kinds that are said, by name; the others are inferred.
+        Kinds by name; those of other columns are inferred.
     ignore, labels
-        Columns left out of the model and carried through to outputs; labels are worth colouring by.
+        Columns left out of the model and carried through to outputs; labels are worth coloring by.
     image_shape
         (height, width) or (height, width, channels) of a row of flat pixels.
     inf
@@ -79,8 +56,8 @@ def infer(
     ConfigError
         A name or kind that does not exist, with the nearest that does.
     DataError
-        Fewer than two rows, no usable column, a type without a likelihood, or a said kind that
-        cannot hold a value.
+        Fewer than two rows, no usable column, a type without a likelihood, or a value that the
+        chosen kind cannot hold.
 
     Examples
     --------
@@ -88,38 +65,29 @@ def infer(
     >>> [(column.kind, column.categories) for column in schema.columns]
     [('continuous', ()), ('binary', ('blue', 'red'))]
     """
-    table, said = table_of(data), dict(columns or {})
-    image_shape = image_shape or _image_shape(data)
-    _check_settings(table, said, ignore, labels)
-    if table.rows < 2:
-        raise DataError("expected at least 2 rows to learn from, got 1 row: give more data")
-    left_out = {*ignore, *labels}
-    cells = [check_finite(table.column(name), inf) for name in table.names if name not in left_out]
-    _check_types(cells)
-    notes: list[str] = [*_twin_names(table.names)]
-    kept = _usable(cells, said, notes)
-    shared, grey = _whole_table(kept, said, table.container, image_shape)
-    modelled = tuple(_column(cell, said.get(cell.name, shared), grey) for cell in kept)
-    _note_constants(modelled, kept, notes)
+    table = table_of(data)
+    kinds = _checked_kinds(table, columns or {}, {*ignore, *labels})
+    shape = getattr(data, "shape", ())
+    if image_shape is None and len(shape) in (3, 4):
+        image_shape = tuple(map(int, shape[1:]))
+    kept, notes = _usable(table, kinds, {*ignore, *labels}, inf)
+    shared, grey = _whole_table(kept, kinds, table.container, image_shape)
+    modeled = [_column(cells, kinds.get(cells.name, shared), grey) for cells in kept]
+    notes += _note_constants(modeled, kept)
     for note in notes:
-        warnings.warn(note, AevbWarning, stacklevel=2)
-    names = {column.name for column in modelled}
+        warnings.warn(note, stacklevel=2)
+    names = {column.name for column in modeled}
     return Schema(
-        columns=modelled,
+        columns=tuple(modeled),
         container=table.container,
         ignored=tuple(name for name in table.names if name not in names),
         labels=tuple(labels),
         image_shape=image_shape,
-        notes=tuple(notes),
+        notes=tuple(map(str, notes)),
     )
 
 
-def _image_shape(data: Any) -> tuple[int, ...] | None:
-    shape = getattr(data, "shape", ())
-    return tuple(int(side) for side in shape[1:]) if len(shape) in (3, 4) else None
-
-
-# What is asked and what is there
+# What is asked for and what is there
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
@@ -129,112 +97,141 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(words[:12])}"
 
 
-def _check_settings(
-    table: Table, said: Mapping[str, str], ignore: Collection[str], labels: Collection[str]
-) -> None:
-    for name in [*said, *ignore, *labels]:
+def _checked_kinds(
+    table: Table, columns: Mapping[str, str], left_out: Collection[str]
+) -> Mapping[str, Kind]:
+    for name in [*columns, *left_out]:
         if name not in table.names:
             raise ConfigError(f"no column is named {name!r}; {nearest(str(name), table.names)}")
-    for name, kind in said.items():
+    for name, kind in columns.items():
         if kind not in KINDS:
-            raise ConfigError(
-                f"column {name!r}: {kind!r} is no kind of column; {nearest(str(kind), KINDS)}"
-            )
+            near = nearest(str(kind), KINDS)
+            raise ConfigError(f"column {name!r}: {kind!r} is no kind of column; {near}")
+    return cast(Mapping[str, Kind], columns)
 
 
-def _check_types(cells: Sequence[Cells]) -> None:
-    strange = [cell for cell in cells if cell.family == "unsupported"]
-    if strange:
-        listed = ", ".join(f"{cell.name!r} ({cell.dtype})" for cell in strange)
-        options = " ".join(f"--ignore {cell.name}" for cell in strange)
-        raise DataError(
-            f"expected numbers, text or booleans, got {listed}: turn into numbers or leave out ({options})"
-        )
-
-
-def _twin_names(names: Sequence[str]) -> Iterable[str]:
-    """Names that look the same: equal only once composed characters are normalised."""
-    seen: dict[str, str] = {}
-    for name in names:
-        twin = seen.setdefault(unicodedata.normalize("NFC", name), name)
-        if twin != name:
-            yield f"two columns look alike, {twin!a} and {name!a}: kept apart, but one may be meant"
-
-
-def _usable(cells: Sequence[Cells], said: Mapping[str, str], notes: list[str]) -> list[Cells]:
-    """Without the columns that are all missing or look like identifiers."""
-    empty = [cell.name for cell in cells if cell.family == "empty" or np.isnan(cell.values).all()]
-    identifiers = [cell.name for cell in cells if cell.name not in said and _is_identifier(cell)]
+def _usable(
+    table: Table,
+    kinds: Mapping[str, Kind],
+    left_out: Collection[str],
+    inf: Inf,
+) -> tuple[list[Cells], list[AevbWarning]]:
+    """The columns to model, without those that are all missing or look like identifiers."""
+    if len(table) < 2:
+        raise DataError("expected at least 2 rows to learn from, got 1 row: give more data")
+    cells = [table.column(name).finite(inf) for name in table.names if name not in left_out]
+    _check_types(cells)
+    notes = _note_twins(table.names)
+    empty = [one.name for one in cells if np.isnan(one.values).all()]
     if empty:
-        notes.append(f"all cells are missing, so left out: {', '.join(empty)}")
+        notes.append(AevbWarning(f"all cells are missing, so left out: {', '.join(empty)}"))
+    identifiers = [one.name for one in cells if one.name not in kinds and _is_identifier(one)]
     if identifiers:
-        keep = " ".join(f"--column {name}=categorical" for name in identifiers)
-        notes.append(
-            f"looks like an identifier, so left out: {', '.join(identifiers)} (to keep: {keep})"
-        )
-    kept = [cell for cell in cells if cell.name not in {*empty, *identifiers}]
+        note = f"looks like an identifier, so left out: {', '.join(identifiers)}"
+        hint = {"columns": dict.fromkeys(identifiers, "categorical")}
+        notes.append(AevbWarning(f"{note}; to keep it, choose its kind", hint=hint))
+    kept = [one for one in cells if one.name not in {*empty, *identifiers}]
     if not kept:
+        why = "; ".join(map(str, notes))
+        usable = f"got none of {len(cells)} usable"
+        raise DataError(f"expected at least one column to model, {usable}: {why}")
+    return kept, notes
+
+
+def _check_types(cells: Iterable[Cells]) -> None:
+    strange = {one.name: one.dtype for one in cells if one.family == "unsupported"}
+    if strange:
+        listed = ", ".join(f"{name!r} ({dtype})" for name, dtype in strange.items())
         raise DataError(
-            f"expected at least one column to model, got none of {len(cells)} usable: {'; '.join(notes)}"
+            f"expected numbers, text or booleans, got {listed}: turn into numbers or leave out",
+            hint={"ignore": list(strange)},
         )
-    return kept
 
 
-def _is_identifier(cells: Cells) -> bool:
+def _is_identifier(cells: Cells, most_levels: int = 1_000) -> bool:
     if cells.family != "text":
         return False
     observed = cells.values[~np.isnan(cells.values)]
     all_distinct = len(observed) >= 20 and len(np.unique(observed)) == len(observed)
-    return all_distinct or len(cells.levels) > MOST_TEXT_LEVELS
+    return all_distinct or len(cells.levels) > most_levels
 
 
-def _note_constants(columns: Sequence[Column], cells: Sequence[Cells], notes: list[str]) -> None:
-    constant = [
-        column.name
-        for column, cell in zip(columns, cells, strict=True)
-        if column.kind != "pixel" and np.nanmin(cell.values) == np.nanmax(cell.values)
-    ]
-    if constant:
-        more = f" and {len(constant) - 10} more" if len(constant) > 10 else ""
-        notes.append(f"constant, so nothing can be learnt from: {', '.join(constant[:10])}{more}")
+def _note_twins(names: Iterable[str]) -> list[AevbWarning]:
+    """Note the names that look the same: equal once composed characters are normalized."""
+    notes, seen = [], dict[str, str]()
+    for name in names:
+        twin = seen.setdefault(unicodedata.normalize("NFC", name), name)
+        if twin != name:
+            note = f"two columns look alike, {twin!a} and {name!a}: both are kept"
+            notes.append(AevbWarning(note))
+    return notes
+
+
+def _note_constants(
+    columns: Iterable[Column], cells: Iterable[Cells], most: int = 10
+) -> list[AevbWarning]:
+    constant = []
+    for column, one in zip(columns, cells, strict=True):
+        if column.kind != "pixel" and np.nanmin(one.values) == np.nanmax(one.values):
+            constant.append(column.name)
+    if not constant:
+        return []
+    listed = ", ".join(constant[:most])
+    if len(constant) > most:
+        listed += f" and {len(constant) - most} more"
+    return [AevbWarning(f"constant, so nothing can be learned from: {listed}")]
 
 
 # Kinds of the whole table
 
 
+@dataclass(frozen=True)
+class Grey:
+    """A scale of grey values, from 0 to an upper end in equal steps."""
+
+    upper: float
+    step: float = 1.0
+
+
+#: Wider scales come later, and pixels that are asked for must lie on one of them.
+SCALES = (Grey(1.0), Grey(15.0), Grey(16.0), Grey(255.0), Grey(1.0, step=1 / 255), Grey(65_535.0))
+
+
 def _whole_table(
     cells: Sequence[Cells],
-    said: Mapping[str, str],
+    kinds: Mapping[str, Kind],
     container: str,
     image_shape: tuple[int, ...] | None,
+    fewest_pixels: int = 16,
 ) -> tuple[Kind | None, Grey]:
-    """Rule 5: the kind shared by all columns of which none is said, and the scale of the pixels."""
-    pixels = [cell for cell in cells if said.get(cell.name) == "pixel"]
-    rest = [cell for cell in cells if cell.name not in said]
-    said_scale = _grey_scale(pixels, sure=True) or GREY_SCALES[-1]
-    if not rest or any(cell.family != "number" or cell.levels for cell in rest):
-        return None, said_scale
-    wide = image_shape is not None or len(rest) >= FEWEST_PIXELS
-    in_bytes = container == "numpy" and all(cell.dtype == "uint8" for cell in rest)
-    scale = _grey_scale([*pixels, *rest], sure=image_shape is not None or (in_bytes and wide))
-    if wide and scale == BLACK_AND_WHITE:
-        return "binary", said_scale
-    if scale is not None and (wide or (in_bytes and scale == (255, 1))):
+    """Rule 5: the kind of all columns without a chosen one, if shared, and the scale of pixels."""
+    pixels = [one for one in cells if kinds.get(one.name) == "pixel"]
+    rest = [one for one in cells if one.name not in kinds]
+    chosen = SCALES[-1]
+    if pixels:
+        chosen = _grey_scale(pixels, certain=True) or chosen
+    if not rest or any(one.family != "number" or one.levels for one in rest):
+        return None, chosen
+    in_bytes = container == "numpy" and all(one.dtype == "uint8" for one in rest)
+    wide = image_shape is not None or len(rest) >= fewest_pixels
+    certain = image_shape is not None or (wide and in_bytes)
+    scale = _grey_scale([*pixels, *rest], certain)
+    if wide and scale == Grey(1.0):
+        return "binary", chosen
+    if scale and (wide or (in_bytes and scale == Grey(255.0))):
         return "pixel", scale
-    return None, said_scale
+    return None, chosen
 
 
-def _grey_scale(cells: Sequence[Cells], *, sure: bool) -> Grey | None:
-    """The scale all cells lie on, 0 to its end; unless it is sure that they are grey values, they
-    must reach both.
-    """
-    if not cells:
-        return None
-    least = min(np.nanmin(cell.values) for cell in cells)
-    greatest = max(np.nanmax(cell.values) for cell in cells)
-    for scale in GREY_SCALES:
-        fits = least >= 0 and greatest <= scale[0] if sure else least == 0 and greatest == scale[0]
-        if fits and all(on_grid(cell.values, scale[1]).all() for cell in cells):
+def _grey_scale(cells: Sequence[Cells], certain: bool) -> Grey | None:
+    """The scale all cells lie on; they must reach both its ends unless they are certainly grey."""
+    least = min(np.nanmin(one.values) for one in cells)
+    greatest = max(np.nanmax(one.values) for one in cells)
+    for scale in SCALES:
+        fits = least == 0 and greatest == scale.upper
+        if certain:
+            fits = least >= 0 and greatest <= scale.upper
+        if fits and all(on_grid(one.values, scale.step).all() for one in cells):
             return scale
     return None
 
@@ -242,103 +239,118 @@ def _grey_scale(cells: Sequence[Cells], *, sure: bool) -> Grey | None:
 # Kinds of one column
 
 
-def _column(cells: Cells, kind: str | None, grey: Grey) -> Column:
+def _column(cells: Cells, kind: Kind | None, grey: Grey) -> Column:
     if cells.family == "text" or (kind is None and cells.levels):
         column = _leveled_column(cells, kind)
     else:
         column = _number_column(cells, kind, grey)
-    check_support(column, cells.numbers if column.kind not in LEVELED else cells.values)
+    if column.kind not in LEVELED:
+        column.check_support(cells.values)
     return replace(column, dtype=cells.dtype, missing=float(np.isnan(cells.values).mean()))
 
 
-def _leveled_column(cells: Cells, kind: str | None) -> Column:
+def _leveled_column(cells: Cells, kind: Kind | None) -> Column:
     """Rule 1."""
     if kind is None:
-        ordinal = cells.ordered and len(cells.levels) > 2
-        kind = "binary" if len(cells.levels) == 2 else "ordinal" if ordinal else "categorical"
+        kind = "categorical"
+        if len(cells.levels) == 2:
+            kind = "binary"
+        elif cells.ordered and len(cells.levels) > 2:
+            kind = "ordinal"
     if kind not in LEVELED:
         first = cells.levels[0]
         raise DataError(
             f"column {cells.name!r}: expected numbers for kind {kind!r}, got text such as {first!r}"
         )
-    return _with_levels(cells, kind, cells.levels, cells.values)
+    return _with_levels(cells, kind, cells.levels)
 
 
-def _number_column(cells: Cells, kind: str | None, grey: Grey) -> Column:
+def _number_column(cells: Cells, kind: Kind | None, grey: Grey) -> Column:
     """Rules 2, 3, 4 and 6."""
-    numbers = cells.numbers
+    name = cells.name
     if kind == "pixel":
-        upper, step = grey
-        return Column(cells.name, "pixel", resolution=step, grid=step, lower=0.0, upper=upper)
-    levels, counts = np.unique(numbers[~np.isnan(numbers)], return_counts=True)
+        step = grey.step
+        return Column(name, kind, resolution=step, grid=step, lower=0.0, upper=grey.upper)
+    levels, counts = np.unique(cells.values[~np.isnan(cells.values)], return_counts=True)
     integer = bool(on_grid(levels, 1.0).all())
     atoms = find_atoms(levels, counts)
     kind = kind or _number_kind(levels, counts, integer, atoms)
     if kind in LEVELED:
-        if kind == "binary" and np.isin(levels, (0, 1)).all():
-            levels = np.array([0.0, 1.0])  # one of the two may not have been met
-        whole = integer and "float" not in cells.dtype.lower() and "double" not in cells.dtype
-        plain = cells.levels or tuple((int if whole else float)(level) for level in levels)
-        return _with_levels(cells, kind, plain, cells.values)
-    if kind in ("positive", "proportion") and atoms:
-        share = f"{counts[levels == atoms[0]].sum() / counts.sum():.0%}"
-        warnings.warn(
-            f"column {cells.name!r}: {share} of its cells are {atoms[0]:g}, on which a density of kind {kind!r} has no "
-            f"bound; say --column {cells.name}=continuous, which gives single values a mass of their own",
-            AevbWarning,
-            stacklevel=2,
-        )
-    column = Column(cells.name, cast(Kind, kind), grid=_smallest_gap(levels))
+        return _with_levels(cells, kind, cells.levels or _plain_levels(levels, kind, cells.dtype))
+    column = Column(name, kind, grid=_smallest_gap(levels))
     if kind == "continuous":
         return replace(column, resolution=float(integer), atoms=atoms)
     if kind == "count":
         return replace(column, resolution=1.0, lower=0.0)
-    return replace(column, lower=0.0, upper=1.0) if kind == "proportion" else column
-
-
-def _smallest_gap(levels: Array) -> float:
-    if len(levels) < 2:
-        return 0.0
-    with np.errstate(over="ignore"):  # from -1e308 to 1e308
-        return float(min(np.diff(levels).min(), np.finfo(np.float64).max))
+    if atoms:
+        _warn_of_atoms(column, atoms[0], float(counts[levels == atoms[0]].sum() / counts.sum()))
+    if kind == "proportion":
+        return replace(column, lower=0.0, upper=1.0)
+    return column
 
 
 def _number_kind(
-    levels: Array, counts: NDArray[np.intp], integer: bool, atoms: tuple[float, ...]
+    levels: Values, counts: NDArray[np.intp], integer: bool, atoms: tuple[float, ...]
 ) -> Kind:
     distinct = len(levels)
     if distinct == 2:
         return "binary"
     if 3 <= distinct <= 20 and counts.mean() >= 5 and (integer or distinct <= 10):
         return "ordinal"
-    return "count" if integer and levels[0] == 0 and not atoms else "continuous"
+    if integer and levels[0] == 0 and not atoms:
+        return "count"
+    return "continuous"
 
 
-def _with_levels(cells: Cells, kind: str, levels: tuple[Any, ...], codes: Array) -> Column:
-    if len(levels) > MOST_LEVELS:
+def _plain_levels(levels: Values, kind: Kind, dtype: str) -> tuple[Level, ...]:
+    if kind == "binary" and np.isin(levels, (0, 1)).all():
+        levels = np.array([0.0, 1.0])  # one of the two may not have been met
+    is_float = "float" in dtype.lower() or "double" in dtype
+    if on_grid(levels, 1.0).all() and not is_float:
+        return tuple(map(int, levels))
+    return tuple(map(float, levels))
+
+
+def _with_levels(
+    cells: Cells, kind: Kind, levels: tuple[Level, ...], most_levels: int = 10_000
+) -> Column:
+    if len(levels) > most_levels:  # each is an output of the decoder
         raise DataError(
-            f"column {cells.name!r}: expected at most {MOST_LEVELS} levels for kind {kind!r}, got {len(levels)}: "
-            f"leave it out (--ignore {cells.name}) or merge levels"
+            f"column {cells.name!r}: expected at most {most_levels} levels for kind {kind!r}, got "
+            f"{len(levels)}: merge levels or leave the column out",
+            hint={"ignore": [cells.name]},
         )
     if kind == "binary" and len(levels) > 2:
-        codes = (
-            codes
-            if cells.levels
-            else np.searchsorted(np.array(levels, dtype=np.float64), codes).astype(np.float64)
-        )
-        row = int(np.flatnonzero(codes == 2)[0])
+        third = 2 if cells.family == "text" else levels[2]
+        row = int(np.argmax(cells.values == third))
         raise DataError(
-            f"column {cells.name!r}, row {row} (counting from 0): expected two levels for kind 'binary', got a third, "
-            f"{levels[2]!r}: say categorical or ordinal"
+            f"column {cells.name!r}, row {row} (counting from 0): expected two levels for kind "
+            f"'binary', got a third, {levels[2]!r}: choose categorical or ordinal"
         )
-    return Column(cells.name, cast(Kind, kind), categories=levels)
+    return Column(cells.name, kind, categories=levels)
 
 
-def find_atoms(levels: Array, counts: NDArray[np.intp]) -> tuple[float, ...]:
-    """Values that hold a mass of their own among their neighbours, in ascending order.
+def _smallest_gap(levels: Values) -> float:
+    if len(levels) < 2:
+        return 0.0
+    with np.errstate(over="ignore"):  # from -1e308 to 1e308
+        return float(min(np.diff(levels).min(), np.finfo(np.float64).max))
+
+
+def _warn_of_atoms(column: Column, atom: float, share: float) -> None:
+    warning = AevbWarning(
+        f"column {column.name!r}: {share:.0%} of its cells are {atom:g}, on which a density of "
+        f"kind {column.kind!r} has no bound; kind 'continuous' gives single values their own mass",
+        hint={"columns": {column.name: "continuous"}},
+    )
+    warnings.warn(warning, stacklevel=2)
+
+
+def find_atoms(levels: Values, counts: NDArray[np.intp], most: int = 16) -> tuple[float, ...]:
+    """Values that hold a mass of their own among their neighbors, in ascending order.
 
     An atom holds at least 5 % of the cells, at least 10 cells, and at least 5 times the median
-    count of the four nearest distinct values (two on each side where there are). A column's only
+    count of the four nearest distinct values (two on each side if there are). A column's only
     value is one.
 
     >>> find_atoms(np.array([0.0, 0.1, 0.2, 0.3]), np.array([50, 1, 2, 1]))
@@ -346,11 +358,10 @@ def find_atoms(levels: Array, counts: NDArray[np.intp]) -> tuple[float, ...]:
     """
     if len(levels) == 1:
         return (float(levels[0]),)
-    often = np.flatnonzero(counts >= max(10.0, 0.05 * counts.sum()))
-    atoms = [
-        i
-        for i in often
-        if counts[i] >= 5 * np.median([*counts[max(i - 2, 0) : i], *counts[i + 1 : i + 3]])
-    ]
-    largest = sorted(atoms, key=lambda i: -counts[i])[:MOST_ATOMS]
+    atoms = []
+    for i in np.flatnonzero(counts >= max(10.0, 0.05 * counts.sum())):
+        neighbors = [*counts[max(i - 2, 0) : i], *counts[i + 1 : i + 3]]
+        if counts[i] >= 5 * np.median(neighbors):
+            atoms.append(i)
+    largest = sorted(atoms, key=lambda i: -counts[i])[:most]
     return tuple(float(levels[i]) for i in sorted(largest))

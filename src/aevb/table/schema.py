@@ -1,5 +1,4 @@
-"""What a column is: its kind, its levels, its units, and how its values become the numbers a model
-sees.
+"""What a column is: its kind, its levels, its support and its units.
 
 A table is held as a float64 matrix of *values*, shape (rows, columns): numbers as they are, levels
 as their index, NaN where a cell is missing. A model sees *model units*, u = (value - location) /
@@ -7,44 +6,41 @@ scale, computed in float64 and only then cast to float32, so that no column is t
 small for the model.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aevb.errors import ModelFileError
+from aevb.errors import DataError, ModelFileError
 
-__all__ = ["KINDS", "MOST_ATOMS", "Column", "Schema"]
+__all__ = ["KINDS", "LEVELED", "Column", "Kind", "Level", "Schema", "Values", "on_grid"]
 
 Kind = Literal[
     "continuous", "positive", "proportion", "count", "ordinal", "categorical", "binary", "pixel"
 ]
-KINDS: tuple[Kind, ...] = (
-    "continuous",
-    "positive",
-    "proportion",
-    "count",
-    "ordinal",
-    "categorical",
-    "binary",
-    "pixel",
-)
+Measure = Literal["mass", "density", "mixed"]
+Level = str | int | float
+Values = NDArray[np.float64]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
 #: Kinds whose values are indices into `Column.categories`.
-LEVELED = ("ordinal", "categorical", "binary")
-#: Kinds a location and a scale describe: those that start at the linear optimum.
-LOCATED = ("continuous", "pixel")
-
-#: Of one column: a likelihood pads its columns to as many as any of them has.
-MOST_ATOMS = 16
-
-Array = NDArray[np.float64]
+LEVELED: tuple[Kind, ...] = ("ordinal", "categorical", "binary")
+#: Kinds that are shifted and scaled to mean 0 and deviation 1.
+LOCATED: tuple[Kind, ...] = ("continuous", "pixel")
+#: What the kinds that cannot hold every number can hold.
+SUPPORTS: Mapping[Kind, str] = {
+    "positive": "numbers above 0",
+    "proportion": "numbers from 0 to 1",
+    "count": "whole numbers from 0 up",
+    "pixel": "grey values",
+}
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table.
+    """What is known of one column of a table.
 
     Parameters
     ----------
@@ -53,30 +49,31 @@ class Column:
     kind
         One of `KINDS`: which likelihood p(x|z) the column gets.
     dtype
-        The type it came in (narwhals' or NumPy's name), to be given back in outputs.
+        Type in the data (narwhals' or NumPy's name), which outputs get again.
     categories
         Levels of an ordinal, categorical or binary column, in the order of their codes.
     resolution
-        Distance between neighbouring values of a discrete column (1 for integers); the likelihood
+        Distance between neighboring values of a discrete column (1 for integers); the likelihood
         is then a mass. 0 for a density.
     grid
         Smallest distance between two distinct observed values, in data units: what the data were
         recorded to. A fitted scale never shrinks below it, so that rounding cannot be mistaken for
         information.
     lower, upper
-        Ends of the support where it has ends (pixel, count, proportion).
+        Ends of the support, if it has ends (pixel, count, proportion).
     atoms
-        Single values that hold a mass of their own, such as the zeros of a column of gains.
+        Single values with a mass of their own, such as the zeros of a column of gains.
     location, scale
-        Units of the model: u = (value - location) / scale.
+        Mean and deviation of the training rows (0 and their geometric mean for kind positive):
+        u = (value - location) / scale.
     missing
-        Fraction of cells missing in the data the schema was inferred from.
+        Fraction of missing cells in the data the schema was inferred from.
     """
 
     name: str
     kind: Kind
     dtype: str = "Float64"
-    categories: tuple[Any, ...] = ()
+    categories: tuple[Level, ...] = ()
     resolution: float = 0.0
     grid: float = 0.0
     lower: float | None = None
@@ -93,33 +90,74 @@ class Column:
         return (value / 2 - self.location / 2) / (self.scale / 2)  # halves do not overflow
 
     @property
-    def measure(self) -> Literal["mass", "density", "mixed"]:
-        """What a value's log-likelihood is the logarithm of: a probability, a density, or atoms and
-        a density.
-        """
+    def measure(self) -> Measure:
+        """Whether a log-likelihood is that of a probability, of a density, or of a mixture."""
         if self.kind in (*LEVELED, "count", "pixel") or self.resolution > 0:
             return "mass"
         return "mixed" if self.atoms else "density"
 
+    def check_support(self, values: Values) -> None:
+        """Raise `DataError` that names the first row whose value the column cannot hold."""
+        if self.kind not in SUPPORTS:
+            return
+        outside = np.zeros(len(values), dtype=bool)
+        if self.kind == "positive":
+            outside |= values <= 0
+        if self.lower is not None:
+            outside |= values < self.lower
+        if self.upper is not None:
+            outside |= values > self.upper
+        if self.resolution > 0:
+            outside |= ~on_grid(values, self.resolution)
+        if not outside.any():
+            return
+        row = int(np.argmax(outside))
+        support = SUPPORTS[self.kind]
+        if self.kind == "pixel":
+            support = f"{support} from {self.lower:g} to {self.upper:g}"
+        raise DataError(
+            f"column {self.name!r}, row {row} (counting from 0): expected {support} for kind "
+            f"{self.kind!r}, got {values[row]:g}: choose another kind",
+            hint={"columns": {self.name: "continuous"}},
+        )
+
+    def scaled(self, values: Values) -> "Column":
+        """The column with `location` and `scale` of these values, shape (rows,)."""
+        if self.kind not in ("positive", *LOCATED):
+            return self
+        rest = values[np.isfinite(values) & ~np.isin(values, self.atoms)]
+        if self.kind == "positive":  # the origin stays the origin
+            location, scale = 0.0, 1.0
+            if len(rest):
+                scale = float(np.exp(np.log(rest).mean()))
+        elif len(rest) > 1 and rest.min() < rest.max():
+            largest = np.abs(rest).max()  # squares of values near 1e308 would overflow
+            location = float((rest / largest).mean() * largest)
+            scale = float((rest / largest).std() * largest)
+        else:
+            location = float([*rest, *self.atoms, 0.0][0])
+            scale = max(abs(location), 1.0)
+        return replace(self, location=location, scale=max(scale, np.finfo(np.float64).tiny))
+
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns a model is fitted to, and what surrounds them.
+    """The columns a model is fitted to, and the table they come from.
 
     Parameters
     ----------
     columns
-        The modelled columns, in the order of the value matrix.
+        The modeled columns, in the order of the value matrix.
     container
-        What the data came in: ``numpy``, ``pandas``, ``polars`` or ``pyarrow``; outputs come back
-        in it.
+        Type of the data, which outputs get again: ``numpy``, ``pandas``, ``polars`` or ``pyarrow``.
     ignored
-        Names of the columns left out of the model and carried through to outputs (labels among
-        them).
+        Names of the columns left out of the model and carried through to outputs, labels included.
     labels
-        Those of `ignored` that name groups worth colouring by.
+        Those of `ignored` that name groups worth coloring by.
     image_shape
-        (height, width) or (height, width, channels) where a row is an image.
+        (height, width) or (height, width, channels) if a row is an image.
+    notes
+        Warnings that `infer` gave.
     """
 
     columns: tuple[Column, ...]
@@ -134,67 +172,62 @@ class Schema:
 
     @property
     def names(self) -> list[str]:
-        """Names of the modelled columns."""
+        """Names of the modeled columns."""
         return [column.name for column in self.columns]
 
     @property
-    def measure(self) -> Literal["mass", "density", "mixed"]:
-        """The common measure of all columns, ``mixed`` where they differ."""
+    def measure(self) -> Measure:
+        """The common measure of all columns, ``mixed`` if they differ."""
         measures = {column.measure for column in self.columns}
         return measures.pop() if len(measures) == 1 else "mixed"
 
-    def where(self, kinds: str | Sequence[str]) -> NDArray[np.intp]:
-        """Indices of the columns of these kinds."""
-        kinds = (kinds,) if isinstance(kinds, str) else kinds
-        return np.array(
-            [i for i, column in enumerate(self.columns) if column.kind in kinds], dtype=np.intp
-        )
+    def where(self, kind: Kind) -> NDArray[np.intp]:
+        """Indices of the columns of a kind."""
+        return np.flatnonzero([column.kind == kind for column in self.columns])
 
-    def scaled(self, values: Array) -> "Schema":
-        """The same schema with `location` and `scale` of numeric columns taken from these
-        (training) values.
+    def scaled(self, values: Values) -> "Schema":
+        """The schema with `location` and `scale` of these (training) values, without their atoms.
 
-        Atoms are left out of both. A column with fewer than two other values keeps scale
-        max(|location|, 1).
+        A column with fewer than two other values has scale max(abs(location), 1).
         """
-        return replace(
-            self,
-            columns=tuple(_scaled(column, values[:, i]) for i, column in enumerate(self.columns)),
-        )
+        columns = zip(self.columns, values.T, strict=True)
+        return replace(self, columns=tuple(column.scaled(cells) for column, cells in columns))
 
-    def to_model_units(self, values: Array) -> NDArray[np.float32]:
-        """u = (value - location) / scale, in float64, then float32; shape (rows, columns), NaN
-        kept.
+    def to_model_units(self, values: Values) -> NDArray[np.float32]:
+        """u = (value - location) / scale, in float64, then float32; NaN stays NaN.
+
+        Shape (rows, columns).
         """
-        location = np.array([column.location for column in self.columns])
-        scale = np.array([column.scale for column in self.columns])
-        units = (values / 2 - location / 2) / (
-            scale / 2
-        )  # halves are exact, and 1e308 - (-1e308) stays finite
-        # A value a million deviations away is as surprising as float32 can say.
+        location, scale = self._units()
+        # Halves are exact, and 1e308 - (-1e308) stays finite.
+        units = (values / 2 - location / 2) / (scale / 2)
+        # A value a million deviations away is as surprising as float32 can express.
         located = [column.kind in LOCATED for column in self.columns]
         return np.where(located, np.clip(units, -1e6, 1e6), units).astype(np.float32)
 
-    def from_model_units(self, units: NDArray[Any]) -> Array:
+    def from_model_units(self, units: NDArray[np.floating]) -> Values:
         """The inverse of `to_model_units`, in float64; what float32 blurred is put back on grid
         points and atoms.
         """
-        location = np.array([column.location for column in self.columns])
-        scale = np.array([column.scale for column in self.columns])
+        location, scale = self._units()
         values = np.asarray(units, dtype=np.float64) * scale + location
         for i, column in enumerate(self.columns):
+            cells = values[..., i]
             if column.resolution > 0:
                 start = column.lower or 0.0
-                values[..., i] = (
-                    start
-                    + np.round((values[..., i] - start) / column.resolution) * column.resolution
-                )
+                steps = np.round((cells - start) / column.resolution)
+                cells = start + steps * column.resolution
             for atom in column.atoms:
-                near = np.abs(values[..., i] - atom) < 1e-6 * (column.scale + abs(column.location))
-                values[..., i] = np.where(near, atom, values[..., i])
+                near = np.abs(cells - atom) < 1e-6 * (column.scale + abs(column.location))
+                cells = np.where(near, atom, cells)
+            values[..., i] = cells
         return values
 
-    def to_json(self) -> dict[str, Any]:
+    def _units(self) -> tuple[Values, Values]:
+        location = np.array([column.location for column in self.columns])
+        return location, np.array([column.scale for column in self.columns])
+
+    def to_json(self) -> dict[str, object]:
         """Plain lists, numbers and strings: what ``schema.json`` holds."""
         return asdict(self)
 
@@ -202,49 +235,38 @@ class Schema:
     def from_json(cls, content: Mapping[str, Any]) -> "Schema":
         """The schema that `to_json` wrote; `ModelFileError` on anything else."""
         try:
-            columns = tuple(_column_from_json(column) for column in content["columns"])
-            shape = content["image_shape"]
+            image_shape = content["image_shape"]
+            if image_shape is not None:
+                image_shape = tuple(map(int, image_shape))
             return cls(
-                columns=columns,
+                columns=tuple(map(_column_from_json, content["columns"])),
                 container=str(content["container"]),
                 ignored=tuple(content["ignored"]),
                 labels=tuple(content["labels"]),
-                image_shape=None if shape is None else tuple(int(side) for side in shape),
+                image_shape=image_shape,
                 notes=tuple(content.get("notes", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelFileError(f"schema.json does not describe a table: {error!r}") from error
 
 
-def _scaled(column: Column, values: Array) -> Column:
-    if column.kind not in ("continuous", "positive", "pixel"):
-        return column
-    rest = values[np.isfinite(values) & ~np.isin(values, column.atoms)]
-    if column.kind == "positive":  # u = value / geometric mean: the origin stays the origin
-        location, scale = 0.0, float(np.exp(np.log(rest).mean())) if len(rest) else 1.0
-    elif len(rest) > 1 and rest.min() < rest.max():
-        half = (
-            np.max(np.abs(rest)) or 1.0
-        )  # deviations of values near 1e308 would overflow when squared
-        location, scale = float((rest / half).mean() * half), float((rest / half).std() * half)
-    else:
-        location = float(rest[0]) if len(rest) else float(column.atoms[0]) if column.atoms else 0.0
-        scale = max(abs(location), 1.0)
-    return replace(column, location=location, scale=max(scale, np.finfo(np.float64).tiny))
-
-
 def _column_from_json(content: Mapping[str, Any]) -> Column:
-    if content["kind"] not in KINDS:
-        raise ValueError(f"unknown kind {content['kind']!r}")
-    lists = {
-        "categories": tuple(content["categories"]),
-        "atoms": tuple(float(a) for a in content["atoms"]),
-    }
-    column = Column(**{**content, **lists})
-    if not (np.isfinite(column.scale) and column.scale > 0 and np.isfinite(column.location)):
+    categories, atoms = tuple(content["categories"]), tuple(map(float, content["atoms"]))
+    column = Column(**{**content, "categories": categories, "atoms": atoms})
+    if column.kind not in KINDS:
+        raise ValueError(f"unknown kind {column.kind!r}")
+    if not (0 < column.scale < np.inf and np.isfinite(column.location)):
         raise ValueError(f"column {column.name!r} has no usable scale")
-    if len(column.atoms) > MOST_ATOMS:
-        raise ValueError(
-            f"column {column.name!r} has {len(column.atoms)} atoms, more than {MOST_ATOMS}"
-        )
     return column
+
+
+def on_grid(values: Values, step: float) -> NDArray[np.bool_]:
+    """Which values are whole multiples of the step, to float32's precision unless it is 1.
+
+    Missing cells lie on any grid. Beyond 2^53 every float64 is whole, which means nothing: those
+    lie on none.
+    """
+    steps = values / step
+    tolerance = 0.0 if step == 1 else 1e-4
+    whole = np.abs(steps - np.rint(steps)) <= tolerance
+    return np.isnan(values) | (whole & (np.abs(steps) <= 2**53))

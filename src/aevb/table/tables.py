@@ -5,127 +5,189 @@ text, and categoricals of any of these. Dates, durations, binary, lists and stru
 likelihood: they are left out by name, or turned into numbers first.
 """
 
+import contextlib
+import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import compress
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, TypeAlias
 
 import narwhals as nw
 import numpy as np
-from numpy.typing import NDArray
+from narwhals.typing import IntoDataFrame
+from numpy.typing import ArrayLike, NDArray
 
 from aevb.errors import DataError
+from aevb.table.schema import Level, Values
 
-__all__ = ["Cells", "Table", "is_frame", "table_of"]
+__all__ = ["Cells", "Frame", "Table", "TableLike", "fingerprint", "is_frame", "table_of"]
 
-Array = NDArray[np.float64]
+Inf = Literal["error", "missing"]
 Family = Literal["number", "text", "boolean", "empty", "unsupported"]
-Number = int | float | np.integer | np.floating | Decimal
-#: Integers up to here are all held by float64.
-EXACT = 2**53
+Frame: TypeAlias = nw.DataFrame[Any]
+#: A frame of pandas, polars or pyarrow, an array, or nested lists.
+TableLike: TypeAlias = IntoDataFrame | ArrayLike
 
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells of one column: float64 values, or codes into `levels`; NaN where missing.
+    """The cells of one column.
 
     Parameters
     ----------
     name, dtype
         The column's name, and its type as its container calls it.
     family
-        What the cells (the levels of a categorical) are: numbers, text, booleans, nothing at all,
-        or unsupported.
+        What the cells are: numbers, text, booleans, nothing at all, or unsupported.
     values
-        Shape (rows,): numbers, or codes where there are levels.
+        Shape (rows,): numbers, 0 and 1 of booleans, positions of text in `levels`; NaN if missing.
     levels
-        Plain Python levels: sorted where they were observed, in the declared order of a
-        categorical.
-    declared, ordered
-        Whether the levels (and their order) are part of the column's type.
+        Levels of text, booleans and categoricals: sorted, unless a categorical declares an order.
+    ordered
+        Whether the column's type declares that the order of its levels means something.
     """
 
     name: str
     dtype: str
     family: Family
-    values: Array
-    levels: tuple[Any, ...] = ()
-    declared: bool = False
+    values: Values
+    levels: tuple[Level, ...] = ()
     ordered: bool = False
 
-    @property
-    def numbers(self) -> Array:
-        """The cells as numbers, also where they are held as codes of numeric levels."""
-        return (
-            _lookup(self.values, np.array(self.levels, dtype=np.float64))
-            if self.levels
-            else self.values
-        )
+    def finite(self, inf: Inf = "error") -> "Cells":
+        """The cells if they are finite; else with infinite ones missing, or a `DataError`."""
+        infinite = np.isinf(self.values)
+        if not infinite.any():
+            return self
+        row = int(np.argmax(infinite))
+        if inf == "error":
+            raise DataError(
+                f"column {self.name!r}, row {row} (counting from 0): expected a finite number, got "
+                f"{self.values[row]}: replace it, leave the cell empty, or count it as missing",
+                hint={"inf": "missing"},
+            )
+        levels = tuple(level for level in self.levels if np.isfinite(level))
+        return replace(self, values=np.where(infinite, np.nan, self.values), levels=levels)
 
-    @property
-    def finite(self) -> "Cells":
-        """The same cells of numbers, the infinite ones missing, and no level infinite."""
-        if not self.levels:
-            return replace(self, values=np.where(np.isinf(self.values), np.nan, self.values))
-        kept = np.isfinite(np.array(self.levels, dtype=np.float64))
-        codes = np.where(kept, np.cumsum(kept) - 1.0, np.nan)
-        return replace(
-            self, values=_lookup(self.values, codes), levels=tuple(compress(self.levels, kept))
-        )
+    def distinct(self, rows: NDArray[np.bool_]) -> list[Level]:
+        """The distinct numbers or texts of some rows, in ascending order."""
+        found = np.unique(self.values[rows & ~np.isnan(self.values)])
+        if self.family == "text":
+            return [self.levels[int(i)] for i in found]
+        return found.tolist()
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of any kind: the names of its columns, its container, and its cells by name."""
+    """A table of any kind: the names of its columns as text, its container, and its cells."""
 
     names: tuple[str, ...]
     container: str
-    rows: int
-    native: Any
-    column: Callable[[str], Cells]
+    native: Frame | NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.native)
+
+    def column(self, name: str) -> Cells:
+        """The cells of one column."""
+        if isinstance(self.native, np.ndarray):
+            return _array_cells(name, self.native[:, self.position(name)])
+        return _series_cells(self.native[name], self.container)
+
+    def items(self, name: str) -> list[object]:
+        """The cells of one column as Python objects."""
+        if isinstance(self.native, np.ndarray):
+            return self.native[:, self.position(name)].tolist()
+        return self.native[name].to_list()
+
+    @staticmethod
+    def position(name: str) -> int:
+        """The position of an array's column."""
+        return int(name.removeprefix("x"))
 
 
-def table_of(data: Any) -> Table:
+def table_of(data: TableLike) -> Table:
     """A table of an array, nested lists, or a frame of pandas, polars or pyarrow.
 
-    Raises `DataError` where there are no rows or columns, where names repeat, or where it is no
-    table at all.
+    Raises `DataError` if there are no rows or columns, if names repeat, or if it is no table.
     """
-    table = _frame_table(data) if is_frame(data) else _array_table(_array_of(data))
-    if not table.names or not table.rows:
-        raise DataError(
-            f"expected rows and columns of data, got {table.rows} rows and {len(table.names)} columns: an empty table"
-        )
+    if is_frame(data):
+        table = _frame_table(data)
+    else:
+        array = _array_of(data)
+        names = tuple(f"x{i}" for i in range(array.shape[1]))
+        table = Table(names, "numpy", array)
+    if not table.names or not len(table):
+        size = f"{len(table)} rows and {len(table.names)} columns"
+        raise DataError(f"expected rows and columns of data, got {size}: an empty table")
     return table
 
 
-def _lookup(codes: Array, table: Array) -> Array:
-    """table[codes], NaN for the codes that are NaN."""
-    return np.append(table, np.nan)[np.where(np.isnan(codes), len(table), codes).astype(np.intp)]
+def is_frame(data: object) -> bool:
+    """Whether these are named columns of pandas, polars or pyarrow."""
+    return _library(data) in ("pandas", "polars", "pyarrow", "narwhals")
+
+
+def fingerprint(data: TableLike) -> dict[str, int | str]:
+    """``rows``, ``columns`` and ``sha256`` of a table: of its names, its cells and their order.
+
+    Numbers, text and booleans have the same fingerprint in a frame of pandas, polars or pyarrow;
+    an array's depends on its type too.
+
+    >>> fingerprint(np.zeros((2, 3), np.uint8))["sha256"][:8]
+    'eeead995'
+    """
+    table = table_of(data)
+    native, shape = table.native, (len(table), len(table.names))
+    digest = hashlib.sha256(repr(shape).encode())
+    if isinstance(native, np.ndarray) and native.dtype.kind in "biuf":
+        digest.update(native.dtype.str.encode())
+        digest.update(np.ascontiguousarray(native).data)
+    else:
+        for name in table.names:
+            digest.update(ascii(name).encode())
+            digest.update(_cell_bytes(table, name))
+    return {"rows": shape[0], "columns": shape[1], "sha256": digest.hexdigest()}
+
+
+def _cell_bytes(table: Table, name: str) -> bytes:
+    """The levels and values of a column; the text of its Python objects if no model can hold it."""
+    family = "unsupported"
+    # A number that float64 would round may stand in a column to ignore.
+    with contextlib.suppress(DataError):
+        cells = table.column(name)
+        family = cells.family
+    if family == "unsupported":
+        return ascii(table.items(name)).encode()
+    values = cells.values
+    if cells.levels and family != "text":
+        values = positions_of(values, cells.levels)
+    values = np.where(np.isnan(values), np.nan, values + 0.0)  # one NaN, one zero
+    return ascii((family, cells.levels)).encode() + values.tobytes()
+
+
+def _library(data: object) -> str:
+    return type(data).__module__.partition(".")[0]
 
 
 # Arrays
 
 
-def _array_of(data: Any) -> NDArray[Any]:
+def _array_of(data: object) -> NDArray[Any]:
     """A 2-D array: images flattened, masked cells missing."""
     if hasattr(data, "tocsr"):
-        raise DataError(
-            f"expected a dense array, got a sparse {type(data).__name__}: pass .toarray()"
-        )
+        kind = type(data).__name__
+        raise DataError(f"expected a dense array, got a sparse {kind}: pass .toarray()")
     try:
-        array = np.ma.asarray(data) if isinstance(data, np.ma.MaskedArray) else np.asarray(data)
-        if array.dtype.kind in "US" and not hasattr(
-            data, "dtype"
-        ):  # lists of numbers and text would all become text
-            array = np.array(data, dtype=object)
+        array = np.asarray(data)
+        if array.dtype.kind in "US" and not hasattr(data, "dtype"):
+            array = np.array(data, dtype=object)  # numbers beside text stay numbers
     except (ValueError, TypeError) as error:
-        raise DataError(
-            f"expected a table or an array, got {type(data).__name__}: {error}"
-        ) from error
+        kind = type(data).__name__
+        raise DataError(f"expected a table or an array, got {kind}: {error}") from error
     if array.ndim not in (2, 3, 4):
         raise DataError(
             f"expected 2 axes (rows, columns), or 3 or 4 for images, got {array.ndim}: "
@@ -135,132 +197,110 @@ def _array_of(data: Any) -> NDArray[Any]:
         raise DataError(
             f"expected numbers or text, got an array of {array.dtype}: convert it first"
         )
-    array = array.reshape(len(array), math.prod(array.shape[1:]))
-    return _filled(array) if isinstance(array, np.ma.MaskedArray) else array
+    if isinstance(data, np.ma.MaskedArray):
+        array = _without_masked(array, np.ma.getmaskarray(data))
+    return array.reshape(len(array), math.prod(array.shape[1:]))
 
 
-def _filled(array: Any) -> NDArray[Any]:
-    """The masked cells missing: NaN among floats, None among others."""
-    filled: NDArray[Any] = array.data.astype(array.dtype if array.dtype.kind == "f" else object)
-    filled[np.ma.getmaskarray(array)] = np.nan if array.dtype.kind == "f" else None
-    return filled
+def _without_masked(array: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
+    """The array with NaN among floats, None among others, where the mask is."""
+    if array.dtype.kind == "f":
+        return np.where(mask, np.nan, array)
+    array = array.astype(object)
+    array[mask] = None
+    return array
 
 
-def _array_table(array: NDArray[Any]) -> Table:
-    names = tuple(f"x{i}" for i in range(array.shape[1]))
-    position = {name: i for i, name in enumerate(names)}
-
-    def column(name: str) -> Cells:
-        part, dtype = array[:, position[name]], array.dtype.name
-        if array.dtype.kind in "iuf":
-            return Cells(name, dtype, "number", _exact(part, name))
-        if array.dtype.kind == "b":
-            return Cells(name, dtype, "boolean", part.astype(np.float64), (False, True))
-        return _from_objects(name, "object" if dtype == "object" else "str", part.tolist())
-
-    return Table(names, "numpy", len(array), array, column)
+def _array_cells(name: str, cells: NDArray[Any]) -> Cells:
+    dtype = cells.dtype.name
+    if cells.dtype.kind in "iuf":
+        return Cells(name, dtype, "number", _exact(cells, name))
+    if cells.dtype.kind == "b":
+        return Cells(name, dtype, "boolean", cells.astype(np.float64), (False, True))
+    if cells.dtype.kind != "O":
+        dtype = "str"
+    return _object_cells(name, dtype, cells.tolist())
 
 
-def _exact(raw: NDArray[Any], name: str) -> Array:
-    """The same numbers in float64; `DataError` where that would round an integer."""
-    values = raw.astype(np.float64)
-    if raw.dtype.kind in "iu" and raw.dtype.itemsize >= 8:
-        for row in np.flatnonzero((raw > EXACT) | (raw < -EXACT)):
-            if int(values[row]) != int(raw[row]):
-                raise _rounded(name, int(row), int(raw[row]))
+def _exact(numbers: NDArray[Any], name: str) -> Values:
+    """The same numbers in float64; `DataError` if that would round an integer."""
+    values = numbers.astype(np.float64)
+    if numbers.dtype.kind in "iu" and (np.abs(values) >= 2**53).any():
+        return _numbers(name, numbers.tolist())
     return values
-
-
-def _rounded(name: str, row: int, cell: object) -> DataError:
-    return DataError(
-        f"column {name!r}, row {row} (counting from 0): {cell} is not held exactly by float64; "
-        f"leave the column out (--ignore {name}) or turn it into text or smaller numbers"
-    )
 
 
 # Frames
 
 
-def is_frame(data: Any) -> bool:
-    """Whether these are named columns of pandas, polars or pyarrow."""
-    root = type(data).__module__.partition(".")[0]
-    return root in ("pandas", "polars", "pyarrow", "narwhals") and not isinstance(data, np.ndarray)
-
-
 def _frame_table(data: Any) -> Table:
     native = nw.to_native(data, pass_through=True)
-    container = type(native).__module__.partition(".")[0]
+    container = _library(native)
     if hasattr(native, "collect"):
-        raise DataError(
-            f"expected a data frame, got a {type(native).__name__}: call .collect() first"
-        )
-    labels: Sequence[Any] = (
-        native.column_names if container == "pyarrow" else list(getattr(native, "columns", ()))
-    )
-    names = tuple(str(label) for label in labels)
-    twice = sorted(name for name, times in Counter(names).items() if times > 1)
+        kind = type(native).__name__
+        raise DataError(f"expected a data frame, got a {kind}: call .collect() first")
+    labels = getattr(native, "columns", ())
+    if container == "pyarrow":
+        labels = native.column_names
+    names = tuple(map(str, labels))
+    twice = [repr(name) for name, times in Counter(names).items() if times > 1]
     if twice:
-        raise DataError(
-            f"expected each column name once, got {', '.join(map(repr, twice))} twice: rename the columns"
-        )
-    if container == "pandas" and hasattr(native, "set_axis") and names:
+        listed = ", ".join(sorted(twice))
+        raise DataError(f"expected each column name once, got {listed} twice: rename the columns")
+    if container == "pandas" and names:
         native = native.set_axis(list(names), axis=1)
     try:
         frame = nw.from_native(native, eager_only=True)
     except (TypeError, ValueError) as error:
-        raise DataError(
-            f"expected a data frame, got {type(data).__name__}: pass a frame of two axes"
-        ) from error
-    return Table(
-        names, container, len(frame), frame, lambda name: _series_cells(frame[name], container)
-    )
+        kind = type(data).__name__
+        raise DataError(f"expected a data frame, got {kind}: pass a frame of two axes") from error
+    return Table(names, container, frame)
 
 
-def _native_dtype(series: "nw.Series[Any]", container: str) -> str:
-    native = series.to_native()
-    if container == "pandas" and str(native.dtype) == "category":
-        return "category, ordered" if native.cat.ordered else "category"
-    return str(native.type if container == "pyarrow" else native.dtype)
-
-
-def _series_cells(series: "nw.Series[Any]", container: str) -> Cells:
+def _series_cells(series: nw.Series[Any], container: str) -> Cells:
     name, dtype, kind = series.name, _native_dtype(series, container), series.dtype
     missing = series.is_null().to_numpy().astype(bool)
     if missing.all():
         return Cells(name, dtype, "empty", np.full(len(missing), np.nan))
     if kind in (nw.Categorical, nw.Enum):
         return _categorical_cells(series, container, dtype)
+    if kind in (nw.String, nw.Object, nw.Decimal, nw.Int128, nw.UInt128):
+        return _object_cells(name, dtype, series.to_list())
     if kind == nw.Boolean:
-        values = series.fill_null(False).to_numpy().astype(np.float64)
-        return Cells(name, dtype, "boolean", np.where(missing, np.nan, values), (False, True))
-    if (kind.is_integer() and kind not in (nw.Int128, nw.UInt128)) or kind.is_float():
+        flags = series.fill_null(False).to_numpy().astype(np.float64)
+        return Cells(name, dtype, "boolean", np.where(missing, np.nan, flags), (False, True))
+    if kind.is_numeric():
         numbers = _exact(series.fill_null(0).to_numpy(), name)
         return Cells(name, dtype, "number", np.where(missing, np.nan, numbers))
-    if kind in (nw.String, nw.Object, nw.Decimal, nw.Int128, nw.UInt128):
-        return _from_objects(name, dtype, series.to_list())
     return Cells(name, dtype, "unsupported", np.empty(0))
 
 
-def _categorical_cells(series: "nw.Series[Any]", container: str, dtype: str) -> Cells:
-    """Levels in the declared order where the type declares them; their codes."""
-    items = _marked(series.to_list())
-    observed = _from_objects(series.name, dtype, items)
+def _native_dtype(series: nw.Series[Any], container: str) -> str:
+    native = series.to_native()
+    if container == "pyarrow":
+        return str(native.type)
+    if container == "pandas" and str(native.dtype) == "category" and native.cat.ordered:
+        return "category, ordered"
+    return str(native.dtype)
+
+
+def _categorical_cells(series: nw.Series[Any], container: str, dtype: str) -> Cells:
+    """Levels in the order that the type declares, else those that were observed."""
+    items = _with_none(series.to_list())
+    cells = _object_cells(series.name, dtype, items)
+    if cells.family == "unsupported":
+        return cells
+    levels = cells.levels
     if container == "pandas":
-        declared = [_plain(level) for level in series.to_native().cat.categories.tolist()]
+        levels = _plain(series.to_native().cat.categories)
     elif isinstance(series.dtype, nw.Enum):
-        declared = list(series.dtype.categories)
-    else:
-        declared = []  # Polars and Arrow keep a dictionary, which says nothing about which levels there are
-    if observed.family == "number" and not observed.levels:
-        levels = sorted({_plain(item) for item in items if item is not None})
-        observed = Cells(series.name, dtype, "number", _codes(items, levels), tuple(levels))
-    if not declared or observed.family == "unsupported":
-        return observed
-    ordered = container == "pandas" and "ordered" in dtype
-    codes = _codes(items, declared)
-    return Cells(
-        series.name, dtype, observed.family, codes, tuple(declared), declared=True, ordered=ordered
-    )
+        levels = tuple(series.dtype.categories)
+    elif cells.family == "number":
+        # Polars and Arrow keep a dictionary, which does not declare which levels there are.
+        levels = _plain(sorted(set(items) - {None}))
+    if cells.family == "text":
+        cells = replace(cells, values=positions_of(items, levels))
+    return replace(cells, levels=levels, ordered=dtype == "category, ordered")
 
 
 # Python objects
@@ -272,49 +312,59 @@ def _is_missing(item: object) -> bool:
     return isinstance(item, float | np.floating | Decimal) and math.isnan(item)
 
 
-def _plain(item: Any) -> Any:
-    return item.item() if isinstance(item, np.generic) else item
-
-
-def _marked(items: list[Any]) -> list[Any]:
-    """The items, None for every way of being missing."""
+def _with_none(items: list[object]) -> list[object]:
+    """The items, with None for every mark of a missing cell."""
     if set(map(type, items)) <= {str, type(None)}:
         return items
     return [None if _is_missing(item) else item for item in items]
 
 
-def _codes(items: Iterable[Any], levels: Sequence[Any]) -> Array:
-    code = {None: np.nan} | {level: float(i) for i, level in enumerate(levels)}
-    return np.array([code[item] for item in items])
+def _plain(items: Iterable[Any]) -> tuple[Level, ...]:
+    """NumPy's scalars as Python's."""
+    return tuple(item.item() if isinstance(item, np.generic) else item for item in items)
 
 
-def _from_objects(name: str, dtype: str, items: list[Any]) -> Cells:
+def positions_of(items: Iterable[object], levels: Sequence[object]) -> Values:
+    """The position of each item among the levels, NaN if it is none of them."""
+    position = {level: float(i) for i, level in enumerate(levels)}
+    return np.array([position.get(item, np.nan) for item in items])
+
+
+def _object_cells(name: str, dtype: str, items: list[object]) -> Cells:
     """The cells of a column of Python objects, all of one family."""
-    items = _marked(items)
-    kinds = set(map(type, items)) - {type(None)}
-    if not kinds:
+    items = _with_none(items)
+    types = set(map(type, items)) - {type(None)}
+    if not types:
         return Cells(name, dtype, "empty", np.full(len(items), np.nan))
-    if all(issubclass(kind, str) for kind in kinds):
-        levels = sorted(str(item) for item in set(items) - {None})
-        return Cells(name, dtype, "text", _codes(items, levels), tuple(levels))
-    if all(issubclass(kind, bool | np.bool_) for kind in kinds):
-        return Cells(name, dtype, "boolean", _codes(items, (False, True)), (False, True))
-    if bool not in kinds and all(issubclass(kind, Number) for kind in kinds):
-        numbers = [
-            np.nan if item is None else _number(name, i, item) for i, item in enumerate(items)
-        ]
-        return Cells(name, dtype, "number", np.array(numbers, dtype=np.float64))
-    mixture = " and ".join(sorted(kind.__name__ for kind in kinds))
+    if _are_all(types, str):
+        levels = sorted(map(str, set(items) - {None}))
+        return Cells(name, dtype, "text", positions_of(items, levels), tuple(levels))
+    if _are_all(types, bool | np.bool_):
+        return Cells(name, dtype, "boolean", positions_of(items, (False, True)), (False, True))
+    if bool not in types and _are_all(types, int | float | np.integer | np.floating | Decimal):
+        return Cells(name, dtype, "number", _numbers(name, items))
+    mixture = " and ".join(sorted(kind.__name__ for kind in types))
     return Cells(name, f"{dtype} of {mixture}", "unsupported", np.empty(0))
 
 
-def _number(name: str, row: int, item: Any) -> float:
-    """The float64 that holds an integer exactly, or a decimal to all its digits."""
-    try:
-        value = float(item)
-    except OverflowError:
-        raise _rounded(name, row, item) from None
-    held = Decimal(repr(value)) == item if isinstance(item, Decimal) else value == item
-    if not held:
-        raise _rounded(name, row, item)
-    return value
+def _are_all(types: Iterable[type], family: type | UnionType) -> bool:
+    return all(issubclass(kind, family) for kind in types)
+
+
+def _numbers(name: str, items: Iterable[Any]) -> Values:
+    """Integers that float64 holds exactly, decimals that it holds to all their digits, floats."""
+    values = []
+    for row, item in enumerate(_plain(items)):
+        try:
+            value = np.nan if item is None else float(item)
+        except OverflowError:
+            value = np.inf
+        values.append(value)
+        held = Decimal(repr(value)) if isinstance(item, Decimal) else value
+        if item is not None and held != item:
+            raise DataError(
+                f"column {name!r}, row {row} (counting from 0): {item} is not held exactly by "
+                "float64: turn the column into text or smaller numbers, or leave it out",
+                hint={"ignore": [name]},
+            )
+    return np.array(values)
