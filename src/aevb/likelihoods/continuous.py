@@ -9,7 +9,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array
 
 from aevb.distributions.cells import Atoms, ContinuousBernoulli, DiscretizedLogistic
-from aevb.likelihoods.base import Likelihood, Located, means
+from aevb.likelihoods.base import Likelihood, Located, level_counts, means
 from aevb.networks import Fixed
 
 __all__ = ["AtomsAndRest", "DiscretizedLogisticColumns", "Gaussian", "LogNormal", "Proportion"]
@@ -30,6 +30,11 @@ class Gaussian(Located):
     floor: Fixed
     raw_scale: Array
     scale_given: bool = eqx.field(static=True)
+
+    @property
+    def closed_form(self) -> bool:
+        """The weighted mean and deviation are."""
+        return True
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """N(mu, sigma^2) of each column."""
@@ -70,6 +75,16 @@ class LogNormal(Located):
     scale_given: bool = eqx.field(static=True)
     inside: ClassVar[float] = 1.0
 
+    @property
+    def closed_form(self) -> bool:
+        """The weighted mean and deviation of the logarithm are."""
+        return True
+
+    def standardized(self, units: np.ndarray) -> np.ndarray:
+        """log x in deviations from its mean."""
+        logs = np.log(np.maximum(units, 1e-30))
+        return (logs - np.asarray(self.center.value)) / np.asarray(self.spread.value)
+
     def __call__(self, raw: Array) -> dist.Distribution:
         """The log-normal of each column, within `LOG_RANGE` of the geometric mean and of no more
         than `LOG_SCALE`.
@@ -105,10 +120,10 @@ class Proportion(Likelihood):
         """The continuous Bernoulli of each column."""
         return ContinuousBernoulli(jnp.clip(raw[..., 0], -1e4, 1e4))
 
-    def start(self, units: np.ndarray) -> np.ndarray:
+    def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """The logit whose mean is the column's, by the slope 1/12 of the mean at 0."""
-        mean = np.clip(means(units, 0.5), 0.02, 0.98)
-        return np.asarray(12 * (mean - 0.5) / (4 * mean * (1 - mean)))[:, None]
+        mean = np.clip(means(units, 0.5, weights), 0.02, 0.98)
+        return np.asarray(12 * (mean - 0.5) / (4 * mean * (1 - mean)))[..., None]
 
 
 class AtomsAndRest(Likelihood):
@@ -136,15 +151,19 @@ class AtomsAndRest(Likelihood):
             self.rest(raw[..., :split]), self.atoms.value, raw[..., split:], on_grid=self.on_grid
         )
 
-    def start(self, units: np.ndarray) -> np.ndarray:
+    @property
+    def closed_form(self) -> bool:
+        """The shares are, unless the rest has a share of an atom's mass too."""
+        return self.rest.closed_form and not self.on_grid
+
+    def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """The observed share of each atom, and the marginal of the values that are none."""
         at = units[..., None] == np.asarray(self.atoms.value)
-        counts = (
-            np.concatenate([(np.isfinite(units) & ~at.any(-1)).sum(0)[:, None], at.sum(0)], axis=1)
-            + 0.5
-        )
-        rest = self.rest.start(np.where(at.any(-1), np.nan, units))
-        return np.concatenate([rest, np.log(counts / counts.sum(1, keepdims=True))], axis=1)
+        elsewhere = np.isfinite(units) & ~at.any(-1)
+        counts = level_counts([elsewhere, *np.moveaxis(at, -1, 0)], weights)
+        rest = self.rest.start(np.where(at.any(-1), np.nan, units), weights)
+        shares = np.log(counts / counts.sum(-1, keepdims=True))
+        return np.concatenate([rest, shares], axis=-1)
 
     def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
         """Nats of each cell: an atom's is a mass and has no units."""

@@ -16,7 +16,7 @@ from numpyro.distributions import constraints
 from aevb.likelihoods.base import Likelihood
 from aevb.networks import MLP, pick
 
-__all__ = ["Decoder", "Product"]
+__all__ = ["Decoder", "Product", "flat", "raw_size", "split"]
 
 
 class Product(dist.Distribution):
@@ -110,15 +110,8 @@ class Decoder(eqx.Module):
         raw = self.network(z)
         if self.linear is not None:
             raw = raw + z @ self.linear.T
-        sizes = [len(part.columns) * part.parameters for part in self.parts]
-        pieces = [raw[begin:end] for begin, end in pairwise(accumulate(sizes, initial=0))]
-        blocks = zip(self.parts, pieces, strict=True)
-        return Product(
-            self.parts,
-            tuple(
-                part(piece.reshape(len(part.columns), part.parameters)) for part, piece in blocks
-            ),
-        )
+        pieces = zip(self.parts, split(self.parts, raw), strict=True)
+        return Product(self.parts, tuple(part(piece) for part, piece in pieces))
 
 
 def raw_size(parts: tuple[Likelihood, ...]) -> int:
@@ -126,6 +119,17 @@ def raw_size(parts: tuple[Likelihood, ...]) -> int:
     return sum(len(part.columns) * part.parameters for part in parts)
 
 
+def split(parts: tuple[Likelihood, ...], raw: Array) -> list[Array]:
+    """The raw numbers of each part, (..., d, parameters), out of a decoder's (..., R)."""
+    shapes = [(len(part.columns), part.parameters) for part in parts]
+    ends = pairwise(accumulate((d * parameters for d, parameters in shapes), initial=0))
+    leading = raw.shape[:-1]
+    return [
+        raw[..., begin:end].reshape(*leading, *shape)
+        for shape, (begin, end) in zip(shapes, ends, strict=True)
+    ]
+
+
 def flat(raw: list[Any]) -> Array:
-    """The raw numbers of each part, shape (d, parameters), in the decoder's one-dimensional order."""
+    """The raw numbers of each part, shape (d, parameters), in the decoder's order (R,)."""
     return jnp.concatenate([jnp.asarray(piece, jnp.float32).ravel() for piece in raw])
