@@ -360,7 +360,7 @@ def test_other_data_do_not_go_on_unless_told(monkeypatch: pytest.MonkeyPatch) ->
     assert "is for --resume" in fails(2, "fit", "small.csv", "-o", "r", "--allow-changed-data")
     told = run("fit", "small.csv", "-o", "r", "--resume", "--allow-changed-data")
     assert told.exit_code == 0
-    assert told.stderr.count("going on regardless") == 1
+    assert told.stderr.count("continuing all the same") == 1
     assert FakeVAE.told["resumed"] is True
 
 

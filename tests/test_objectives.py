@@ -484,7 +484,9 @@ def test_kl_of_a_full_covariance_is_the_closed_form_and_the_mean_of_samples() ->
 
 def test_kl_to_a_mixture_is_sampled_without_bias() -> None:
     """A mixture of one component N(0, I) has the closed form's KL."""
-    mixture = eqx.tree_at(lambda p: p.means, GaussianMixture(2, 1, key=KEYS[0]), jnp.zeros((1, 2)))()
+    mixture = eqx.tree_at(
+        lambda p: p.means, GaussianMixture(2, 1, key=KEYS[0]), jnp.zeros((1, 2))
+    )()
     q = dist.Normal(jnp.array([0.7, -1.0]), jnp.array([0.5, 1.2])).to_event(1)
     exact = float(kl(q, StandardNormal(2)(), NO_DRAWS).sum())
     draws = np.asarray(

@@ -47,9 +47,7 @@ def initial_model(
     """
     linear_start = starts_linear(architecture)
     architecture = replace(architecture, rows=len(units))
-    start = Start.of(
-        schema, units, architecture, key, linear_start=linear_start, weights=weights
-    )
+    start = Start.of(schema, units, architecture, key, linear_start=linear_start, weights=weights)
     return model_at(start)
 
 

@@ -20,7 +20,7 @@ from aevb import linear
 from aevb.encoders import Encoder, Features, LinearPosterior
 from aevb.likelihoods.base import Likelihood, deviations, grid_deviation, single
 from aevb.likelihoods.columns import chosen, likelihoods_of
-from aevb.likelihoods.product import Decoder
+from aevb.likelihoods.product import Decoder, flat, raw_size
 from aevb.networks import NETWORKS, Network, constant_at
 from aevb.table.schema import Schema
 
@@ -240,11 +240,6 @@ class Start:
         return cls(architecture, schema, rows, key, features, parts, raw, slope, posterior)
 
 
-def raw_size(parts: Sequence[Likelihood]) -> int:
-    """How many numbers a decoder of these likelihoods gives."""
-    return sum(len(part.columns) * part.parameters for part in parts)
-
-
 def _linear_columns(schema: Schema, classes: Sequence[type[Likelihood]]) -> list[int]:
     """Places of the columns that a linear model starts."""
     pairs = zip(schema.columns, classes, strict=True)
@@ -298,10 +293,10 @@ def _raw_start(
             mean, loadings = _features_of(part, features, model)
             raw, slope = part.linear_start(raw, mean, loadings)
             slopes.append(slope.reshape(-1, slope.shape[-1]))
-        start.append(jnp.asarray(raw, jnp.float32).ravel())
+        start.append(raw)
     if model is None:
-        return jnp.concatenate(start), None
-    return jnp.concatenate(start), single(np.concatenate(slopes))
+        return flat(start), None
+    return flat(start), single(np.concatenate(slopes))
 
 
 def _features_of(

@@ -1,7 +1,7 @@
 """What every likelihood p(x|z) has in common: raw numbers in, a distribution of its columns out."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple, Self
 
@@ -21,9 +21,11 @@ __all__ = [
     "Columns",
     "Likelihood",
     "Located",
+    "column_sums",
     "deviations",
     "grid_deviation",
     "inverse_softplus",
+    "level_counts",
     "means",
     "raw_scale",
     "single",
@@ -139,12 +141,22 @@ class Likelihood(eqx.Module):
         """The distribution of the columns in model units, batch shape (d,), raw: (d, parameters)."""
 
     @abstractmethod
-    def start(self, units: np.ndarray) -> np.ndarray:
-        """Raw numbers, shape (d, parameters), that give each column its marginal.
+    def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """Raw numbers that give each column its marginal, shape (..., d, parameters).
 
-        `units` are the training values of the columns in model units, shape (rows, d), NaN where
-        missing.
+        Parameters
+        ----------
+        units
+            Training values of the columns in model units, shape (rows, d), NaN where missing.
+        weights
+            Weights of the cells, shape (..., rows, d); the leading axes are those of the result.
+            None counts each cell once, with half an observation of every level.
         """
+
+    @property
+    def closed_form(self) -> bool:
+        """Whether `start` with weights is the maximum-likelihood estimate."""
+        return False
 
     def linear_start(
         self, raw: np.ndarray, mean: np.ndarray, loadings: np.ndarray
@@ -225,9 +237,21 @@ class Located(Likelihood):
         scale = self.floor.tree * (1 + jnp.exp(jnp.minimum(raw_scale, 20.0)))
         return raw[..., 0], jnp.minimum(scale, self.bounds.ceiling)
 
-    def start(self, units: np.ndarray) -> np.ndarray:
-        """Zeros: the origin of the units, and the scale each column has."""
-        return np.zeros((len(self.columns), self.parameters))
+    def standardized(self, units: np.ndarray) -> np.ndarray:
+        """Values in the units of the location and the scale."""
+        return units
+
+    def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """Zeros, the origin of the units and the scale of each column; with weights, by moments."""
+        if weights is None:
+            return np.zeros((len(self.columns), self.parameters))
+        standard = self.standardized(np.asarray(units, dtype=np.float64))
+        location = means(standard, 0.0, weights)
+        if not self.scale_given:
+            return location[..., None]
+        variance = np.maximum(means(standard**2, 0.0, weights) - location**2, 0.0)
+        raw = np.asarray(raw_scale(np.sqrt(variance), np.asarray(self.floor.tree)))
+        return np.stack([location, raw - np.asarray(self.raw_scale)], axis=-1)
 
     def linear_start(
         self, raw: np.ndarray, mean: np.ndarray, loadings: np.ndarray
@@ -262,11 +286,31 @@ def inverse_softplus(y: np.ndarray) -> np.ndarray:
     return np.asarray(y + np.log(-np.expm1(-y)))
 
 
-def means(units: np.ndarray, empty: float) -> np.ndarray:
-    """The mean of each column's observed values, shape (d,); `empty` where there are none."""
+def column_sums(cells: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """The sum of each column of (rows, d), each cell weighted or counted once; shape (..., d)."""
+    if weights is None:
+        return np.asarray(cells.sum(0))
+    return np.asarray(np.einsum("...nd,nd->...d", weights, cells))
+
+
+def level_counts(levels: Iterable[np.ndarray], weights: np.ndarray | None = None) -> np.ndarray:
+    """How often each level is met, shape (..., d, levels), never zero.
+
+    `levels` holds one array of truth values (rows, d) per level. Where each cell counts once, each
+    level has half an observation more.
+    """
+    counts = np.stack([column_sums(at, weights) for at in levels], axis=-1)
+    if weights is None:
+        return counts + 0.5
+    return np.maximum(counts, 1e-6)
+
+
+def means(units: np.ndarray, empty: float, weights: np.ndarray | None = None) -> np.ndarray:
+    """The mean of each column's observed values, shape (..., d); `empty` where there are none."""
     observed = np.isfinite(units)
-    total = np.where(observed, units, 0.0).sum(0)
-    return np.where(observed.any(0), total / np.maximum(observed.sum(0), 1), empty)
+    count = column_sums(observed, weights)
+    total = column_sums(np.where(observed, units, 0.0), weights)
+    return np.where(count > 0, total / np.where(count > 0, count, 1), empty)
 
 
 def deviations(units: np.ndarray) -> np.ndarray:

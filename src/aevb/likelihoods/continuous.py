@@ -17,6 +17,7 @@ from aevb.likelihoods.base import (
     Likelihood,
     Located,
     deviations,
+    level_counts,
     means,
     single,
 )
@@ -36,6 +37,11 @@ class Gaussian(Located):
     def takes(cls, column: Column) -> bool:
         """Numbers that lie on no grid."""
         return column.kind == "continuous" and column.resolution == 0
+
+    @property
+    def closed_form(self) -> bool:
+        """The weighted mean and deviation are."""
+        return True
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """N(mu, sigma^2) of each column."""
@@ -129,6 +135,16 @@ class LogNormal(Located):
             **own,
         )
 
+    @property
+    def closed_form(self) -> bool:
+        """The weighted mean and deviation of the logarithm are."""
+        return True
+
+    def standardized(self, units: np.ndarray) -> np.ndarray:
+        """log x in deviations from its mean."""
+        logs = np.log(np.maximum(units, 1e-30))
+        return (logs - np.asarray(self.center.tree)) / np.asarray(self.spread.tree)
+
     def __call__(self, raw: Array) -> dist.Distribution:
         """The log-normal of each column, within `log_bounds`."""
         location, scale = self.location_scale(raw)
@@ -166,10 +182,10 @@ class Proportion(Likelihood):
         """The continuous Bernoulli of each column."""
         return ContinuousBernoulli(jnp.clip(raw[..., 0], -1e4, 1e4))
 
-    def start(self, units: np.ndarray) -> np.ndarray:
+    def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """The logit whose mean is the column's, by the slope 1/12 of the mean at 0."""
-        mean = np.clip(means(units, 0.5), 0.02, 0.98)
-        return np.asarray(12 * (mean - 0.5) / (4 * mean * (1 - mean)))[:, None]
+        mean = np.clip(means(units, 0.5, weights), 0.02, 0.98)
+        return np.asarray(12 * (mean - 0.5) / (4 * mean * (1 - mean)))[..., None]
 
 
 class AtomsAndRest(Likelihood):
@@ -211,15 +227,19 @@ class AtomsAndRest(Likelihood):
             self.rest(raw[..., :split]), self.atoms.tree, raw[..., split:], on_grid=self.on_grid
         )
 
-    def start(self, units: np.ndarray) -> np.ndarray:
+    @property
+    def closed_form(self) -> bool:
+        """The shares are, unless the rest has a share of an atom's mass too."""
+        return self.rest.closed_form and not self.on_grid
+
+    def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """The observed share of each atom, and the marginal of the values that are none."""
         at = units[..., None] == np.asarray(self.atoms.tree)
-        counts = (
-            np.concatenate([(np.isfinite(units) & ~at.any(-1)).sum(0)[:, None], at.sum(0)], axis=1)
-            + 0.5
-        )
-        rest = self.rest.start(np.where(at.any(-1), np.nan, units))
-        return np.concatenate([rest, np.log(counts / counts.sum(1, keepdims=True))], axis=1)
+        elsewhere = np.isfinite(units) & ~at.any(-1)
+        counts = level_counts([elsewhere, *np.moveaxis(at, -1, 0)], weights)
+        rest = self.rest.start(np.where(at.any(-1), np.nan, units), weights)
+        shares = np.log(counts / counts.sum(-1, keepdims=True))
+        return np.concatenate([rest, shares], axis=-1)
 
     def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
         """Nats of each cell: an atom's is a mass and has no units."""

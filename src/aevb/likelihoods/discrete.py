@@ -12,7 +12,15 @@ from jaxtyping import Array
 
 from aevb.distributions import cells as distributions
 from aevb.distributions.cells import CumulativeLogistic
-from aevb.likelihoods.base import LIKELIHOODS, Columns, Likelihood, inverse_softplus, single
+from aevb.likelihoods.base import (
+    LIKELIHOODS,
+    Columns,
+    Likelihood,
+    inverse_softplus,
+    level_counts,
+    means,
+    single,
+)
 from aevb.table.schema import Column
 
 __all__ = ["Bernoulli", "Categorical", "NegativeBinomial", "Ordinal", "Poisson"]
@@ -38,11 +46,15 @@ class Bernoulli(Likelihood):
         """The Bernoulli of each column."""
         return distributions.Bernoulli(raw[..., 0])
 
-    def start(self, units: np.ndarray) -> np.ndarray:
-        """The log-odds of the column, with half an observation of either level."""
-        ones = (units == 1).sum(0) + 0.5
-        zeros = (units == 0).sum(0) + 0.5
-        return np.log(ones / zeros)[:, None]
+    @property
+    def closed_form(self) -> bool:
+        """The log-odds are."""
+        return True
+
+    def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """The log-odds of the column."""
+        counts = _level_counts(units, 2, weights)
+        return np.log(counts[..., 1:] / counts[..., :1])
 
     def point(self, expectation: Array) -> Array:
         """The more probable level."""
@@ -87,9 +99,14 @@ class Categorical(Likelihood):
         """Nats of each level's index."""
         return distribution.log_prob(x.astype(int))
 
-    def start(self, units: np.ndarray) -> np.ndarray:
-        """The log-frequencies of the column, with half an observation of every level."""
-        return np.log(_level_counts(units, self.parameters))
+    @property
+    def closed_form(self) -> bool:
+        """The frequencies are."""
+        return True
+
+    def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """The log-frequencies of the column."""
+        return np.log(_level_counts(units, self.parameters, weights))
 
     def expectation(self, distribution: dist.Distribution) -> Array:
         """The probability of every level."""
@@ -164,9 +181,10 @@ class Ordinal(Likelihood):
             raw[..., 0], jnp.exp(jnp.clip(raw[..., 1], -4.0, 4.0)), self.cutpoints
         )
 
-    def start(self, units: np.ndarray) -> np.ndarray:
-        """The standard logistic: the cut points hold the marginal."""
-        return np.zeros((len(self.columns), 2))
+    def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """The standard logistic: the cut points hold the marginal, whatever the weights."""
+        leading = () if weights is None else weights.shape[:-2]
+        return np.zeros((*leading, len(self.columns), 2))
 
     def expectation(self, distribution: CumulativeLogistic) -> Array:
         """The probability of every level."""
@@ -192,9 +210,14 @@ class Poisson(Likelihood):
         """The Poisson of each column."""
         return distributions.Poisson(_rate(raw[..., 0]))
 
-    def start(self, units: np.ndarray) -> np.ndarray:
+    @property
+    def closed_form(self) -> bool:
+        """The mean is."""
+        return True
+
+    def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """The log of the mean."""
-        return np.log(_mean_count(units))[:, None]
+        return np.log(_mean_count(units, weights))[..., None]
 
 
 @LIKELIHOODS.register("negative_binomial")
@@ -219,30 +242,32 @@ class NegativeBinomial(Likelihood):
         """
         return dist.NegativeBinomial2(_rate(raw[..., 0]), jnp.exp(jnp.clip(raw[..., 1], -6.0, 8.0)))
 
-    def start(self, units: np.ndarray) -> np.ndarray:
+    def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """By moments: c = m^2 / (variance - m) where the counts vary more than Poisson's."""
-        mean = _mean_count(units)
-        observed = np.isfinite(units)
-        squares = np.where(observed, (units - mean) ** 2, 0.0).sum(0) / np.maximum(
-            observed.sum(0), 1
-        )
-        concentration = np.clip(
-            mean**2 / np.maximum(squares - mean, 1e-3 * mean), np.exp(-4), np.exp(6)
-        )
-        return np.log(np.stack([mean, concentration], axis=1))
+        mean = _mean_count(units, weights)
+        if weights is None:
+            variance = means((units - mean) ** 2, 0.0)
+        else:
+            variance = means(np.square(units, dtype=np.float64), 0.0, weights) - mean**2
+        excess = np.maximum(variance - mean, 1e-3 * mean)
+        concentration = np.clip(mean**2 / excess, np.exp(-4), np.exp(6))
+        return np.log(np.stack([mean, concentration], axis=-1))
 
 
 def _rate(log_rate: Array) -> Array:
     return jnp.exp(jnp.clip(log_rate, -15.0, 18.0))
 
 
-def _mean_count(units: np.ndarray) -> np.ndarray:
+def _mean_count(units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """The mean, above zero: with half an observation of 1 where each cell counts once."""
     observed = np.isfinite(units)
+    if weights is not None:
+        return np.maximum(means(units, 1.0, weights), 1e-6)
     return np.asarray((np.where(observed, units, 0.0).sum(0) + 0.5) / (observed.sum(0) + 0.5))
 
 
-def _level_counts(units: np.ndarray, levels: int) -> np.ndarray:
-    return np.stack([(units == level).sum(0) for level in range(levels)], axis=1) + 0.5
+def _level_counts(units: np.ndarray, levels: int, weights: np.ndarray | None = None) -> np.ndarray:
+    return level_counts((units == level for level in range(levels)), weights)
 
 
 def _size_class(column: Column) -> int:

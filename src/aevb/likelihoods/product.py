@@ -2,7 +2,7 @@
 gives it.
 """
 
-from itertools import accumulate, pairwise
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, PRNGKeyArray
 from numpyro.distributions import constraints
 
 from aevb.likelihoods.base import Likelihood
 from aevb.networks import Network, pick
 
-__all__ = ["Decoder", "Product"]
+__all__ = ["Decoder", "Product", "flat", "raw_size", "split"]
 
 
 class Product(dist.Distribution):
@@ -110,12 +110,27 @@ class Decoder(eqx.Module):
         raw = self.network(z)
         if self.linear is not None:
             raw = raw + z @ self.linear.T
-        sizes = [len(part.columns) * part.parameters for part in self.parts]
-        pieces = [raw[begin:end] for begin, end in pairwise(accumulate(sizes, initial=0))]
-        blocks = zip(self.parts, pieces, strict=True)
-        return Product(
-            self.parts,
-            tuple(
-                part(piece.reshape(len(part.columns), part.parameters)) for part, piece in blocks
-            ),
-        )
+        pieces = zip(self.parts, split(self.parts, raw), strict=True)
+        return Product(self.parts, tuple(part(piece) for part, piece in pieces))
+
+
+def raw_size(parts: Sequence[Likelihood]) -> int:
+    """How many raw numbers a decoder of these likelihoods gives."""
+    return sum(len(part.columns) * part.parameters for part in parts)
+
+
+def split(parts: Sequence[Likelihood], raw: Array) -> list[Array]:
+    """The raw numbers of each part, (..., d, parameters), out of a decoder's (..., R)."""
+    pieces = []
+    begin = 0
+    for part in parts:
+        shape = (len(part.columns), part.parameters)
+        end = begin + shape[0] * shape[1]
+        pieces.append(raw[..., begin:end].reshape(*raw.shape[:-1], *shape))
+        begin = end
+    return pieces
+
+
+def flat(raw: Sequence[ArrayLike]) -> Array:
+    """The raw numbers of each part, shape (d, parameters), in the decoder's order (R,)."""
+    return jnp.concatenate([jnp.asarray(piece, jnp.float32).ravel() for piece in raw])
