@@ -37,6 +37,7 @@ from aevb.settings import Settings
 from aevb.start import Architecture
 from aevb.table import fingerprint, split
 from aevb.table.schema import Schema
+from aevb.table.tables import TableLike
 
 __all__ = ["Fit", "Parts", "automatic_epochs", "fit"]
 
@@ -159,7 +160,7 @@ class HeldOut:
 
 
 def fit(
-    X: object,
+    X: TableLike,
     settings: Settings,
     *,
     y: object = None,

@@ -21,7 +21,7 @@ from aevb.marginal.importance import row_keys
 from aevb.settings import Settings
 from aevb.table import encode, infer
 from aevb.table.schema import Schema
-from aevb.table.tables import is_frame
+from aevb.table.tables import TableLike, is_frame
 
 __all__ = [
     "Preparation",
@@ -114,7 +114,7 @@ def bernoulli(x: jax.Array, key: PRNGKeyArray) -> jax.Array:
     return jnp.where(jnp.isnan(x), x, (jax.random.uniform(key, x.shape) < x).astype(x.dtype))
 
 
-def prepare(data: object, settings: Settings, seed: int) -> tuple[Preparation, Values]:
+def prepare(data: TableLike, settings: Settings, seed: int) -> tuple[Preparation, Values]:
     """The schema that these settings and data give, and the values under it, shape (n, D).
 
     Raises

@@ -620,7 +620,7 @@ def _plain(value: object) -> object:
     if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
         return value.tolist()
     if type(value) in (list, tuple):
-        return tuple(_plain(item) for item in value)
+        return tuple(_plain(item) for item in value)  # type: ignore[attr-defined]
     return value
 
 
