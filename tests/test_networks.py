@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from paramax import NonTrainable
 
-from aevb.networks import ACTIVATIONS, MLP, parameter_count, trainable
+from aevb.networks import (
+    ACTIVATIONS,
+    MLP,
+    NETWORKS,
+    Residual,
+    constant_at,
+    parameter_count,
+    trainable,
+)
 
 KEY = jax.random.key(0)
 
@@ -75,3 +83,35 @@ def test_training_may_change_every_float_that_is_not_fixed() -> None:
     leaves = jax.tree.leaves(trainable(model))
     assert sum(leaves) == 4
     assert parameter_count(model) == 3 * 8 + 8 + 8 * 2 + 2
+
+
+def test_residual_layers_add_to_what_comes_in() -> None:
+    """h <- h + f(W h + b) between layers of one width; the others are the multilayer perceptron's."""
+    sizes = (3, 8, 8, 5, 2)
+    network = Residual(sizes, "tanh", KEY)
+    first, second, third, last = network.layers
+    x = jnp.array([0.5, -1.0, 2.0])
+    h = jnp.tanh(first.weight @ x + first.bias)
+    h = h + jnp.tanh(second.weight @ h + second.bias)
+    h = jnp.tanh(third.weight @ h + third.bias)
+    np.testing.assert_allclose(network(x), last.weight @ h + last.bias, rtol=1e-5, atol=1e-6)
+    plain = MLP(sizes, "tanh", KEY)
+    assert eqx.tree_equal(network.layers, plain.layers)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_starts_at_a_constant(name: str) -> None:
+    output = jnp.array([3.0, -4.0])
+    network = NETWORKS[name]((3, 8, 8, 2), "silu", KEY, smooth=True)
+    constant = constant_at(network, output)
+    np.testing.assert_array_equal(constant(jnp.full(3, 7.0)), output)
+    slope = eqx.filter_grad(lambda network: network(jnp.ones(3)).sum())(constant)
+    assert any(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(slope))  # training can leave it
+
+
+def test_a_network_of_ones_own_starts_at_a_constant() -> None:
+    output = jnp.array([3.0, -4.0, 0.0])
+    constant = constant_at(lambda x: jnp.sin(x), output)
+    np.testing.assert_array_equal(constant(jnp.ones(3)), output)
+    free = constant_at(lambda x: jnp.sin(x), output, weights=1.0)
+    np.testing.assert_allclose(free(jnp.ones(3)), jnp.sin(jnp.ones(3)) + output, rtol=1e-6)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import equinox as eqx
 import jax
@@ -19,6 +19,7 @@ __all__ = [
     "NETWORKS",
     "Activation",
     "Network",
+    "Residual",
     "Scaled",
     "constant_at",
     "drawn_by_numpy",
@@ -38,6 +39,8 @@ class Network(Protocol):
     def __call__(self, x: Array, /) -> Array:
         """Map an input of shape (sizes[0],) to an output of shape (sizes[-1],)."""
 
+
+Layered = TypeVar("Layered", bound="MLP | Residual")
 
 #: The networks by name; see `Network`.
 NETWORKS: Registry[Callable[..., Network]] = Registry("network")
@@ -105,6 +108,48 @@ class MLP(eqx.Module):
         return _with_last_layer(self, output, weights)
 
 
+@NETWORKS.register("residual")
+class Residual(eqx.Module):
+    """A network whose hidden layers of equal width add to what comes in: h <- h + f(W h + b).
+
+    He et al. (2016). The first layer, and any of another width than the one before, is as in
+    `MLP`, and so is the last: y = W h + b.
+
+    Parameters
+    ----------
+    sizes, activation, key, smooth
+        As in `MLP`.
+
+    Examples
+    --------
+    >>> import jax
+    >>> Residual((3, 8, 8, 2), "tanh", jax.random.key(0))(jax.numpy.ones(3)).shape
+    (2,)
+    """
+
+    layers: tuple[eqx.nn.Linear, ...]
+    activation: str = eqx.field(static=True)
+
+    def __init__(
+        self, sizes: Sequence[int], activation: str, key: PRNGKeyArray, *, smooth: bool = False
+    ) -> None:
+        self.layers = _layers(sizes, activation, key, smooth)
+        self.activation = activation
+
+    def __call__(self, x: Array) -> Array:
+        """Map an input of shape (sizes[0],) to an output of shape (sizes[-1],)."""
+        *hidden, last = self.layers
+        for place, layer in enumerate(hidden):
+            change = ACTIVATIONS[self.activation].function(_affine(layer, x))
+            adds = place > 0 and change.shape == x.shape
+            x = x + change if adds else change
+        return _affine(last, x)
+
+    def starting_at(self, output: Array, *, weights: float = 1.0) -> "Residual":
+        """The same network, its last bias `output` and its last weights times `weights`."""
+        return _with_last_layer(self, output, weights)
+
+
 class Scaled(eqx.Module):
     """scale * f(x) + bias, both learned: how a network without a last layer starts at a constant.
 
@@ -151,7 +196,7 @@ def _layers(
     return tuple(layers)
 
 
-def _with_last_layer(network: "MLP", output: Array, weights: float) -> "MLP":
+def _with_last_layer(network: Layered, output: Array, weights: float) -> Layered:
     last = network.layers[-1]
     return eqx.tree_at(
         lambda net: (net.layers[-1].weight, net.layers[-1].bias),
