@@ -115,3 +115,14 @@ def test_a_network_of_ones_own_starts_at_a_constant() -> None:
     np.testing.assert_array_equal(constant(jnp.ones(3)), output)
     free = constant_at(lambda x: jnp.sin(x), output, weights=1.0)
     np.testing.assert_allclose(free(jnp.ones(3)), jnp.sin(jnp.ones(3)) + output, rtol=1e-6)
+
+
+def test_a_gated_layer_is_two_matrices_in_one_product() -> None:
+    """silu(A x + a) (B x + b), A above B in the first layer's weights."""
+    mlp = MLP((3, 8, 2), "gated", KEY)
+    first, last = mlp.layers
+    assert first.weight.shape == (16, 3)
+    assert last.weight.shape == (2, 8)
+    x = jnp.array([0.5, -1.0, 2.0])
+    hidden = jax.nn.silu(first.weight[:8] @ x) * (first.weight[8:] @ x)
+    np.testing.assert_allclose(mlp(x), last.weight @ hidden, rtol=1e-5, atol=1e-6)

@@ -53,6 +53,12 @@ class Activation(NamedTuple):
     inputs: int = 1
 
 
+def _gated(h: Array) -> Array:
+    """silu(a) b, a and b the two halves of h: a gated linear unit (Shazeer 2020, SwiGLU)."""
+    a, b = jnp.split(h, 2, axis=-1)
+    return jax.nn.silu(a) * b
+
+
 #: The non-linearities by name; the paper's is tanh.
 ACTIVATIONS: dict[str, Activation] = {
     "tanh": Activation(jnp.tanh),
@@ -60,6 +66,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "silu": Activation(jax.nn.silu),
     "gelu": Activation(jax.nn.gelu),
     "elu": Activation(jax.nn.elu),
+    "gated": Activation(_gated, inputs=2),
 }
 
 
