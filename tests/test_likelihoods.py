@@ -36,6 +36,10 @@ COLUMNS: dict[str, dict[Column, np.ndarray]] = {
         Column("a", "continuous"): 5 + 20 * Z,
         Column("b", "continuous"): 1e-3 * RNG.normal(size=400),
     },
+    "StudentT": {
+        Column("a", "continuous"): 5 + 20 * RNG.standard_t(6, 400),
+        Column("b", "continuous"): 1e-3 * RNG.standard_t(6, 400),
+    },
     "DiscretizedLogisticColumns": {
         Column("a", "pixel", resolution=1.0, lower=0.0, upper=15.0): np.clip(
             np.round(6 + 4 * Z), 0, 15

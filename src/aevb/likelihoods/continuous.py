@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from typing import ClassVar, NamedTuple, Self
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -17,13 +18,21 @@ from aevb.likelihoods.base import (
     Likelihood,
     Located,
     deviations,
+    inverse_softplus,
     level_counts,
     means,
     single,
 )
 from aevb.table.schema import Column
 
-__all__ = ["AtomsAndRest", "DiscretizedLogisticColumns", "Gaussian", "LogNormal", "Proportion"]
+__all__ = [
+    "AtomsAndRest",
+    "DiscretizedLogisticColumns",
+    "Gaussian",
+    "LogNormal",
+    "Proportion",
+    "StudentT",
+]
 
 
 @LIKELIHOODS.register("gaussian")
@@ -46,6 +55,38 @@ class Gaussian(Located):
     def __call__(self, raw: Array) -> dist.Distribution:
         """N(mu, sigma^2) of each column."""
         return dist.Normal(*self.location_scale(raw))
+
+
+@LIKELIHOODS.register("student_t")
+class StudentT(Located):
+    """Numbers with outliers: Student's t, whose degrees of freedom each column learns.
+
+    Attributes
+    ----------
+    raw_degrees
+        n = 2.1 + log(1 + e^raw), so that variances are finite, up to `most_degrees`; (d,).
+    """
+
+    raw_degrees: Array
+
+    most_degrees: ClassVar[float] = 1e3
+
+    @classmethod
+    def build(cls, columns: Columns, *, degrees: float = 5.0, **own: object) -> Self:
+        """The likelihood, its degrees of freedom at `degrees` before training."""
+        raw = inverse_softplus(np.full(len(columns.places), degrees - 2.1))
+        return super().build(columns, raw_degrees=single(raw), **own)
+
+    @property
+    def degrees(self) -> Array:
+        """Degrees of freedom, shape (d,)."""
+        return jnp.minimum(2.1 + jax.nn.softplus(self.raw_degrees), self.most_degrees)
+
+    def __call__(self, raw: Array) -> dist.Distribution:
+        """Student's t of each column, by its mean and deviation."""
+        location, deviation = self.location_scale(raw)
+        scale = deviation * jnp.sqrt((self.degrees - 2) / self.degrees)
+        return dist.StudentT(self.degrees, location, scale)
 
 
 @LIKELIHOODS.register("discretized_logistic")
