@@ -77,7 +77,7 @@ class Checkpoint:
         if loaded is None:
             return None
         arrays, written = loaded
-        document = nulls_as_nan(written["document"])
+        document = nulls_as_nan(written.get("document", {}))
         if not self._has_same_data(written):
             # Bounds of other held-out rows compare with nothing: the best epoch is yet to come.
             for line in document.get("history", ()):
@@ -106,7 +106,7 @@ class Checkpoint:
 
     def _has_same_data(self, written: Mapping[str, Any]) -> bool:
         """Whether the data are the same; raises for other settings, and for data not allowed."""
-        before = written["identity"]
+        before = written.get("identity", {})
         for name in sorted(before.keys() | self.identity.keys()):
             was, now = before.get(name), self.identity.get(name)
             if was != now and name != "data":
@@ -171,6 +171,8 @@ def load(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
                 raise ModelFileError(f"{path} is damaged: its SHA-256 is not that of its name")
             arrays, text = unpack(content, str(path))
             document = parse_json(text, str(path))
+            if not isinstance(document, dict):
+                raise ModelFileError(f"{path} is not a checkpoint of this package")
         except ModelFileError as error:
             damage = damage or str(error)
             continue
