@@ -306,7 +306,8 @@ def _categorical_cells(series: nw.Series[Any], container: str, dtype: str) -> Ce
 # Python objects
 
 
-def _is_missing(item: object) -> bool:
+def is_missing(item: object) -> bool:
+    """Whether a Python object marks a missing cell."""
     if item is None or item is np.ma.masked or type(item).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(item, float | np.floating | Decimal) and math.isnan(item)
@@ -316,7 +317,7 @@ def _with_none(items: list[object]) -> list[object]:
     """The items, with None for every mark of a missing cell."""
     if set(map(type, items)) <= {str, type(None)}:
         return items
-    return [None if _is_missing(item) else item for item in items]
+    return [None if is_missing(item) else item for item in items]
 
 
 def _plain(items: Iterable[Any]) -> tuple[Level, ...]:
