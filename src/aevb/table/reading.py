@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aevb.errors import ConfigError, DataError
+from aevb.errors import ConfigError, DataError, nearest
 from aevb.table.files import Source, flattened, read_file, read_folder, shown
-from aevb.table.inference import nearest
 from aevb.table.named import DATA_SETS, named
 from aevb.table.tables import TableLike
 
