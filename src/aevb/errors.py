@@ -94,7 +94,7 @@ class ModelFileError(AevbError, ValueError):
     exit_code = 6
 
 
-class AevbWarning(_HintedError, UserWarning):
+class AevbWarning(_HintedError, UserWarning):  # noqa: N818
     """Something the user should know about the data or the fit; nothing was lost."""
 
 
