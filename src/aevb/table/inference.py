@@ -13,6 +13,7 @@ import unicodedata
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ __all__ = ["find_atoms", "infer"]
 def infer(
     data: TableLike,
     *,
-    columns: Mapping[str, Kind] | None = None,
+    columns: Mapping[str, str] | None = None,
     ignore: Collection[str] = (),
     labels: Collection[str] = (),
     image_shape: tuple[int, ...] | None = None,
@@ -63,7 +64,8 @@ def infer(
     >>> [(column.kind, column.categories) for column in schema.columns]
     [('continuous', ()), ('binary', ('blue', 'red'))]
     """
-    table, kinds, left_out = table_of(data), columns or {}, {*ignore, *labels}
+    table, left_out = table_of(data), {*ignore, *labels}
+    kinds = cast(Mapping[str, Kind], columns or {})
     _check_names(table, kinds, left_out)
     if len(table) < 2:
         raise DataError("expected at least 2 rows to learn from, got 1 row: give more data")
