@@ -29,7 +29,7 @@ def test_a_hint_is_written_for_python_or_for_the_command_line(kind, python):
     assert with_flags(error) == f"got 3 ({flags})"
 
 
-@pytest.mark.parametrize("name", errors.__all__)
+@pytest.mark.parametrize("name", [name for name in errors.__all__ if name[0].isupper()])
 def test_without_a_hint_the_message_is_all(name):
     error = getattr(errors, name)("got 3")
     assert str(error) == with_flags(error) == "got 3"

@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from aevb.errors import ConfigError, DataError
 from aevb.table import DATA_SETS, Source, infer, read, write
-from aevb.table import reading as module
+from aevb.table import files as module
 
 GENERATOR = np.random.default_rng(0)
 TABLE = pa.table({"a": GENERATOR.standard_normal(90), "b": list("xyz") * 30})

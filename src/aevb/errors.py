@@ -5,7 +5,8 @@ setting that would help is the error's `hint`: Python shows it as ``inf='missing
 line turns it into a flag.
 """
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 
 __all__ = [
     "AevbError",
@@ -17,10 +18,12 @@ __all__ = [
     "NumericalError",
     "OutputError",
     "ResourceError",
+    "listed",
+    "nearest",
 ]
 
 
-class _Hinted(Exception):
+class _HintedError(Exception):
     """A message and, by name, the settings that would help: any of them would.
 
     >>> str(DataError("expected finite numbers: count others as missing", hint={"inf": "missing"}))
@@ -43,7 +46,7 @@ class _Hinted(Exception):
         return f"{self.message} ({' or '.join(settings)})"
 
 
-class AevbError(_Hinted):
+class AevbError(_HintedError):
     """Base class of every error this package raises on purpose."""
 
     exit_code = 1
@@ -91,5 +94,27 @@ class ModelFileError(AevbError, ValueError):
     exit_code = 6
 
 
-class AevbWarning(_Hinted, UserWarning):
+class AevbWarning(_HintedError, UserWarning):  # noqa: N818
     """Something the user should know about the data or the fit; nothing was lost."""
+
+
+def listed(words: Iterable[object], most: int = 10) -> str:
+    """Words of a message, the first ones of many.
+
+    >>> listed("abc", most=2)
+    'a, b and 1 more'
+    """
+    texts = list(map(str, words))
+    shown = ", ".join(texts[:most])
+    return shown if len(texts) <= most else f"{shown} and {len(texts) - most} more"
+
+
+def nearest(word: object, words: Iterable[str]) -> str:
+    """A suggestion: the word that may have been meant, or all of a few.
+
+    >>> nearest("cout", ["count", "ordinal"])
+    "did you mean 'count'?"
+    """
+    words = list(words)
+    near = difflib.get_close_matches(str(word), words, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(words[:12])}"

@@ -1,11 +1,10 @@
-"""Files, arrays and frames to values, and back: read, infer, encode, decode, split, write,
-fingerprint.
-"""
+"""Files, arrays and frames to values, and back."""
 
 from aevb.table.encoding import decode, encode
+from aevb.table.files import Source
 from aevb.table.inference import infer
 from aevb.table.named import DATA_SETS
-from aevb.table.reading import Source, read
+from aevb.table.reading import read
 from aevb.table.splits import split
 from aevb.table.tables import fingerprint
 from aevb.table.writing import write

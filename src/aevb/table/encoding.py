@@ -2,16 +2,15 @@
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import narwhals as nw
 import numpy as np
-from numpy.typing import NDArray
 
-from aevb.errors import AevbWarning, DataError
+from aevb.errors import AevbWarning, DataError, listed
 from aevb.table.schema import LEVELED, Column, Level, Schema, Values
-from aevb.table.tables import Cells, Inf, Table, TableLike, positions_of, table_of
+from aevb.table.tables import Array, Cells, Inf, Series, Table, TableLike, positions_of, table_of
 
 __all__ = ["decode", "encode"]
 
@@ -54,28 +53,22 @@ def encode(data: TableLike, schema: Schema, *, reorder: bool = False, inf: Inf =
     known = {*names, *schema.ignored}
     extra = [name for name in table.names if name not in known]
     if extra:
-        _warn(f"columns the model does not know are left alone: {_listed(extra)}")
+        _warn(f"columns the model does not know are left alone: {listed(extra)}")
     values = np.empty((len(table), len(schema)), order="F")  # columns are filled one by one
     unseen = []
     for i, (name, column) in enumerate(zip(names, schema.columns, strict=True)):
         cells = table.column(name).finite(inf)
         values[:, i] = _encoded(cells, column)
-        if levels := cells.distinct(np.isnan(values[:, i])):
-            unseen.append(f"{column.name}: {_listed(map(repr, levels))}")
+        if new := cells.distinct(np.isnan(values[:, i])):
+            unseen.append(f"{column.name}: {listed(map(repr, new))}")
     if unseen:
-        listed = "; ".join(unseen)
-        _warn(f"levels not met when the model was fitted count as missing: {listed}")
+        levels = "; ".join(unseen)
+        _warn(f"levels not met when the model was fitted count as missing: {levels}")
     return values
 
 
 def _warn(message: str) -> None:
     warnings.warn(message, AevbWarning, stacklevel=3)
-
-
-def _listed(words: Iterable[str], most: int = 10) -> str:
-    words = list(words)
-    listed = ", ".join(words[:most])
-    return listed if len(words) <= most else f"{listed} and {len(words) - most} more"
 
 
 def _aligned(table: Table, schema: Schema, reorder: bool) -> list[str]:
@@ -91,8 +84,8 @@ def _aligned(table: Table, schema: Schema, reorder: bool) -> list[str]:
             "give the columns of the fitted data"
         )
     if missing:
-        listed = _listed(map(repr, missing))
-        raise DataError(f"expected all columns of the fitted data, got none named {listed}")
+        names = listed(map(repr, missing))
+        raise DataError(f"expected all columns of the fitted data, got none named {names}")
     if reorder:
         return expected
     wanted = set(expected)
@@ -205,7 +198,7 @@ def decode(values: Values, schema: Schema, like: TableLike | None = None) -> Any
     return result
 
 
-def _decoded(values: Values, column: Column) -> NDArray[Any]:
+def _decoded(values: Values, column: Column) -> Array:
     """Cells in their natural type: float64 with NaN, or objects with None."""
     missing = np.isnan(values)
     if column.kind in LEVELED:
@@ -235,7 +228,7 @@ def _integer_limits(dtype: str) -> tuple[float, float] | None:
     return -(2.0 ** (bits - 1)), float(np.floor(np.nextafter(2.0 ** (bits - 1), 0)))
 
 
-def _in_type(cells: NDArray[Any], dtype: str) -> NDArray[Any]:
+def _in_type(cells: Array, dtype: str) -> Array:
     """The cells, whole and within the type if it is one of integers."""
     limits = _integer_limits(dtype)
     if limits is None or cells.dtype == object:
@@ -243,7 +236,7 @@ def _in_type(cells: NDArray[Any], dtype: str) -> NDArray[Any]:
     return np.clip(np.rint(cells), *limits)
 
 
-def _matrix(columns: list[NDArray[Any]], schema: Schema) -> NDArray[Any]:
+def _matrix(columns: list[Array], schema: Schema) -> Array:
     dtype = "float64"
     if schema.container == "numpy":
         dtype = schema.columns[0].dtype
@@ -258,8 +251,8 @@ def _matrix(columns: list[NDArray[Any]], schema: Schema) -> NDArray[Any]:
 
 
 def _series_of(
-    columns: list[NDArray[Any]], schema: Schema, names: list[str], container: str
-) -> list[nw.Series[Any]]:
+    columns: list[Array], schema: Schema, names: list[str], container: str
+) -> list[Series]:
     """Columns of a frame: of their own type in the schema's container, else whatever suits."""
     make = {"pandas": _pandas_series, "polars": _polars_series, "pyarrow": _arrow_series}[container]
     series = []
@@ -270,7 +263,7 @@ def _series_of(
     return series
 
 
-def _pandas_series(cells: NDArray[Any], column: Column, dtype: str) -> Any:
+def _pandas_series(cells: Array, column: Column, dtype: str) -> Any:
     import pandas
 
     if dtype.startswith("category"):
@@ -283,12 +276,10 @@ def _pandas_series(cells: NDArray[Any], column: Column, dtype: str) -> Any:
             dtype = "boolean"
         elif re.fullmatch(r"u?int\d+", dtype):
             dtype = dtype.replace("uint", "UInt").replace("int", "Int")
-    if cells.dtype == object:
-        return pandas.Series(cells).astype(dtype)
-    return pandas.Series(cells, dtype="float64").astype(dtype)
+    return pandas.Series(cells).astype(dtype)
 
 
-def _arrow_series(cells: NDArray[Any], column: Column, dtype: str) -> Any:
+def _arrow_series(cells: Array, column: Column, dtype: str) -> Any:
     import pyarrow
 
     array = pyarrow.array(cells, from_pandas=True)  # None and NaN are null
@@ -301,7 +292,7 @@ def _arrow_series(cells: NDArray[Any], column: Column, dtype: str) -> Any:
     return pyarrow.chunked_array([array])
 
 
-def _polars_series(cells: NDArray[Any], column: Column, dtype: str) -> Any:
+def _polars_series(cells: Array, column: Column, dtype: str) -> Any:
     import polars
 
     content = cells.tolist() if cells.dtype == object else cells

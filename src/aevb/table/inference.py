@@ -9,7 +9,6 @@
 6. Anything else: continuous.
 """
 
-import difflib
 import unicodedata
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -19,11 +18,11 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from aevb.errors import AevbWarning, ConfigError, DataError
+from aevb.errors import AevbWarning, ConfigError, DataError, listed, nearest
 from aevb.table.schema import KINDS, LEVELED, Column, Kind, Level, Schema, Values, on_grid
 from aevb.table.tables import Cells, Inf, Table, TableLike, table_of
 
-__all__ = ["find_atoms", "infer", "nearest"]
+__all__ = ["find_atoms", "infer"]
 
 
 def infer(
@@ -65,15 +64,20 @@ def infer(
     >>> [(column.kind, column.categories) for column in schema.columns]
     [('continuous', ()), ('binary', ('blue', 'red'))]
     """
-    table = table_of(data)
-    kinds = _checked_kinds(table, columns or {}, {*ignore, *labels})
+    table, left_out = table_of(data), {*ignore, *labels}
+    kinds = cast(Mapping[str, Kind], columns or {})
+    _check_names(table, kinds, left_out)
+    if len(table) < 2:
+        raise DataError("expected at least 2 rows to learn from, got 1 row: give more data")
     shape = getattr(data, "shape", ())
     if image_shape is None and len(shape) in (3, 4):
         image_shape = tuple(map(int, shape[1:]))
-    kept, notes = _usable(table, kinds, {*ignore, *labels}, inf)
-    shared, grey = _whole_table(kept, kinds, table.container, image_shape)
-    modeled = [_column(cells, kinds.get(cells.name, shared), grey) for cells in kept]
-    notes += _note_constants(modeled, kept)
+    cells = [table.column(name).finite(inf) for name in table.names if name not in left_out]
+    notes = _note_twins(table.names)
+    cells = _usable(cells, kinds, notes)
+    shared, grey = _whole_table(cells, kinds, table.container, image_shape)
+    modeled = [_column(one, kinds.get(one.name, shared), grey) for one in cells]
+    notes += _note_constants(modeled, cells)
     for note in notes:
         warnings.warn(note, stacklevel=2)
     names = {column.name for column in modeled}
@@ -90,38 +94,25 @@ def infer(
 # What is asked for and what is there
 
 
-def nearest(word: str, words: Iterable[str]) -> str:
-    """A suggestion: the nearest word, or all of a few."""
-    words = list(words)
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(words[:12])}"
-
-
-def _checked_kinds(
-    table: Table, columns: Mapping[str, str], left_out: Collection[str]
-) -> Mapping[str, Kind]:
-    for name in [*columns, *left_out]:
+def _check_names(table: Table, kinds: Mapping[str, Kind], left_out: Iterable[str]) -> None:
+    for name in [*kinds, *left_out]:
         if name not in table.names:
-            raise ConfigError(f"no column is named {name!r}; {nearest(str(name), table.names)}")
-    for name, kind in columns.items():
+            raise ConfigError(f"no column is named {name!r}; {nearest(name, table.names)}")
+    for name, kind in kinds.items():
         if kind not in KINDS:
-            near = nearest(str(kind), KINDS)
+            near = nearest(kind, KINDS)
             raise ConfigError(f"column {name!r}: {kind!r} is no kind of column; {near}")
-    return cast(Mapping[str, Kind], columns)
 
 
-def _usable(
-    table: Table,
-    kinds: Mapping[str, Kind],
-    left_out: Collection[str],
-    inf: Inf,
-) -> tuple[list[Cells], list[AevbWarning]]:
-    """The columns to model, without those that are all missing or look like identifiers."""
-    if len(table) < 2:
-        raise DataError("expected at least 2 rows to learn from, got 1 row: give more data")
-    cells = [table.column(name).finite(inf) for name in table.names if name not in left_out]
-    _check_types(cells)
-    notes = _note_twins(table.names)
+def _usable(cells: list[Cells], kinds: Mapping[str, Kind], notes: list[AevbWarning]) -> list[Cells]:
+    """The columns without those that are all missing or look like identifiers, which are noted."""
+    strange = {one.name: one.dtype for one in cells if one.family == "unsupported"}
+    if strange:
+        types = ", ".join(f"{name!r} ({dtype})" for name, dtype in strange.items())
+        raise DataError(
+            f"expected numbers, text or booleans, got {types}: turn into numbers or leave out",
+            hint={"ignore": list(strange)},
+        )
     empty = [one.name for one in cells if np.isnan(one.values).all()]
     if empty:
         notes.append(AevbWarning(f"all cells are missing, so left out: {', '.join(empty)}"))
@@ -135,17 +126,7 @@ def _usable(
         why = "; ".join(map(str, notes))
         usable = f"got none of {len(cells)} usable"
         raise DataError(f"expected at least one column to model, {usable}: {why}")
-    return kept, notes
-
-
-def _check_types(cells: Iterable[Cells]) -> None:
-    strange = {one.name: one.dtype for one in cells if one.family == "unsupported"}
-    if strange:
-        listed = ", ".join(f"{name!r} ({dtype})" for name, dtype in strange.items())
-        raise DataError(
-            f"expected numbers, text or booleans, got {listed}: turn into numbers or leave out",
-            hint={"ignore": list(strange)},
-        )
+    return kept
 
 
 def _is_identifier(cells: Cells, most_levels: int = 1_000) -> bool:
@@ -167,19 +148,14 @@ def _note_twins(names: Iterable[str]) -> list[AevbWarning]:
     return notes
 
 
-def _note_constants(
-    columns: Iterable[Column], cells: Iterable[Cells], most: int = 10
-) -> list[AevbWarning]:
+def _note_constants(columns: Iterable[Column], cells: Iterable[Cells]) -> list[AevbWarning]:
     constant = []
     for column, one in zip(columns, cells, strict=True):
         if column.kind != "pixel" and np.nanmin(one.values) == np.nanmax(one.values):
             constant.append(column.name)
     if not constant:
         return []
-    listed = ", ".join(constant[:most])
-    if len(constant) > most:
-        listed += f" and {len(constant) - most} more"
-    return [AevbWarning(f"constant, so nothing can be learned from: {listed}")]
+    return [AevbWarning(f"constant, so nothing can be learned from: {listed(constant)}")]
 
 
 # Kinds of the whole table

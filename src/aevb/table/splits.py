@@ -1,17 +1,17 @@
 """Three parts of the rows: to learn from, to stop and choose by, to report once."""
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aevb.errors import ConfigError, DataError
+from aevb.table.tables import is_missing
 
 __all__ = ["split"]
 
 Indices = NDArray[np.intp]
+Groups = Sequence[object] | NDArray[np.generic]
 
 
 def split(
@@ -20,11 +20,10 @@ def split(
     validation: float,
     test: float,
     seed: int | None,
-    groups: Sequence[Any] | NDArray[Any] | None = None,
+    groups: Groups | None = None,
     ordered: bool = False,
 ) -> tuple[Indices, Indices, Indices]:
-    """Row indices of three disjoint parts (train, validation, test) that together are all rows,
-    each ascending.
+    """Split n rows into train, validation and test: their indices, each part ascending.
 
     Parameters
     ----------
@@ -32,12 +31,11 @@ def split(
         Number of rows.
     validation, test
         Size of each part: a fraction of the rows (a float below 1) or a number of rows (an
-        integer). A part of a size above 0 gets a row where there are enough; train always, then
-        validation, then test.
+        integer). If rows are few, train gets one first, then validation, then test.
     seed
-        Seed of the shuffle; of no effect where `ordered`.
+        Seed of the shuffle; without effect if `ordered`.
     groups
-        Shape (n,): rows of one group stay in one part. Rows whose group is missing are one group.
+        Shape (n,): rows of one group stay in one part. Rows without a group are one group.
     ordered
         Rows are in time order: train comes first, then validation, then test. Rows of a group must
         then be together.
@@ -54,35 +52,37 @@ def split(
     >>> split(10, validation=0.2, test=1, seed=0, ordered=True)
     (array([0, 1, 2, 3, 4, 5, 6]), array([7, 8]), array([9]))
     """
-    held_out = _rows("validation", validation, n), _rows("test", test, n)
-    unit = np.arange(n) if groups is None else _group_codes(groups, n, ordered)
-    sizes = np.bincount(unit, minlength=1)
-    units = len(sizes) if n else 0
-    needed = 1 + (held_out[0] > 0)
-    if units < needed:
+    validation = _rows("validation", validation, n)
+    test = _rows("test", test, n)
+    group = np.arange(n)
+    if groups is not None:
+        group = _group_codes(groups, n, ordered)
+    sizes = np.bincount(group)
+    needed = 1 + (validation > 0)
+    if len(sizes) < needed:
         what = "rows" if groups is None else "groups of rows"
         raise DataError(
-            f"expected at least {needed} {what} to split, got {units}: give more, or hold nothing out"
+            f"expected at least {needed} {what} to split, got {len(sizes)}: "
+            "give more, or hold nothing out"
         )
-    if sum(held_out) >= n > needed:
+    if validation + test >= n > needed:
         raise ConfigError(
-            f"expected validation and test to leave rows to learn from, got {held_out[0]} + {held_out[1]} of {n} rows"
+            "expected validation and test to leave rows to learn from, got "
+            f"{validation} + {test} of {n} rows"
         )
-    order = np.arange(units) if ordered else np.random.default_rng(seed).permutation(units)
-    first, second = _cuts(sizes[order], *held_out)
-    part = np.empty(units, dtype=np.intp)
-    part[order] = np.repeat([0, 1, 2], [first, second - first, units - second])
-    train, validate, report = (np.flatnonzero(part[unit] == which) for which in range(3))
-    return train, validate, report
+    order = np.arange(len(sizes))
+    if not ordered:
+        order = np.random.default_rng(seed).permutation(len(sizes))
+    first, second = _cuts(sizes[order], validation, test)
+    place = np.argsort(order)[group]
+    middle = (first <= place) & (place < second)
+    return np.flatnonzero(place < first), np.flatnonzero(middle), np.flatnonzero(place >= second)
 
 
 def _rows(name: str, size: float, n: int) -> int:
-    """The number of rows a fraction or a number of rows is."""
-    if (
-        isinstance(size, bool)
-        or not isinstance(size, int | float | np.integer | np.floating)
-        or not size >= 0
-    ):
+    """The number of rows that a fraction or a number of rows is."""
+    number = isinstance(size, int | float | np.integer | np.floating)
+    if isinstance(size, bool) or not number or not size >= 0:
         raise ConfigError(f"expected {name} to be a fraction or a number of rows, got {size!r}")
     if isinstance(size, int | np.integer):
         return int(size)
@@ -93,46 +93,40 @@ def _rows(name: str, size: float, n: int) -> int:
     return max(1, round(size * n)) if size else 0
 
 
-def _group_codes(groups: Sequence[Any] | NDArray[Any], n: int, ordered: bool) -> Indices:
+def _group_codes(groups: Groups, n: int, ordered: bool) -> Indices:
     """Each row's group, numbered in order of first appearance."""
     if len(groups) != n:
         raise DataError(f"expected a group for each of {n} rows, got {len(groups)}")
-    number: dict[Any, int] = {}
-    codes = np.array(
-        [number.setdefault(_key(group), len(number)) for group in groups], dtype=np.intp
-    )
-    if ordered and (np.diff(codes) < 0).any():
-        row = int(np.flatnonzero(np.diff(codes) < 0)[0]) + 1
-        raise DataError(
-            f"expected ordered rows of one group to be together, got group {groups[row]!r} again in row {row} "
-            "(counting from 0): sort by group, or do not say ordered"
-        )
-    return codes
-
-
-def _key(group: Any) -> Any:
-    missing = type(group).__name__ in ("NAType", "NaTType") or (
-        isinstance(group, float) and math.isnan(group)
-    )
-    return None if missing else group
+    number: dict[object, int] = {}
+    codes: list[int] = []
+    for row, group in enumerate(groups):
+        missing = is_missing(group)
+        code = number.setdefault(None if missing else group, len(number))
+        if ordered and codes and code < codes[-1]:
+            raise DataError(
+                f"expected ordered rows of one group to be together, got group {group!r} again in "
+                f"row {row} (counting from 0): sort by group, or leave out ordered"
+            )
+        codes.append(code)
+    return np.array(codes, dtype=np.intp)
 
 
 def _cuts(sizes: Indices, validation: int, test: int) -> tuple[int, int]:
-    """Where validation and test start in a row of groups of these sizes, so that each part comes
-    nearest its share.
+    """How many groups come before validation and before test, so that each part comes nearest its
+    number of rows.
     """
-    units, ends = len(sizes), np.cumsum(sizes)
-    rows = int(ends[-1])
+    groups, starts = len(sizes), np.concatenate([[0], np.cumsum(sizes)])
+
+    def nearest(rows: int) -> int:
+        return int(np.argmin(np.abs(starts - rows)))
+
+    n = int(starts[-1])
     fewest = 1 + (validation > 0)  # groups before the test rows
-    kept_for_test = int(test > 0 and units > fewest)
-    second = _nearest_cut(ends, rows - test) if test else units
-    second = min(max(second, fewest), units - kept_for_test)
-    if not validation:
-        return second, second
-    return min(max(_nearest_cut(ends, rows - validation - test), 1), second - 1), second
-
-
-def _nearest_cut(ends: Indices, rows: int) -> int:
-    """How many groups, taken from the front, hold most nearly this many rows."""
-    starts = np.concatenate([[0], ends])
-    return int(np.argmin(np.abs(starts - rows)))
+    second = groups
+    if test:
+        most = groups - (groups > fewest)
+        second = min(max(nearest(n - test), fewest), most)
+    first = second
+    if validation:
+        first = min(max(nearest(n - validation - test), 1), second - 1)
+    return first, second

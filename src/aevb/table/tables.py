@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from types import UnionType
 from typing import Any, Literal, TypeAlias
 
 import narwhals as nw
@@ -28,6 +27,8 @@ __all__ = ["Cells", "Frame", "Table", "TableLike", "fingerprint", "is_frame", "t
 Inf = Literal["error", "missing"]
 Family = Literal["number", "text", "boolean", "empty", "unsupported"]
 Frame: TypeAlias = nw.DataFrame[Any]
+Series: TypeAlias = nw.Series[Any]
+Array: TypeAlias = NDArray[Any]
 #: A frame of pandas, polars or pyarrow, an array, or nested lists.
 TableLike: TypeAlias = IntoDataFrame | ArrayLike
 
@@ -86,7 +87,7 @@ class Table:
 
     names: tuple[str, ...]
     container: str
-    native: Frame | NDArray[Any]
+    native: Frame | Array
 
     def __len__(self) -> int:
         return len(self.native)
@@ -176,17 +177,16 @@ def _library(data: object) -> str:
 # Arrays
 
 
-def _array_of(data: object) -> NDArray[Any]:
+def _array_of(data: object) -> Array:
     """A 2-D array: images flattened, masked cells missing."""
+    kind = type(data).__name__
     if hasattr(data, "tocsr"):
-        kind = type(data).__name__
         raise DataError(f"expected a dense array, got a sparse {kind}: pass .toarray()")
     try:
         array = np.asarray(data)
         if array.dtype.kind in "US" and not hasattr(data, "dtype"):
             array = np.array(data, dtype=object)  # numbers beside text stay numbers
     except (ValueError, TypeError) as error:
-        kind = type(data).__name__
         raise DataError(f"expected a table or an array, got {kind}: {error}") from error
     if array.ndim not in (2, 3, 4):
         raise DataError(
@@ -198,20 +198,12 @@ def _array_of(data: object) -> NDArray[Any]:
             f"expected numbers or text, got an array of {array.dtype}: convert it first"
         )
     if isinstance(data, np.ma.MaskedArray):
-        array = _without_masked(array, np.ma.getmaskarray(data))
+        array = array.astype(array.dtype if array.dtype.kind == "f" else object)
+        array[np.ma.getmaskarray(data)] = None  # NaN among floats
     return array.reshape(len(array), math.prod(array.shape[1:]))
 
 
-def _without_masked(array: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
-    """The array with NaN among floats, None among others, where the mask is."""
-    if array.dtype.kind == "f":
-        return np.where(mask, np.nan, array)
-    array = array.astype(object)
-    array[mask] = None
-    return array
-
-
-def _array_cells(name: str, cells: NDArray[Any]) -> Cells:
+def _array_cells(name: str, cells: Array) -> Cells:
     dtype = cells.dtype.name
     if cells.dtype.kind in "iuf":
         return Cells(name, dtype, "number", _exact(cells, name))
@@ -222,7 +214,7 @@ def _array_cells(name: str, cells: NDArray[Any]) -> Cells:
     return _object_cells(name, dtype, cells.tolist())
 
 
-def _exact(numbers: NDArray[Any], name: str) -> Values:
+def _exact(numbers: Array, name: str) -> Values:
     """The same numbers in float64; `DataError` if that would round an integer."""
     values = numbers.astype(np.float64)
     if numbers.dtype.kind in "iu" and (np.abs(values) >= 2**53).any():
@@ -233,11 +225,10 @@ def _exact(numbers: NDArray[Any], name: str) -> Values:
 # Frames
 
 
-def _frame_table(data: Any) -> Table:
+def _frame_table(data: object) -> Table:
     native = nw.to_native(data, pass_through=True)
-    container = _library(native)
+    container, kind = _library(native), type(data).__name__
     if hasattr(native, "collect"):
-        kind = type(native).__name__
         raise DataError(f"expected a data frame, got a {kind}: call .collect() first")
     labels = getattr(native, "columns", ())
     if container == "pyarrow":
@@ -250,14 +241,12 @@ def _frame_table(data: Any) -> Table:
     if container == "pandas" and names:
         native = native.set_axis(list(names), axis=1)
     try:
-        frame = nw.from_native(native, eager_only=True)
+        return Table(names, container, nw.from_native(native, eager_only=True))
     except (TypeError, ValueError) as error:
-        kind = type(data).__name__
         raise DataError(f"expected a data frame, got {kind}: pass a frame of two axes") from error
-    return Table(names, container, frame)
 
 
-def _series_cells(series: nw.Series[Any], container: str) -> Cells:
+def _series_cells(series: Series, container: str) -> Cells:
     name, dtype, kind = series.name, _native_dtype(series, container), series.dtype
     missing = series.is_null().to_numpy().astype(bool)
     if missing.all():
@@ -275,7 +264,7 @@ def _series_cells(series: nw.Series[Any], container: str) -> Cells:
     return Cells(name, dtype, "unsupported", np.empty(0))
 
 
-def _native_dtype(series: nw.Series[Any], container: str) -> str:
+def _native_dtype(series: Series, container: str) -> str:
     native = series.to_native()
     if container == "pyarrow":
         return str(native.type)
@@ -284,20 +273,18 @@ def _native_dtype(series: nw.Series[Any], container: str) -> str:
     return str(native.dtype)
 
 
-def _categorical_cells(series: nw.Series[Any], container: str, dtype: str) -> Cells:
+def _categorical_cells(series: Series, container: str, dtype: str) -> Cells:
     """Levels in the order that the type declares, else those that were observed."""
-    items = _with_none(series.to_list())
+    items = _plain(series.to_list())
     cells = _object_cells(series.name, dtype, items)
-    if cells.family == "unsupported":
-        return cells
     levels = cells.levels
     if container == "pandas":
-        levels = _plain(series.to_native().cat.categories)
+        levels = tuple(_plain(series.to_native().cat.categories))
     elif isinstance(series.dtype, nw.Enum):
         levels = tuple(series.dtype.categories)
     elif cells.family == "number":
         # Polars and Arrow keep a dictionary, which does not declare which levels there are.
-        levels = _plain(sorted(set(items) - {None}))
+        levels = tuple(sorted(set(items) - {None}))
     if cells.family == "text":
         cells = replace(cells, values=positions_of(items, levels))
     return replace(cells, levels=levels, ordered=dtype == "category, ordered")
@@ -306,22 +293,24 @@ def _categorical_cells(series: nw.Series[Any], container: str, dtype: str) -> Ce
 # Python objects
 
 
-def _is_missing(item: object) -> bool:
+def is_missing(item: object) -> bool:
+    """Whether a Python object marks a missing cell."""
     if item is None or item is np.ma.masked or type(item).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(item, float | np.floating | Decimal) and math.isnan(item)
 
 
-def _with_none(items: list[object]) -> list[object]:
-    """The items, with None for every mark of a missing cell."""
-    if set(map(type, items)) <= {str, type(None)}:
-        return items
-    return [None if _is_missing(item) else item for item in items]
-
-
-def _plain(items: Iterable[Any]) -> tuple[Level, ...]:
-    """NumPy's scalars as Python's."""
-    return tuple(item.item() if isinstance(item, np.generic) else item for item in items)
+def _plain(items: Iterable[Any]) -> list[Any]:
+    """The items as Python's own objects, None for every mark of a missing cell."""
+    plain: list[Any] = []
+    for item in items:
+        if is_missing(item):
+            plain.append(None)
+        elif isinstance(item, np.generic):
+            plain.append(item.item())
+        else:
+            plain.append(item)
+    return plain
 
 
 def positions_of(items: Iterable[object], levels: Sequence[object]) -> Values:
@@ -330,41 +319,49 @@ def positions_of(items: Iterable[object], levels: Sequence[object]) -> Values:
     return np.array([position.get(item, np.nan) for item in items])
 
 
-def _object_cells(name: str, dtype: str, items: list[object]) -> Cells:
+def _object_cells(name: str, dtype: str, items: Iterable[object]) -> Cells:
     """The cells of a column of Python objects, all of one family."""
-    items = _with_none(items)
+    items = _plain(items)
     types = set(map(type, items)) - {type(None)}
-    if not types:
+    families = set(map(_family_of, types))
+    if not families:
         return Cells(name, dtype, "empty", np.full(len(items), np.nan))
-    if _are_all(types, str):
-        levels = sorted(map(str, set(items) - {None}))
-        return Cells(name, dtype, "text", positions_of(items, levels), tuple(levels))
-    if _are_all(types, bool | np.bool_):
+    if families == {"text"}:
+        texts = sorted(map(str, set(items) - {None}))
+        return Cells(name, dtype, "text", positions_of(items, texts), tuple(texts))
+    if families == {"boolean"}:
         return Cells(name, dtype, "boolean", positions_of(items, (False, True)), (False, True))
-    if bool not in types and _are_all(types, int | float | np.integer | np.floating | Decimal):
+    if families == {"number"}:
         return Cells(name, dtype, "number", _numbers(name, items))
     mixture = " and ".join(sorted(kind.__name__ for kind in types))
     return Cells(name, f"{dtype} of {mixture}", "unsupported", np.empty(0))
 
 
-def _are_all(types: Iterable[type], family: type | UnionType) -> bool:
-    return all(issubclass(kind, family) for kind in types)
+def _family_of(kind: type) -> Family:
+    if issubclass(kind, str):
+        return "text"
+    if issubclass(kind, bool):
+        return "boolean"
+    if issubclass(kind, int | float | Decimal):
+        return "number"
+    return "unsupported"
 
 
-def _numbers(name: str, items: Iterable[Any]) -> Values:
-    """Integers that float64 holds exactly, decimals that it holds to all their digits, floats."""
-    values = []
-    for row, item in enumerate(_plain(items)):
-        try:
-            value = np.nan if item is None else float(item)
-        except OverflowError:
-            value = np.inf
-        values.append(value)
-        held = Decimal(repr(value)) if isinstance(item, Decimal) else value
-        if item is not None and held != item:
+def _numbers(name: str, items: list[int | float | Decimal | None]) -> Values:
+    """Numbers in float64; `DataError` unless integers are exact, and decimals to all digits."""
+    values = np.full(len(items), np.nan)
+    for row, item in enumerate(items):
+        if item is None:
+            continue
+        with contextlib.suppress(OverflowError):
+            values[row] = float(item)
+        held: float | Decimal = float(values[row])
+        if isinstance(item, Decimal):
+            held = Decimal(repr(held))
+        if held != item:
             raise DataError(
                 f"column {name!r}, row {row} (counting from 0): {item} is not held exactly by "
                 "float64: turn the column into text or smaller numbers, or leave it out",
                 hint={"ignore": [name]},
             )
-    return np.array(values)
+    return values
