@@ -1,6 +1,4 @@
-"""The command line: ``aevb fit DATA`` and what can be done with a run. Nothing heavy is imported
-before work starts.
-"""
+"""The command line: ``aevb fit DATA`` and commands for a run; it imports nothing heavy at start."""
 
 from typing import Annotated
 
@@ -32,7 +30,10 @@ for command in (
     look.inspect,
     look.data,
 ):
-    app.command(cls=SettingsCommand if command is fit.fit else None)(command)
+    # The first line of a docstring, whole: Typer would cut off a long one.
+    first_line = (command.__doc__ or "").splitlines()[0]
+    kind = SettingsCommand if command is fit.fit else None
+    app.command(cls=kind, short_help=first_line)(command)
 app.add_typer(paper.app, name="paper")
 
 

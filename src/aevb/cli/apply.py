@@ -1,21 +1,28 @@
-"""What can be done with a fitted model and rows: evaluate, score, embed, reconstruct, sample,
-impute.
-"""
+"""What a fitted model does with rows: evaluate, score, embed, reconstruct, sample, impute."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import aevb
 from aevb.cli.options import DATA, DEBUG, JSON, OUT, QUIET, RUN
 from aevb.cli.results import show_results
 from aevb.cli.terminal import Terminal
 from aevb.errors import ConfigError
 
-__all__ = ["embed", "evaluate", "impute", "reconstruct", "sample", "score"]
+if TYPE_CHECKING:
+    import numpy as np
+    from narwhals.typing import IntoDataFrame
+    from numpy.typing import NDArray
 
-ENDINGS = (".csv", ".parquet", ".npy")
+    from aevb import VAE
+
+    Rows = IntoDataFrame | NDArray[np.generic]
+    Columns = Mapping[str, NDArray[np.generic]]
+
+__all__ = ["embed", "evaluate", "impute", "reconstruct", "sample", "score"]
 
 
 def evaluate(
@@ -23,216 +30,198 @@ def evaluate(
     data: DATA,
     samples: Annotated[
         int | None,
-        typer.Option(min=1, help="Samples a row [1000; of ais, chains: 16; of harmonic: 500]."),
+        typer.Option(min=1, help="Draws per row [iwae: 1000, ais: 16 chains, harmonic: 500]."),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="iwae (importance weights), ais (annealed), harmonic (appendix D).")
+        str,
+        typer.Option(help="iwae (importance weights), ais (annealed) or harmonic (appendix D)."),
     ] = "iwae",
-    *,
     json: JSON = False,
     quiet: QUIET = False,
     debug: DEBUG = False,
 ) -> None:
-    """Say what RUN is worth on rows of DATA it has not seen."""
+    """Compare RUN with its baselines on rows it has not seen."""
     terminal = Terminal(json, quiet, debug)
     with terminal.warned():
-        vae, source = _load(run), _read(data)
-        rows = len(source.data)
-        told = (
-            {"progress": lambda done: terminal.note(f"{done:,} of {rows:,} rows")}
-            if method != "iwae"
-            else {}
-        )
-        results = vae.evaluate(source.data, samples=samples, method=method, **told)
+        vae, rows = _load(run), aevb.table.read(data).data
+        count = len(rows)
+
+        def show_progress(done: int) -> None:
+            terminal.note(f"{done:,} of {count:,} rows")
+
+        progress = show_progress if method != "iwae" else None
+        results = vae.evaluate(rows, samples=samples, method=method, progress=progress)
         terminal.result(results, lambda out: show_results(out, results))
 
 
 def score(
-    run: RUN,
-    data: DATA,
-    output: OUT,
-    *,
-    json: JSON = False,
-    quiet: QUIET = False,
-    debug: DEBUG = False,
+    run: RUN, data: DATA, out: OUT, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False
 ) -> None:
-    """Write log p(x) of each row of DATA, in nats, its Monte Carlo error and effective sample size."""
+    """Write log p(x) of each row of DATA in nats, with its error.
+
+    The columns are the log-likelihood, its Monte Carlo error and the effective sample size.
+    """
     terminal = Terminal(json, quiet, debug)
     with terminal.warned():
-        _check_ending(output)
-        vae, source = _load(run), _read(data)
-        scores = vae.score_details(source.data)._asdict()
-        _write(_beside(source.data, vae, scores), output, list(scores))
-        nats = scores["log_likelihood"]
-        summary = {"rows": len(nats), "log_likelihood": float(nats.mean())}
-        _done(terminal, output, summary, f"mean log-likelihood {nats.mean():.3f} nats a row")
+        _check_ending(out)
+        vae, rows = _load(run), aevb.table.read(data).data
+        scores = vae.score_details(rows)._asdict()
+        _write_columns(rows, vae, scores, out)
+        mean = float(scores["log_likelihood"].mean())
+        note = f"mean log-likelihood {mean:.3f} nats per row"
+        _print_summary(terminal, out, {"rows": len(rows), "log_likelihood": mean}, note)
 
 
 def embed(
-    run: RUN,
-    data: DATA,
-    output: OUT,
-    *,
-    json: JSON = False,
-    quiet: QUIET = False,
-    debug: DEBUG = False,
+    run: RUN, data: DATA, out: OUT, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False
 ) -> None:
-    """Write the posterior mean of z for each row of DATA: columns latent0, latent1, ..."""
+    """Write the posterior mean of z for each row of DATA.
+
+    The columns are latent0, latent1, and so on.
+    """
     terminal = Terminal(json, quiet, debug)
     with terminal.warned():
-        _check_ending(output)
-        vae, source = _load(run), _read(data)
-        codes = vae.transform(source.data)
-        latents = {f"latent{k}": codes[:, k] for k in range(codes.shape[1])}
-        _write(_beside(source.data, vae, latents), output, list(latents))
-        _done(
-            terminal,
-            output,
-            {"rows": len(codes), "latent_dim": codes.shape[1]},
-            f"{codes.shape[1]} latents",
-        )
+        _check_ending(out)
+        vae, rows = _load(run), aevb.table.read(data).data
+        codes = vae.transform(rows)
+        latents = {f"latent{k}": column for k, column in enumerate(codes.T)}
+        _write_columns(rows, vae, latents, out)
+        summary = {"rows": len(rows), "latent_dim": len(latents)}
+        _print_summary(terminal, out, summary, f"{len(latents)} latents")
 
 
 def reconstruct(
-    run: RUN,
-    data: DATA,
-    output: OUT,
-    *,
-    json: JSON = False,
-    quiet: QUIET = False,
-    debug: DEBUG = False,
+    run: RUN, data: DATA, out: OUT, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False
 ) -> None:
-    """Write E[x|z] at the posterior mean of z, for each row of DATA."""
+    """Write the reconstruction of each row of DATA.
+
+    It is E[x|z] at the posterior mean of z.
+    """
     terminal = Terminal(json, quiet, debug)
     with terminal.warned():
-        _check_ending(output)
-        vae, source = _load(run), _read(data)
-        rows = vae.reconstruct(source.data)
-        _write(rows, output)
-        _done(terminal, output, {"rows": len(rows)})
+        _check_ending(out)
+        vae, rows = _load(run), aevb.table.read(data).data
+        aevb.table.write(vae.reconstruct(rows), out)
+        _print_summary(terminal, out, {"rows": len(rows)})
 
 
 def sample(
     run: RUN,
-    output: OUT,
+    out: OUT,
     number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many rows.")],
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=2**32 - 1, help="Of these rows; that of the fit unless given."),
+        typer.Option(min=0, max=2**32 - 1, help="Random seed [the one of the fit]."),
     ] = None,
-    *,
     json: JSON = False,
     quiet: QUIET = False,
     debug: DEBUG = False,
 ) -> None:
-    """Draw rows from the model, with the columns and levels of the data it was fitted to."""
+    """Draw rows from the model.
+
+    They have the columns and levels of the data that it was fitted to.
+    """
     terminal = Terminal(json, quiet, debug)
     with terminal.warned():
-        _check_ending(output)
+        _check_ending(out)
         rows = _load(run).sample(number, random_state=seed)
-        _write(rows, output)
-        _done(terminal, output, {"rows": len(rows)})
+        aevb.table.write(rows, out)
+        _print_summary(terminal, out, {"rows": len(rows)})
 
 
 def impute(
     run: RUN,
     data: DATA,
-    output: OUT,
+    out: OUT,
     draws: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Complete the data this many times, told apart by a column named draw."
-        ),
+        typer.Option(min=1, help="Complete DATA this many times; a column draw numbers them."),
     ] = None,
-    *,
     json: JSON = False,
     quiet: QUIET = False,
     debug: DEBUG = False,
 ) -> None:
-    """Write DATA with its missing cells filled in; observed cells stay as they are."""
+    """Write DATA with missing cells filled in.
+
+    Observed cells stay as they are.
+    """
     terminal = Terminal(json, quiet, debug)
     with terminal.warned():
-        _check_ending(output)
-        vae, source = _load(run), _read(data)
-        filled = vae.impute(source.data, draws=draws)
-        _write(filled if draws is None else _stacked(filled, output), output)
-        summary = {"rows": len(source.data)} | ({} if draws is None else {"draws": draws})
-        _done(terminal, output, summary)
+        _check_ending(out)
+        vae, rows = _load(run), aevb.table.read(data).data
+        filled = vae.impute(rows, draws=draws)
+        summary = {"rows": len(rows)}
+        if draws is not None:
+            filled = _stacked(filled, out)
+            summary["draws"] = draws
+        aevb.table.write(filled, out)
+        _print_summary(terminal, out, summary)
 
 
-def _load(run: Path) -> Any:
+def _load(run: Path) -> "VAE":
     """The fitted model; columns of data are put in its order by name."""
-    from aevb import load
-
-    vae = load(run)
+    vae = aevb.load(run)
     vae.reorder = True
     return vae
 
 
-def _read(data: str) -> Any:
-    from aevb.table import read
-
-    return read(data)
-
-
 def _check_ending(output: Path) -> None:
-    """Before any work is done for it."""
-    if output.suffix.lower() not in ENDINGS:
-        raise ConfigError(f"--output must end in {', '.join(ENDINGS)}; got {str(output)!r}")
+    """Before any work is done."""
+    endings = ".csv", ".parquet", ".npy"
+    if output.suffix.lower() not in endings:
+        raise ConfigError(f"--output must end in {', '.join(endings)}; got {str(output)!r}")
 
 
-def _write(rows: Any, output: Path, numbers: list[str] | None = None) -> None:
-    """Write a frame or array; an .npy file holds the matrix of these columns alone."""
-    from aevb.table import write
+def _write_columns(rows: "Rows", vae: "VAE", columns: "Columns", output: Path) -> None:
+    """Write new columns next to those the model ignored, so that rows can be joined back.
 
-    if numbers is not None and output.suffix.lower() == ".npy":
-        import narwhals as nw
-
-        rows = nw.from_native(rows, eager_only=True).select(numbers).to_numpy()
-    write(rows, output)
-
-
-def _beside(frame: Any, vae: Any, columns: Mapping[str, Any]) -> Any:
-    """New columns beside those the model ignored, so that rows can be joined back."""
+    An .npy file holds the new columns only.
+    """
     import narwhals as nw
+    import numpy as np
     import pyarrow as pa
 
-    carried = {}
-    if nw.dependencies.is_into_dataframe(frame):
-        table = nw.from_native(frame, eager_only=True)
-        carried = {
-            name: table[name].to_arrow() for name in vae.schema_.ignored if name in table.columns
-        }
+    if output.suffix.lower() == ".npy":
+        aevb.table.write(np.column_stack(list(columns.values())), output)
+        return
+    carried: dict[str, pa.ChunkedArray] = {}
+    if nw.dependencies.is_into_dataframe(rows):
+        frame = nw.from_native(rows, eager_only=True)
+        for name in vae.schema_.ignored:
+            if name in frame.columns:
+                carried[name] = frame[name].to_arrow()
     if both := carried.keys() & columns.keys():
         raise ConfigError(f"the data already have a column named {min(both)!r}: rename it")
-    return pa.table(carried | {name: pa.array(values) for name, values in columns.items()})
+    aevb.table.write(pa.table({**carried, **columns}), output)
 
 
-def _stacked(draws: Any, output: Path) -> Any:
-    """Completed tables one below the other, each row with the number of its draw."""
+def _stacked(draws: "NDArray[np.generic] | Sequence[IntoDataFrame]", output: Path) -> "Rows":
+    """Completed tables one below the other; a column numbers the draws."""
     import narwhals as nw
-    import numpy as np
-
-    if isinstance(draws, np.ndarray):
-        return draws if output.suffix.lower() == ".npy" else _numbered_rows(draws)
-    tables = [nw.from_native(table, eager_only=True) for table in draws]
-    return nw.concat(
-        [table.with_columns(nw.lit(number).alias("draw")) for number, table in enumerate(tables)]
-    ).to_native()
-
-
-def _numbered_rows(draws: Any) -> Any:
     import numpy as np
     import pyarrow as pa
 
-    number, rows = draws.shape[:2]
-    flat = draws.reshape(number * rows, -1)
-    columns = {f"x{j}": flat[:, j] for j in range(flat.shape[1])}
-    return pa.table(columns | {"draw": np.repeat(np.arange(number), rows)})
+    if not isinstance(draws, np.ndarray):
+        frames = []
+        for number, frame in enumerate(draws):
+            column = nw.lit(number).alias("draw")
+            frames.append(nw.from_native(frame, eager_only=True).with_columns(column))
+        return nw.concat(frames).to_native()
+    if output.suffix.lower() == ".npy":
+        return draws
+    flat = draws.reshape(draws.shape[0] * draws.shape[1], -1)
+    columns = {f"x{j}": column for j, column in enumerate(flat.T)}
+    numbers = np.repeat(np.arange(draws.shape[0]), draws.shape[1])
+    return pa.table({**columns, "draw": numbers})
 
 
-def _done(terminal: Terminal, output: Path, summary: Mapping[str, Any], also: str = "") -> None:
+def _print_summary(
+    terminal: Terminal, output: Path, summary: Mapping[str, float], note: str = ""
+) -> None:
     """Files are the result: people get a note, programs the numbers."""
     if terminal.json:
         terminal.result({**summary, "output": str(output)}, lambda _: None)
-    terminal.note(f"{output}: {summary['rows']:,} rows" + (f", {also}" if also else ""))
+    line = f"{output}: {summary['rows']:,} rows"
+    if note:
+        line += f", {note}"
+    terminal.note(line)

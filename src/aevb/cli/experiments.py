@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aevb.cli.options import DEBUG, JSON, QUIET
-from aevb.cli.terminal import EpochProgress, Terminal, plain, table
+from aevb.cli.terminal import EpochProgress, Terminal, printable, table
 from aevb.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ class _Experiment:
             ]
             table(out, list(columns), rows, right=sum(form != "" for form in columns.values()))
             for path in files:
-                out.print(plain(path), soft_wrap=True)
+                out.print(printable(path), soft_wrap=True)
 
         self.terminal.result(document, show)
 

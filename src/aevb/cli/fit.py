@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aevb.cli.application import Terminated, termination
+from aevb.cli.application import Terminated, Termination
 from aevb.cli.options import DATA, DEBUG, JSON, QUIET
 from aevb.cli.results import show_results
 from aevb.cli.settings import typed_settings, with_settings
@@ -76,7 +76,8 @@ def fit(
             command=shlex.join(["aevb", *context.obj]),
         )
         if json or not quiet:
-            terminal.result(results, lambda out: show_results(out, results, said=terminal.said))
+            shown = terminal.warnings
+            terminal.result(results, lambda out: show_results(out, results, shown))
 
 
 def _is_finished(place: Path | None, resume: bool, overwrite: bool) -> bool:
@@ -193,13 +194,14 @@ class _Interruptible:
     """A checkpoint after which SIGTERM ends training: its last epoch is kept then."""
 
     checkpoint: "Checkpoint"
+    termination: Termination
 
     def load(self, like: Any) -> Any:
         return self.checkpoint.load(like)
 
     def save(self, state: Any, document: dict[str, Any]) -> None:
         self.checkpoint.save(state, document)
-        termination.check()
+        self.termination.check()
 
 
 def _checkpoint(
@@ -238,7 +240,7 @@ def _train(
 
     groups = None if settings.group is None else _column(source.data, settings.group)
     try:
-        with EpochProgress(terminal) as progress:
+        with Termination() as termination, EpochProgress(terminal) as progress:
 
             def after_epoch(epoch: Mapping[str, Any]) -> None:
                 termination.patient = True
@@ -253,14 +255,13 @@ def _train(
                 groups=groups,
                 ordered=settings.ordered,
                 progress=after_epoch,
-                checkpoint=_Interruptible(checkpoint),
+                checkpoint=_Interruptible(checkpoint, termination),
             )
     except (KeyboardInterrupt, Terminated):
         run = shlex.quote(str(checkpoint.folder.parent))
         terminal.note(f"stopped; the same command with -o {run} --resume continues")
         raise
     finally:
-        termination.patient = False
         checkpoint.flush()
 
 

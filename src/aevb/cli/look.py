@@ -1,4 +1,4 @@
-"""What a run holds, its report, and the data sets there are."""
+"""What a run holds, its report, and the data sets that have a name."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import aevb
 from aevb.cli.options import DEBUG, JSON, QUIET, RUN
 from aevb.cli.results import show_results
-from aevb.cli.terminal import Terminal, plain, table
+from aevb.cli.terminal import Terminal, printable, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,156 +17,115 @@ if TYPE_CHECKING:
 __all__ = ["data", "inspect", "report"]
 
 
-DRAW = Annotated[
-    bool, typer.Option("--draw", help="Draw the architecture too: architecture.svg in the run.")
-]
-
-
 def inspect(
-    run: RUN, *, draw: DRAW = False, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False
+    run: RUN,
+    *,
+    draw: Annotated[
+        bool, typer.Option("--draw", help="Also draw the architecture: architecture.svg in RUN.")
+    ] = False,
+    json: JSON = False,
+    quiet: QUIET = False,
+    debug: DEBUG = False,
 ) -> None:
     """Print the columns, architecture, settings and numbers of RUN."""
-    from aevb import disk as storage
-
     terminal = Terminal(json, quiet, debug)
     with terminal.warned():
-        stored = storage.read_run(run)
-        document = {
-            "run": str(run),
-            **{
-                name: stored.documents.get(name, {})
-                for name in ("schema", "configuration", "results")
-            },
-            "manifest": {
-                key: value
-                for key, value in stored.manifest.items()
-                if key not in ("files", "sha256")
-            },
-        }
+        stored = aevb.disk.read_run(run)
+        document: dict[str, Any] = {"run": str(run), "manifest": dict(stored.manifest)}
+        for name in ("files", "sha256"):
+            document["manifest"].pop(name, None)
+        for name in ("schema", "configuration", "results"):
+            document[name] = stored.documents.get(name, {})
         if draw:
-            document["drawing"] = str(_drawn(run, document["results"]))
+            document["drawing"] = str(_draw_architecture(run, document["results"]))
         terminal.result(document, lambda out: _show_run(out, document))
 
 
 def report(run: RUN, *, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> None:
-    """Draw report.html of RUN again, from what the run holds alone."""
-    from aevb import disk as storage
-    from aevb.report import Contents, render
-
+    """Write report.html of RUN again from what the run holds."""
     terminal = Terminal(json, quiet, debug)
     with terminal.warned():
-        stored = storage.read_run(run)
-        contents = Contents.from_stored(stored.arrays.get("figures", {}), stored.documents)
-        page = storage.replace_text(run, "report.html", render(contents))
-        terminal.result(
-            {"run": str(run), "report": str(page)},
-            lambda out: out.print(plain(page), soft_wrap=True),
-        )
+        stored = aevb.disk.read_run(run)
+        figures = stored.arrays.get("figures", {})
+        contents = aevb.report.Contents.from_stored(figures, stored.documents)
+        page = aevb.disk.replace_text(run, "report.html", aevb.report.render(contents))
+        document = {"run": str(run), "report": str(page)}
+        terminal.result(document, lambda out: out.print(printable(page), soft_wrap=True))
 
 
 def data(*, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> None:
-    """List the data sets that can be named instead of a file."""
-    from aevb.table import DATA_SETS
-
+    """List the data sets that have a name."""
     terminal = Terminal(json, quiet, debug)
-    names = {name: str(description) for name, description in DATA_SETS.items()}
-    terminal.result(
-        {"datasets": names}, lambda out: table(out, ("name", "what"), list(names.items()))
-    )
+    names = {name: str(description) for name, description in aevb.table.DATA_SETS.items()}
+    rows = list(names.items())
+    terminal.result({"datasets": names}, lambda out: table(out, ("name", "contents"), rows))
 
 
-def _drawn(run: Path, results: Mapping[str, Any]) -> Path:
-    from aevb import disk as storage
-    from aevb import figures
-    from aevb.report.svg import standalone_svg
-
-    layers = results.get("architecture", [])
-    description = (
-        "The layers of the model, from x through z to p(x|z), with shapes and numbers of parameters"
-    )
-    picture = standalone_svg(figures.architecture(layers), description)
-    return storage.write_together(run, {"architecture.svg": picture.encode("utf-8", "replace")})[0]
+def _draw_architecture(run: Path, results: Mapping[str, Any]) -> Path:
+    figure = aevb.figures.architecture(results.get("architecture", []))
+    description = "The layers of the model from x through z to p(x|z), with shapes and sizes"
+    picture = aevb.report.standalone_svg(figure, description).encode("utf-8", "replace")
+    return aevb.disk.write_together(run, {"architecture.svg": picture})[0]
 
 
 def _show_run(out: "Console", document: Mapping[str, Any]) -> None:
-    schema = document["schema"]
-    columns = [_column_row(column) for column in schema.get("columns", [])]
-    columns += [[name, _unmodelled(name, schema), "", "", ""] for name in schema.get("ignored", [])]
-    table(out, ("column", "kind", "dtype", "levels", "missing"), columns, right=2)
-    parts = document["results"].get("architecture", [])
-    if parts:
-        out.print()
-        rows = [
-            [part.get(key, "") for key in ("part", "name", "shape_in", "shape_out", "parameters")]
-            for part in parts
-        ]
-        table(out, ("part", "layer", "in", "out", "parameters"), rows, right=3)
+    header = ("column", "kind", "type", "levels", "missing")
+    table(out, header, _column_rows(document["schema"]), right=2)
     out.print()
-    settings = {**_settings(document), **_about(document["manifest"])}
-    table(out, ("setting", "value"), [(name, _said(value)) for name, value in settings.items()])
+    if layers := document["results"].get("architecture"):
+        names = ("part", "name", "shape_in", "shape_out", "parameters")
+        rows = [[_cell(layer.get(name)) for name in names] for layer in layers]
+        table(out, ("part", "layer", "in", "out", "parameters"), rows, right=3)
+        out.print()
+    table(out, ("setting", "value"), _setting_rows(document))
     out.print()
     show_results(out, {**document["results"], "run": document["run"]})
     if drawing := document.get("drawing"):
-        out.print(f"drawing: {plain(drawing)}", soft_wrap=True)
+        out.print(printable(f"drawing: {drawing}"), soft_wrap=True)
 
 
-def _column_row(column: Mapping[str, Any]) -> list[object]:
-    levels = len(column.get("categories", ()))
-    missing = column.get("missing", 0)
-    return [
-        column["name"],
-        column["kind"],
-        column.get("dtype", ""),
-        levels or "",
-        f"{missing:.1%}" if missing else "",
-    ]
+def _column_rows(schema: Mapping[str, Any]) -> list[list[object]]:
+    rows: list[list[object]] = []
+    for column in schema.get("columns", []):
+        missing = ""
+        if column.get("missing"):
+            missing = f"{column['missing']:.1%}"
+        levels = len(column.get("categories", ())) or ""
+        rows.append([column["name"], column["kind"], column.get("dtype", ""), levels, missing])
+    for name in schema.get("ignored", []):
+        role = "ignored"
+        if name in schema.get("labels", []):
+            role = "label, not in the model"
+        rows.append([name, role, "", "", ""])
+    return rows
 
 
-def _unmodelled(name: str, schema: Mapping[str, Any]) -> str:
-    return "label, not modelled" if name in schema.get("labels", []) else "ignored"
+def _setting_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Every setting, with what "auto" became; then data, seed and versions from the manifest."""
+    manifest = dict(document["manifest"])
+    resolved = manifest.pop("resolved", {})
+    manifest.pop("configuration", None)
+    rows = []
+    for name, value in document["configuration"].get("parameters", {}).items():
+        text = _cell(value)
+        if value == "auto" and name in resolved:
+            text = f"auto: {resolved[name]}"
+        rows.append((name, text))
+    for name, value in manifest.items():
+        if not isinstance(value, Mapping):
+            rows.append((name, _cell(value)))
+            continue
+        for part, inner in value.items():
+            text = _cell(inner)
+            if part == "sha256":
+                text = text[:12]
+            rows.append((f"{name}.{part}", text))
+    return rows
 
 
-def _settings(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Every setting, with what "auto" became."""
-    resolved = document["manifest"].get("resolved", {})
-    parameters = document["configuration"].get("parameters", {})
-    return {
-        name: f"auto: {resolved[name]}" if value == "auto" and name in resolved else value
-        for name, value in parameters.items()
-    }
-
-
-def _about(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What else the manifest says: of data, seed and versions."""
-    about = _flat(
-        {
-            name: value
-            for name, value in manifest.items()
-            if name not in ("configuration", "resolved")
-        }
-    )
-    return {
-        name: str(value)[:12] if name.endswith("sha256") else value for name, value in about.items()
-    }
-
-
-def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"versions": {"jax": "1"}} -> {"versions.jax": "1"}."""
-    flat: dict[str, Any] = {}
-    for key, value in document.items():
-        flat |= (
-            _flat(value, f"{prefix}{key}.")
-            if isinstance(value, Mapping)
-            else {f"{prefix}{key}": value}
-        )
-    return flat
-
-
-def _said(value: Any) -> str:
-    return (
-        ", ".join(map(str, value)) or "-"
-        if isinstance(value, list)
-        else "-"
-        if value is None
-        else str(value)
-    )
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    if value in (None, ""):
+        return "-"
+    return str(value)

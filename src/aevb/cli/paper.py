@@ -9,7 +9,7 @@ import typer
 
 from aevb.cli.experiments import COMMANDS
 from aevb.cli.options import DEBUG, JSON, QUIET
-from aevb.cli.terminal import Terminal, plain, table
+from aevb.cli.terminal import Terminal, printable, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,7 +103,7 @@ def _show(
         soft_wrap=True,
     )
     for path in written:
-        out.print(plain(path), soft_wrap=True)
+        out.print(printable(path), soft_wrap=True)
 
 
 def _said(result: "Result") -> tuple[str, str, str]:

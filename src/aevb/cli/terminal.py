@@ -1,4 +1,4 @@
-"""What a command says: its result on standard output, everything else on standard error.
+"""What a command prints: its result on standard output, everything else on standard error.
 
 Names and values come from files nobody vouches for: control characters are shown as escapes, never
 sent to a terminal.
@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from aevb.errors import AevbError, AevbWarning
 
@@ -20,15 +20,18 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-__all__ = ["EpochProgress", "Terminal", "plain", "unbroken", "with_flags"]
-
-#: Without a terminal a line of progress is written at most this often, in seconds.
-INTERVAL = 5.0
+__all__ = ["EpochProgress", "Terminal", "printable", "table", "unbroken", "with_flags"]
 
 
-def plain(text: object) -> str:
+def printable(text: object) -> str:
     """Text on one line, control characters escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    shown = ""
+    for character in str(text):
+        if character.isprintable():
+            shown += character
+        else:
+            shown += character.encode("unicode_escape").decode()
+    return shown
 
 
 def with_flags(error: AevbError | AevbWarning) -> str:
@@ -53,9 +56,7 @@ def _flags(setting: str, value: object) -> str:
 
 @contextmanager
 def unbroken(stream: TextIO) -> Iterator[None]:
-    """Write within and flush at the end; a reader who has left (``| head``) is no error, and hears
-    no more.
-    """
+    """Write within and flush at the end; when the reader has left (``| head``), write no more."""
     try:
         yield
         stream.flush()
@@ -64,7 +65,7 @@ def unbroken(stream: TextIO) -> Iterator[None]:
 
 
 class Terminal:
-    """Where the words of one command go.
+    """Where the output of one command goes.
 
     Parameters
     ----------
@@ -78,16 +79,16 @@ class Terminal:
 
     def __init__(self, json: bool, quiet: bool, debug: bool) -> None:
         self.json, self.quiet, self.debug = json, quiet, debug
-        self.said: set[str] = set()
+        self.warnings: set[str] = set()
 
     def note(self, text: str) -> None:
-        """A line on standard error."""
+        """Print a line on standard error."""
         if not self.quiet:
             with unbroken(sys.stderr):
-                print(plain(text), file=sys.stderr)
+                print(printable(text), file=sys.stderr)
 
-    def result(self, document: Mapping[str, Any], show: "Callable[[Console], None]") -> None:
-        """What the command is for: `document` as JSON, or what `show` prints for people."""
+    def result(self, document: Mapping[str, object], show: "Callable[[Console], None]") -> None:
+        """Print what the command is for: `document` as JSON, or what `show` prints for people."""
         with unbroken(sys.stdout):
             if self.json:
                 from aevb.disk import to_json
@@ -98,15 +99,16 @@ class Terminal:
 
     @contextmanager
     def warned(self) -> Iterator[None]:
-        """Within, warnings of this package are noted once each, and kept in `said`; others' are for
-        ``--debug``.
-        """
+        """Within, note each warning of this package once; those of others only with ``--debug``."""
 
-        def show(message: Warning | str, category: type[Warning], *_: Any) -> None:
-            if (issubclass(category, AevbWarning) or self.debug) and str(message) not in self.said:
-                self.said.add(str(message))
-                shown = with_flags(message) if isinstance(message, AevbWarning) else message
-                self.note(f"warning: {shown}")
+        def show(message: Warning | str, category: type[Warning], *_: object) -> None:
+            if str(message) in self.warnings:
+                return
+            if isinstance(message, AevbWarning):
+                self.note(f"warning: {with_flags(message)}")
+            elif self.debug:
+                self.note(f"warning: {message}")
+            self.warnings.add(str(message))
 
         with warnings.catch_warnings():
             warnings.simplefilter("always")
@@ -115,54 +117,64 @@ class Terminal:
 
 
 def console(stream: TextIO) -> "Console":
-    """Rich's console with nothing read into the text, and a broken pipe left to `unbroken`."""
+    """Rich's console that prints text as it is and leaves a broken pipe to `unbroken`."""
     from rich.console import Console
 
     class Plain(Console):
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError
 
-    wide = None if stream.isatty() else 160
-    return Plain(file=stream, markup=False, highlight=False, emoji=False, width=wide)
+    width = None  # that of the terminal
+    if not stream.isatty():
+        width = 160
+    return Plain(file=stream, markup=False, highlight=False, emoji=False, width=width)
 
 
 def table(
     target: "Console", header: Sequence[str], rows: Sequence[Sequence[object]], right: int = 0
 ) -> None:
-    """A table whose last `right` columns, numbers, are set flush right."""
+    """Print a table whose last `right` columns are numbers, set flush right."""
     from rich import box
     from rich.table import Table
 
     sheet = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for place, name in enumerate(header):
-        sheet.add_column(
-            name, justify="right" if place >= len(header) - right else "left", overflow="fold"
-        )
+    for name in header[: len(header) - right]:
+        sheet.add_column(name, overflow="fold")
+    for name in header[len(header) - right :]:
+        sheet.add_column(name, justify="right", overflow="fold")
     for row in rows:
-        sheet.add_row(*(plain(cell) for cell in row))
+        sheet.add_row(*map(printable, row))
     target.print(sheet)
 
 
 class EpochProgress:
-    """A bar on a terminal, a line now and then elsewhere; called with the history of each epoch."""
+    """A bar on a terminal, a line now and then elsewhere; called with the history of each epoch.
 
-    def __init__(self, terminal: Terminal, unit: str = "epoch") -> None:
-        self.quiet, self.unit = terminal.quiet, unit
+    Parameters
+    ----------
+    terminal
+        Where to print.
+    unit
+        What is counted.
+    interval
+        Least number of seconds between two lines.
+    """
+
+    def __init__(self, terminal: Terminal, unit: str = "epoch", interval: float = 5.0) -> None:
+        self.quiet, self.unit, self.interval = terminal.quiet, unit, interval
         self.bar: Progress | None = None
         self.start: tuple[float, int] | None = None
-        self.said, self.unsaid = 0.0, ""
+        self.printed, self.waiting = 0.0, ""
 
     def __enter__(self) -> "EpochProgress":
-        if (
-            not self.quiet
-            and sys.stderr.isatty()
-            and not (out := console(sys.stderr)).is_dumb_terminal
-        ):
+        if self.quiet or not sys.stderr.isatty():
+            return self
+        screen = console(sys.stderr)
+        if not screen.is_dumb_terminal:
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-            self.bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=out
-            )
+            columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+            self.bar = Progress(*columns, console=screen)
             self.bar.add_task("starting", total=None)
             self.bar.start()
         return self
@@ -170,57 +182,50 @@ class EpochProgress:
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.stop()
-        elif self.unsaid:
-            self._say(self.unsaid)
+        elif self.waiting:
+            self._print(self.waiting)
 
-    def __call__(self, epoch: Mapping[str, Any]) -> None:
-        """Say how far the fit is; `epoch` is a line of the history and ``epochs``, how many there
-        may be.
-        """
+    def __call__(self, epoch: Mapping[str, float]) -> None:
+        """Show how far the fit is: `epoch` is a line of the history with ``epochs``, the most."""
         if self.quiet:
             return
-        now, line = time.monotonic(), f"{self.unit} {_epoch_line(epoch)}"
-        if (
-            self.start is None or epoch["epoch"] <= self.start[1]
-        ):  # the first, or the first of another run
-            self.start = now, epoch["epoch"]
+        now, done, line = time.monotonic(), int(epoch["epoch"]), f"{self.unit} {_line(epoch)}"
+        if self.start is None or done <= self.start[1]:  # the first, or the first of another run
+            self.start = now, done
             if self.bar is not None:
                 self.bar.reset(self.bar.task_ids[0])
         if self.bar is not None:
-            total = epoch.get("epochs")
-            self.bar.update(
-                self.bar.task_ids[0], description=line, total=total, completed=epoch["epoch"]
-            )
-        elif now - self.said >= INTERVAL:
-            self.said, self.unsaid = now, ""
-            self._say(line + _remaining(self.start, now, epoch))
+            task, total = self.bar.task_ids[0], epoch.get("epochs")
+            self.bar.update(task, description=line, total=total, completed=done)
+        elif now - self.printed >= self.interval:
+            self.printed, self.waiting = now, ""
+            self._print(line + _remaining(self.start, now, epoch))
         else:
-            self.unsaid = line
+            self.waiting = line
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         with unbroken(sys.stderr):
             print(line, file=sys.stderr)
 
 
-def _remaining(start: tuple[float, int], now: float, epoch: Mapping[str, Any]) -> str:
-    """At the pace since the first epoch seen, which need not be the first of the fit."""
+def _remaining(start: tuple[float, int], now: float, epoch: Mapping[str, float]) -> str:
+    """Time left at the pace since the first epoch seen, which need not be the first of the fit."""
     begin, first = start
     total, done = epoch.get("epochs"), epoch["epoch"] - first
     if total is None or done <= 0:
         return ""
-    return f"  at most {_duration((now - begin) / done * (total - epoch['epoch']))} left"
+    minutes, seconds = divmod(round((now - begin) / done * (total - epoch["epoch"])), 60)
+    return f"  at most {minutes // 60}:{minutes % 60:02d}:{seconds:02d} left"
 
 
-def _epoch_line(epoch: Mapping[str, Any]) -> str:
-    total = f"/{epoch['epochs']}" if epoch.get("epochs") else ""
-    names = {"train_bound": "train", "validation_bound": "validation"}
-    known = [
-        key for key in names if isinstance(epoch.get(key), float) and math.isfinite(epoch[key])
-    ]
-    bounds = [f"  {names[key]} {epoch[key]:.3f}" for key in known]
-    return f"{epoch['epoch']}{total}{''.join(bounds)}{' nats' if bounds else ''}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+def _line(epoch: Mapping[str, float]) -> str:
+    line = f"{epoch['epoch']}"
+    if epoch.get("epochs"):
+        line += f"/{epoch['epochs']}"
+    unit = ""
+    for name in ("train", "validation"):
+        bound = epoch.get(f"{name}_bound")
+        if isinstance(bound, float) and math.isfinite(bound):
+            line += f"  {name} {bound:.3f}"
+            unit = " nats per row"
+    return line + unit
