@@ -161,7 +161,7 @@ def test_the_report_has_the_parts_the_design_names(vae: VAE) -> None:
 
 
 def test_the_reports_numbers_are_those_of_the_test_rows(vae: VAE) -> None:
-    report, test = vae.report_, vae._parts.test
+    report, test = vae.report_, vae.fit_.parts.test
     assert (report["held_out"]["rows"], report["held_out"]["part"]) == (24, "test")
     assert report["held_out"]["log_likelihood"] == vae.score(test)
     for one in report["baselines"].values():
@@ -327,7 +327,7 @@ def test_without_test_rows_the_report_says_so(vae: VAE) -> None:
 
 
 def test_evaluate_scores_given_rows_beside_the_same_baselines(vae: VAE) -> None:
-    given = vae.evaluate(vae._parts.test)
+    given = vae.evaluate(vae.fit_.parts.test)
     assert given["baselines"] == vae.report_["baselines"]
     assert given["held_out"] == {**vae.report_["held_out"], "part": "given"}
     assert "given rows" in given["verdict"]["text"]

@@ -61,7 +61,7 @@ def test_any_other_weight_counts_in_the_choice_of_the_epoch_and_is_told() -> Non
     """Each row keeps its own through the split; numbers that count rows once say so."""
     vae = VAE(**{**SMALL, "epochs": 0, "validation_fraction": 0.4})
     vae.fit(X, sample_weight=np.where(X[:, 0] > 0, 1.75, 0.5))
-    validation = vae._parts.validation
+    validation = vae.fit_.parts.validation
     scores = importance_weighted(
         vae.model_, vae._units(validation), samples=32, seed=vae.seed_
     ).log_likelihood
@@ -207,7 +207,7 @@ def test_at_the_start_estimator_a_is_factor_analysis(
         validation_fraction=0.0,
         random_state=0,
     ).fit(train)
-    schema = vae._preparation.schema
+    schema = vae.fit_.preparation.schema
     start = linear.fit(schema.to_model_units(train).astype(np.float64), 2)
     scale = np.log([column.scale for column in schema.columns]).sum()
     exact = start.log_likelihood(schema.to_model_units(fresh[:200]).astype(np.float64)) - scale

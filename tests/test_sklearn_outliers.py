@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from aevb import VAE, VAEOutlierDetector
 from aevb.errors import ConfigError
-from aevb.sklearn.outliers import FALSE_ALARMS, threshold
+from aevb.sklearn.outliers import threshold
 
 SMALL = {
     "latent_dim": 2,
@@ -55,8 +55,8 @@ def test_rows_unlike_all_others_are_outliers(detector: VAEOutlierDetector) -> No
 
 
 def test_auto_looks_at_the_rows_held_out(detector: VAEOutlierDetector) -> None:
-    held_out = detector.vae_.score_samples(detector.vae_._parts.validation)
-    assert detector.offset_ == threshold(held_out, FALSE_ALARMS)
+    held_out = detector.vae_.score_samples(detector.vae_.fit_.parts.validation)
+    assert detector.offset_ == threshold(held_out, VAEOutlierDetector.false_alarms)
 
 
 def test_a_fraction_calls_that_fraction_of_the_rows_outliers() -> None:
@@ -67,7 +67,9 @@ def test_with_a_fitted_vae_the_given_rows_set_the_offset(detector: VAEOutlierDet
     fresh = np.vstack([X[:40], [[9.0, -9.0, 9.0]]])
     over = VAEOutlierDetector(vae=detector.vae_).fit(fresh)
     assert over.vae_ is detector.vae_
-    assert over.offset_ == threshold(detector.vae_.score_samples(fresh), FALSE_ALARMS)
+    assert over.offset_ == threshold(
+        detector.vae_.score_samples(fresh), VAEOutlierDetector.false_alarms
+    )
 
 
 @pytest.mark.parametrize("contamination", [0.0, -0.1, 0.6, 1, True, "some", None, float("nan")])

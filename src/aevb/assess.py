@@ -130,12 +130,12 @@ class Results:
     the held-out rows, and how the model was fitted.
     """
 
-    document: Mapping[str, Any]
+    document: dict[str, Any]
     baselines: Baselines
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries, numbers, text and lists."""
-        return dict(self.document)
+        return self.document
 
 
 def evaluate(

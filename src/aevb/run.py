@@ -40,6 +40,10 @@ __all__ = ["Run", "contents_of", "load", "save"]
 PARTS = ("likelihood", "prior", "posterior", "network", "objective")
 #: What stands for such a part in a file.
 OWN = "own"
+#: What a file says of the architecture; the rest of it is in the settings and the schema.
+ARCHITECTURE = frozenset(
+    "latent_dim upper_dim hidden activation posterior prior scale_given missing rows".split()
+)
 
 
 @dataclass(frozen=True)
@@ -206,15 +210,7 @@ def _configuration(fit: Fit) -> dict[str, Any]:
         "parameters": parameters,
         "fitted": {
             "architecture": {
-                "latent_dim": architecture.latent_dim,
-                "upper_dim": architecture.upper_dim,
-                "hidden": architecture.hidden,
-                "activation": architecture.activation,
-                "posterior": _name_of(architecture.posterior),
-                "prior": _name_of(architecture.prior),
-                "scale_given": architecture.scale_given,
-                "missing": architecture.missing,
-                "rows": architecture.rows,
+                name: _name_of(getattr(architecture, name)) for name in sorted(ARCHITECTURE)
             },
             "seed": fit.seed,
             "n_features_in": fit.n_features_in,
@@ -227,7 +223,7 @@ def _configuration(fit: Fit) -> dict[str, Any]:
 
 def _name_of(part: object) -> object:
     """A part by name; of one's own a mark and its class's name, which is for people to read."""
-    if isinstance(part, str):
+    if isinstance(part, str | int | tuple):
         return part
     if isinstance(part, Mapping):
         return {name: _name_of(one) for name, one in part.items()}
@@ -311,10 +307,12 @@ def _is_own(value: object) -> bool:
 
 def _architecture(document: Mapping[str, Any], settings: Settings) -> Architecture:
     """The architecture a run names; its sizes are compared with the weights by their shapes."""
+    if document.keys() != ARCHITECTURE:
+        raise ModelFileError(f"configuration.json: expected {', '.join(sorted(ARCHITECTURE))}")
     sizes = {name: document[name] for name in ("latent_dim", "hidden", "activation")}
     checked = Settings.of(sizes)
     for name in ("upper_dim", "rows"):
-        if not isinstance(document[name], int) or document[name] < 0:
+        if type(document[name]) is not int or document[name] < 0:
             raise ModelFileError(f"configuration.json: {name} must be a whole number of at least 0")
     return Architecture(
         latent_dim=int(document["latent_dim"]),
@@ -332,9 +330,11 @@ def _architecture(document: Mapping[str, Any], settings: Settings) -> Architectu
 
 def _part(registry: Registry[Any], stored: object, given: object) -> object:
     """The registered part a file names, or the one of one's own that was given."""
-    if isinstance(stored, str) and stored in registry:
-        return stored
-    return given
+    if _is_own(stored):
+        return given
+    if not isinstance(stored, str) or stored not in registry:
+        raise ModelFileError(f"configuration.json: no {registry.role} is named {stored!r}")
+    return stored
 
 
 def _results_of(stored: Stored, fit: Fit) -> Results:
