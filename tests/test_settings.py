@@ -13,7 +13,6 @@ from aevb import VAE
 from aevb.errors import ConfigError
 from aevb.likelihoods import Gaussian
 from aevb.networks import MLP
-from aevb.objectives import sgvb_a
 from aevb.posteriors import FullGaussian
 from aevb.priors import GaussianMixture, StandardNormal
 from aevb.settings import RunSettings, Settings, read_settings
@@ -25,6 +24,13 @@ class Other:
 
     def __repr__(self) -> str:
         return "Other()"
+
+
+class Bound(Other):
+    """An objective of one's own."""
+
+    def __call__(self, model: object, x: object, key: object) -> float:
+        return 0.0
 
 
 GOOD = {
@@ -54,7 +60,7 @@ GOOD = {
         "score",
         "vimco",
         "renyi",
-        sgvb_a,
+        Bound(),
     ],
     "samples": [1, 50],
     "epochs": [0, 10, "auto"],
