@@ -98,7 +98,7 @@ def main() -> None:
     vae = VAE(**MODEL).fit(images[:1500])
     rows = jnp.asarray(vae._preparation.units(images[:BATCH]))
     found = []
-    for name in objectives.__all__:
+    for name in objectives.ESTIMATORS:
         for samples in DRAWS:
             numbers = slopes(vae.model_, getattr(objectives, name), rows, samples)
             found.append({"objective": name, "samples": samples, **numbers})

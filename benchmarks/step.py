@@ -26,7 +26,7 @@ from aevb.initialisation import Architecture, initial_model
 from aevb.model import Model
 from aevb.objectives import sgvb_b
 from aevb.table.schema import Column, Schema
-from aevb.train import Settings, train
+from aevb.train import fit
 
 WIDTH, HIDDEN, LATENT = 784, 500, 20  # the paper's network
 STEPS = 60  # in an epoch; the best epoch counts
@@ -91,7 +91,7 @@ def flops(batch: int) -> int:
 
 
 def our_step(batch: int, epochs: int) -> Iterator[tuple[str, float]]:
-    """Seconds of an epoch of `aevb.train.train`, and of the products between two epochs, in turn."""
+    """Seconds of an epoch of `aevb.train.fit`, and of the products between two epochs, in turn."""
     x, seconds = rows(batch), []
     yardsticks = {
         "matrix products": matrix_products(batch),
@@ -111,15 +111,15 @@ def our_step(batch: int, epochs: int) -> Iterator[tuple[str, float]]:
                 seconds.append((name, perf_counter() - start))
         clock = perf_counter()
 
-    settings = Settings(epochs=epochs + 1, batch_size=batch, schedule="constant")
-    train(
+    fit(
         paper_model(x),
-        sgvb_b,
         x,
+        sgvb_b,
         jax.random.key(0),
-        settings,
-        validate=lambda model: 0.0,
         progress=between,
+        epochs=epochs + 1,
+        batch_size=batch,
+        schedule="constant",
     )
     yield from seconds
 

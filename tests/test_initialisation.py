@@ -15,7 +15,7 @@ from aevb.diagnostics import codes
 from aevb.distributions import flows
 from aevb.initialisation import Architecture, features_of, initial_model, skeleton
 from aevb.linear import fit
-from aevb.marginal.importance import elbo
+from aevb.marginal import elbo
 from aevb.networks import trainable
 from aevb.objectives import sgvb_a
 from aevb.predict import sampled

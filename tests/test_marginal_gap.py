@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from aevb.initialisation import Architecture, initial_model
-from aevb.marginal.gap import inference_gap
-from aevb.results import mean_and_error
+from aevb.marginal import inference_gap
+from aevb.rows import mean_and_error
 from conftest import Table
 
 TOLERANCE = 1e-3  # nats, of single precision and of Adam's end

@@ -11,21 +11,18 @@ from numpy.typing import NDArray
 
 from aevb.diagnostics import architecture, latent_diagnostics
 from aevb.errors import ConfigError
-from aevb.marginal.aggregate import aggregate_posterior
-from aevb.marginal.annealed import annealed
-from aevb.marginal.harmonic import harmonic
-from aevb.marginal.importance import (
-    CHUNK,
-    Progress,
+from aevb.marginal import (
     Scores,
-    at_least_one,
+    aggregate_posterior,
+    annealed,
     elbo,
-    importance_weighted,
+    harmonic,
+    importance,
     pareto_k,
-    row_hashes,
 )
 from aevb.objectives import sgvb_b
-from aevb.results import compare, held_out, mean_and_error, verdict
+from aevb.results import compare, held_out, verdict
+from aevb.rows import Progress, check_count, mean_and_error, row_hashes
 
 if TYPE_CHECKING:
     from aevb.sklearn.estimator import VAE
@@ -44,6 +41,8 @@ Values = NDArray[np.float64]
 #: The tails of importance weights are looked at in so many rows at most, and said where more than
 #: this share is heavy.
 PARETO_ROWS, HEAVY = 500, 0.1
+#: Weights of a row whose tail is looked at, at most.
+WEIGHTS = 1_000
 #: The aggregate posterior is held against so many rows at most, each with each.
 AGGREGATE_ROWS = 1_000
 #: The gap between training and held-out rows is measured on at most this many of the former.
@@ -52,9 +51,7 @@ TRAIN_ROWS = 2_000
 #: "ais".
 METHODS: dict[str, tuple[Callable[..., Any], int]] = {
     "iwae": (
-        lambda model, units, samples, **how: importance_weighted(
-            model, units, samples=samples, **how
-        ),
+        lambda model, units, samples, **how: importance(model, units, samples=samples, **how),
         1_000,
     ),
     "ais": (lambda model, units, samples, **how: annealed(model, units, chains=samples, **how), 16),
@@ -102,7 +99,7 @@ def evaluate(
         raise ConfigError(f"method is one of {', '.join(METHODS)}, not {method!r}")
     estimator, usual = METHODS[method]
     samples = usual if samples is None else samples
-    at_least_one("samples", samples)
+    check_count("samples", samples)
     units = vae._preparation.units(values)
     scores = estimator(vae.model_, units, samples, seed=vae.seed_, progress=progress)
     numbers = held_out(
@@ -211,7 +208,7 @@ def _weights(vae: "VAE", units: NDArray[np.float32], numbers: Mapping[str, Any])
     what to do.
     """
     # More would not sharpen k by much, and all of a row's weights are held at once.
-    samples = int(np.clip(numbers["samples"], MIN_SAMPLES, CHUNK))
+    samples = int(np.clip(numbers["samples"], MIN_SAMPLES, WEIGHTS))
     k, limit = pareto_k(vae.model_, units[:PARETO_ROWS], samples=samples, seed=vae.seed_)
     above, notes = float((k > limit).mean()), []
     if numbers["effective_sample_size"] < 10 <= numbers["samples"]:
@@ -251,9 +248,7 @@ def _warnings(
 
 
 def _scores(vae: "VAE", values: Values, samples: int) -> Scores:
-    return importance_weighted(
-        vae.model_, vae._preparation.units(values), samples=samples, seed=vae.seed_
-    )
+    return importance(vae.model_, vae._preparation.units(values), samples=samples, seed=vae.seed_)
 
 
 def _bound(vae: "VAE", values: Values) -> NDArray[np.float64]:

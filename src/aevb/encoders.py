@@ -12,9 +12,9 @@ import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array
 
-from aevb.networks import MLP, Fixed, pick
+from aevb.networks import MLP, Fixed, Layer, pick
 
-__all__ = ["Encoder", "Features", "LinearPosterior", "Moments", "Posterior", "for_missing"]
+__all__ = ["Encoder", "Features", "LinearPosterior", "Moments", "Posterior"]
 
 LOG_VARIANCE_BOUNDS = (-14.0, 8.0)
 
@@ -80,8 +80,8 @@ class LinearPosterior(eqx.Module):
     gain
         B, shape (k, F).
     complete
-        Whether rows have no missing cell, so that nothing need be filled; `for_missing` gives the
-        other kind.
+        Whether rows have no missing cell, so that nothing need be filled; `Posterior.for_missing`
+        gives the other kind.
     """
 
     mean: Fixed
@@ -127,6 +127,16 @@ class Encoder(eqx.Module):
     linear: LinearPosterior | None
     sees_missing: bool = eqx.field(static=True)
 
+    def describe(self) -> list[Layer]:
+        """The features, the linear posterior and the network."""
+        features = self.features.size
+        columns = len(self.features.numeric) + len(self.features.categorical)
+        layers = [Layer("features of x", columns, features, 0)]
+        if self.linear is not None:
+            gain = self.linear.gain
+            layers.append(Layer("linear posterior", features, len(gain), gain.size))
+        return layers + self.network.describe()
+
     def outputs(self, x: Array) -> Array:
         """The network's numbers for a row, 0 for one without an observed cell."""
         return self._change(*self.features(x))
@@ -170,15 +180,16 @@ class Posterior(eqx.Module):
         (latent_dim,).
         """
 
+    def describe(self) -> list[Layer]:
+        """The layers of the encoder."""
+        return self.encoder.describe()
 
-def for_missing(posterior: Posterior) -> Posterior:
-    """The same posterior for rows with missing cells, where it was fitted to complete ones and so
-    need not fill any.
-    """
-    linear = posterior.encoder.linear
-    if linear is None or not linear.complete:
-        return posterior
-    filling = LinearPosterior(
-        linear.mean, linear.loadings, linear.noise, linear.gain, complete=False
-    )
-    return eqx.tree_at(lambda q: q.encoder.linear, posterior, filling)
+    def for_missing(self) -> "Posterior":
+        """The same q for rows with missing cells, where it was fitted to complete ones."""
+        linear = self.encoder.linear
+        if linear is None or not linear.complete:
+            return self
+        filling = LinearPosterior(
+            linear.mean, linear.loadings, linear.noise, linear.gain, complete=False
+        )
+        return eqx.tree_at(lambda q: q.encoder.linear, self, filling)

@@ -16,16 +16,15 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 from numpy.typing import NDArray
 
-from aevb import objectives
+from aevb import objectives, train
 from aevb.errors import AevbWarning, ConfigError
 from aevb.initialisation import Architecture, initial_model
-from aevb.marginal.importance import importance_weighted
+from aevb.marginal import importance
 from aevb.model import Model
 from aevb.networks import trainable
 from aevb.posteriors.discrete import LEVELS
-from aevb.priors import TwoLayerPrior
 from aevb.table.schema import Schema
-from aevb.train import Checkpoint, Settings, train
+from aevb.train import Checkpoint
 
 __all__ = [
     "Fitted",
@@ -58,18 +57,6 @@ STEPS, EPOCHS = (6_000, 40_000), (60, 500)
 #: The held-out bound is estimated on at most this many rows, with up to this many samples of each
 #: and this many in all.
 VALIDATION_ROWS, VALIDATION_SAMPLES, VALIDATION_DRAWS = 2_000, 32, 20_000
-
-
-#: What becomes, of one draw a row, of the objectives that are made for several.
-SEVERAL_DRAWS = {
-    **dict.fromkeys(
-        ("iwae", "iwae_resampled", "dreg", "dreg_resampled", "renyi"),
-        "is the ordinary bound, that of 'sgvb_b'",
-    ),
-    **dict.fromkeys(
-        ("score", "vimco"), "has no baseline, and its slope is too noisy to learn much from"
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -138,10 +125,11 @@ def fit_model(
 
 
 def _warn_of_one_draw(objective: str, samples: int) -> None:
-    if samples > 1 or objective not in SEVERAL_DRAWS:
+    consequence = objectives.ESTIMATORS[objective].several_draws
+    if samples > 1 or not consequence:
         return
     warnings.warn(
-        f"objective {objective!r} with samples=1 {SEVERAL_DRAWS[objective]}: set samples=5 or more",
+        f"objective {objective!r} with samples=1 {consequence}: set samples=5 or more",
         AevbWarning,
         stacklevel=4,  # whoever called `VAE.fit`
     )
@@ -152,7 +140,7 @@ def objective_of(name: str, alpha: float) -> Callable[..., Array]:
     """The estimator of that name; of one name always the same object, so that one compilation
     serves all fits.
     """
-    objective: Callable[..., Array] = getattr(objectives, name)
+    objective = objectives.ESTIMATORS[name].function
     return partial(objective, alpha=alpha) if name == "renyi" else objective
 
 
@@ -251,41 +239,38 @@ def _fit(
 ) -> Fitted:
     key_model, key_train = jax.random.split(jax.random.key(seed))
     epochs = parameters["epochs"]
-    settings = Settings(
-        epochs=automatic_epochs(len(rows.train), parameters["batch_size"])
-        if epochs == "auto"
-        else epochs,
-        **{
-            name: parameters[name]
-            for name in ("batch_size", "learning_rate", "optimizer", "kl_warmup", "free_bits")
-        },
-        samples=parameters["samples"],
-        weight_prior=parameters["weight_prior"],
-        weight_decay=_weight_decay(parameters["weight_decay"], len(rows.train)),
-        patience=parameters["patience"],
-    )
+    if epochs == "auto":
+        epochs = automatic_epochs(len(rows.train), parameters["batch_size"])
     start = initial_model(schema, rows.train, architecture, key_model, weights=rows.weights)
     start = start if given is None else _with_numbers_of(given, start)
-    result = train(
+    result = train.fit(
         start,
-        objective_of(parameters["objective"], parameters["alpha"]),
         rows.train,
+        objective_of(parameters["objective"], parameters["alpha"]),
         key_train,
-        settings,
         validate=partial(_held_out, rows=rows, seed=seed),
         weights=rows.weights,
         resample=resample,
         progress=progress,
         checkpoint=checkpoint,
+        epochs=epochs,
+        batch_size=parameters["batch_size"],
+        learning_rate=parameters["learning_rate"],
+        optimizer=parameters["optimizer"],
+        kl_warmup=parameters["kl_warmup"],
+        free_bits=parameters["free_bits"],
+        samples=parameters["samples"],
+        weight_prior=parameters["weight_prior"],
+        weight_decay=_weight_decay(parameters["weight_decay"], len(rows.train)),
+        patience=parameters["patience"],
     )
     return Fitted(result.model, architecture, result.history, result.best_epoch, result.stopped, [])
 
 
 def sizes_of(model: Model) -> int | tuple[int, int]:
     """The ``latent_dim`` a model was made with."""
-    if isinstance(model.prior, TwoLayerPrior):
-        return model.prior.lower_dim, model.prior.upper_dim
-    return model.posterior.latent_dim
+    sizes: tuple[int, int] | None = getattr(model.prior, "layer_sizes", None)
+    return sizes or model.latent_dim
 
 
 def _with_numbers_of(other: Model, model: Model) -> Model:
@@ -313,7 +298,7 @@ def _held_out(model: Model, rows: Rows, seed: int) -> float:
     units = rows.validation[:VALIDATION_ROWS]
     weights = None if rows.validation_weights is None else rows.validation_weights[: len(units)]
     samples = int(np.clip(VALIDATION_DRAWS // len(units), 8, VALIDATION_SAMPLES))
-    scores = importance_weighted(model, units, samples=samples, seed=seed)
+    scores = importance(model, units, samples=samples, seed=seed)
     return float(np.average(scores.log_likelihood, weights=weights))
 
 

@@ -358,7 +358,7 @@ def _decoder(
 
 def _prior(
     architecture: Architecture, pseudo: tuple[Array, Array, Array] | None, key: PRNGKeyArray
-) -> priors.Prior:
+) -> priors.Prior | priors.VampPrior:
     latent_dim, components = architecture.latent_dim, architecture.prior_components
     if architecture.upper_dim:
         lower = _between(architecture, architecture.upper_dim, latent_dim, key)

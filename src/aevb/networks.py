@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -10,7 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-__all__ = ["ACTIVATIONS", "MLP", "Fixed", "parameter_count", "pick", "trainable"]
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "Described",
+    "Fixed",
+    "Layer",
+    "class_words",
+    "parameter_count",
+    "pick",
+    "trainable",
+]
 
 #: The non-linearities a network can be given by name; the paper's is tanh.
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -43,6 +53,41 @@ def trainable(model: PyTree) -> PyTree:
         model,
         is_leaf=lambda node: isinstance(node, Fixed),
     )
+
+
+class Layer(NamedTuple):
+    """One layer of a model, as reports list it."""
+
+    name: str
+    inputs: int
+    outputs: int
+    #: How many numbers training may change.
+    parameters: int
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A part of a model that lists its layers."""
+
+    def describe(self) -> list[Layer]:
+        """The layers, in the order data flow; their parameters are all of the part's that they
+        account for.
+        """
+
+
+def class_words(part: object) -> str:
+    """The name of a part's class in words.
+
+    >>> class GaussianMixture: ...
+    >>> class_words(GaussianMixture())
+    'Gaussian mixture'
+    """
+    name = getattr(part, "__name__", type(part).__name__)
+    letters = [f" {letter.lower()}" if letter.isupper() else letter for letter in name]
+    words = "".join(letters).strip()
+    for person in ("gaussian", "bernoulli", "poisson"):
+        words = words.replace(person, person.capitalize())
+    return words.removesuffix(" columns")
 
 
 class MLP(eqx.Module):
@@ -87,6 +132,15 @@ class MLP(eqx.Module):
         for layer in hidden:
             x = ACTIVATIONS[self.activation](_affine(layer, x))
         return _affine(last, x)
+
+    def describe(self) -> list[Layer]:
+        """Each affine layer, named by the activation after it."""
+        names = [self.activation] * (len(self.layers) - 1) + ["linear"]
+        layers = []
+        for name, layer in zip(names, self.layers, strict=True):
+            size = parameter_count(layer)
+            layers.append(Layer(name, layer.weight.shape[1], layer.weight.shape[0], size))
+        return layers
 
     def starting_at(self, output: Array, *, weights: float = 1.0) -> "MLP":
         """The same network with its last bias set to `output` and its last weights scaled: 0 makes

@@ -1,6 +1,7 @@
 """The prior p(z): a module whose call returns a distribution over latents of shape (latent_dim,)."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -15,8 +16,9 @@ from aevb.distributions.latents import (
     StraightThroughBernoulli,
     StraightThroughCategorical,
 )
-from aevb.networks import Fixed
-from aevb.posteriors import ConditionalGaussian, Posterior
+from aevb.distributions.moments import mean_of, variance_of
+from aevb.networks import Fixed, Layer
+from aevb.posteriors import ConditionalGaussian
 
 __all__ = [
     "BernoulliPrior",
@@ -33,8 +35,8 @@ class Prior(eqx.Module):
     """p(z), possibly with parameters learned with the rest of theta."""
 
     @abstractmethod
-    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
-        """The distribution of z, event shape (latent_dim,), given q(z|x) where it depends on it."""
+    def __call__(self) -> dist.Distribution:
+        """The distribution of z, event shape (latent_dim,)."""
 
 
 class StandardNormal(Prior):
@@ -48,7 +50,7 @@ class StandardNormal(Prior):
 
     latent_dim: int = eqx.field(static=True)
 
-    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+    def __call__(self) -> dist.Distribution:
         """N(0, I)."""
         return dist.Normal(jnp.zeros(self.latent_dim), 1.0).to_event(1)
 
@@ -82,7 +84,7 @@ class GaussianMixture(Prior):
         self.means = 0.5 * jax.random.normal(key, (components, latent_dim))
         self.log_scales = jnp.zeros((components, latent_dim))
 
-    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+    def __call__(self) -> dist.Distribution:
         """The mixture; scales are kept in [exp(-5), exp(5)] so that no component shrinks to a
         point.
         """
@@ -92,7 +94,7 @@ class GaussianMixture(Prior):
         return dist.MixtureSameFamily(dist.Categorical(logits=self.logits), components)
 
 
-class VampPrior(Prior):
+class VampPrior(eqx.Module):
     """p(z) = pi_0 N(z; 0, I) + sum_c pi_c q(z|u_c), q of learned pseudo-rows u_c (Tomczak and
     Welling 2018).
 
@@ -134,13 +136,12 @@ class VampPrior(Prior):
         rows = jnp.where(rows > high, 2 * high - rows, rows)
         return jnp.clip(rows, low, high)  # of a cell further out than the column is wide
 
-    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+    def given(self, posterior: Callable[[Array], dist.Distribution]) -> dist.Distribution:
         """The mixture under this posterior."""
-        assert posterior is not None, "the VampPrior is a mixture of q(z|u): it needs the posterior"
 
         def moments(row: Array) -> tuple[Array, Array]:
             q = posterior(row)
-            return q.mean, jnp.sqrt(q.variance)
+            return mean_of(q), jnp.sqrt(variance_of(q))
 
         mean, deviation = jax.vmap(moments)(self.inside)
         mean = jnp.concatenate([jnp.zeros((1, mean.shape[1])), mean])
@@ -155,7 +156,7 @@ class FlowPrior(Prior):
     latent_dim: int = eqx.field(static=True)
     flow: CouplingFlow
 
-    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+    def __call__(self) -> dist.Distribution:
         """The flow of N(0, I)."""
         return Flow(dist.Normal(jnp.zeros(self.latent_dim), 1.0).to_event(1), self.flow)
 
@@ -175,10 +176,19 @@ class TwoLayerPrior(Prior):
     lower_dim: int = eqx.field(static=True)
     upper_dim: int = eqx.field(static=True)
 
-    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+    def __call__(self) -> dist.Distribution:
         """The chain from h2 to h1."""
         upper = dist.Normal(jnp.zeros(self.upper_dim), 1.0).to_event(1)
         return Chain(upper, self.lower, self.lower_dim, backwards=True)
+
+    @property
+    def layer_sizes(self) -> tuple[int, int]:
+        """Latents of h1 and of h2."""
+        return self.lower_dim, self.upper_dim
+
+    def describe(self) -> list[Layer]:
+        """The layers from h2 to h1."""
+        return self.lower.network.describe()
 
 
 class BernoulliPrior(Prior):
@@ -189,7 +199,7 @@ class BernoulliPrior(Prior):
     def __init__(self, latent_dim: int) -> None:
         self.logits = jnp.zeros(latent_dim)
 
-    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+    def __call__(self) -> dist.Distribution:
         """Independent bits."""
         return StraightThroughBernoulli(self.logits)
 
@@ -202,6 +212,6 @@ class CategoricalPrior(Prior):
     def __init__(self, groups: int, levels: int) -> None:
         self.logits = jnp.zeros((groups, levels))
 
-    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+    def __call__(self) -> dist.Distribution:
         """Independent one-hot groups."""
         return StraightThroughCategorical(self.logits)

@@ -6,19 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aevb.marginal.importance import Scores
+from aevb.marginal import Scores
+from aevb.rows import mean_and_error
 
-__all__ = ["compare", "held_out", "mean_and_error", "verdict"]
+__all__ = ["compare", "held_out", "verdict"]
 
 Array = NDArray[np.float64]
-
-
-def mean_and_error(values: Array) -> tuple[float, float]:
-    """Mean over rows and its sampling standard error, deviation / sqrt(rows); NaN from a single
-    row.
-    """
-    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
-    return float(values.mean()), error
 
 
 def held_out(

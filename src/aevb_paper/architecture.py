@@ -13,7 +13,7 @@ from jaxtyping import Array
 from matplotlib.figure import Figure
 
 from aevb import figures
-from aevb.diagnostics import architecture
+from aevb.diagnostics import LayerRow, architecture
 from aevb.initialisation import Architecture, initial_model
 from aevb.model import Model
 from aevb.networks import MLP, parameter_count, trainable
@@ -95,7 +95,7 @@ def network_size(sizes: tuple[int, ...]) -> int:
     return sum(layer_size(inputs, outputs) for inputs, outputs in pairwise(sizes))
 
 
-def layers() -> tuple[dict[str, Any], ...]:
+def layers() -> tuple[LayerRow, ...]:
     """What is drawn: every layer's part, name, shapes and parameters."""
     return tuple(architecture(live_model()))
 

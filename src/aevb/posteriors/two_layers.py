@@ -7,7 +7,7 @@ from jaxtyping import Array
 
 from aevb.distributions.latents import Chain
 from aevb.encoders import LOG_VARIANCE_BOUNDS, Encoder, Posterior
-from aevb.networks import MLP
+from aevb.networks import MLP, Layer
 from aevb.posteriors.gaussian import DiagonalGaussian
 
 __all__ = ["ConditionalGaussian", "TwoLayerPosterior"]
@@ -52,6 +52,10 @@ class TwoLayerPosterior(Posterior):
         """q(h1|x) q(h2|h1)."""
         lower = DiagonalGaussian(self.encoder, self.latent_dim - self.upper_dim)
         return Chain(lower(x), self.upper, self.upper_dim)
+
+    def describe(self) -> list[Layer]:
+        """The layers of the encoder, and those from h1 to h2."""
+        return self.encoder.describe() + self.upper.network.describe()
 
     @staticmethod
     def outputs(latent_dim: int) -> int:

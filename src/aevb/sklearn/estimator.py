@@ -13,7 +13,8 @@ from aevb import predict as predictive
 from aevb.assess import Parts, assess, evaluate
 from aevb.diagnostics import codes
 from aevb.fit import Rows, fit_model, objective_of, reported
-from aevb.marginal.importance import Scores, at_least_one, elbo, importance_weighted
+from aevb.marginal import Scores, elbo, importance
+from aevb.rows import check_count
 from aevb.settings import check_parameters
 from aevb.table import decode, encode, fingerprint, split
 from aevb.table.preparation import (
@@ -324,7 +325,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def score_details(self, X: Any, *, samples: int = SCORE_SAMPLES) -> Scores:
         """`score_samples` with the Monte Carlo error and the effective sample size of each row."""
         check_is_fitted(self)
-        return importance_weighted(self.model_, self._units(X), samples=samples, seed=self.seed_)
+        return importance(self.model_, self._units(X), samples=samples, seed=self.seed_)
 
     def score(self, X: Any, y: Any = None) -> float:
         """The mean of `score_samples`, nats a row."""
@@ -364,8 +365,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             Importance samples of z for each row.
         """
         check_is_fitted(self)
-        at_least_one("samples", samples)
-        at_least_one("draws", 1 if draws is None else draws)
+        check_count("samples", samples)
+        check_count("draws", 1 if draws is None else draws)
         values = self._values(X)
         missing = np.isnan(values)
         holed = missing.any(axis=1)

@@ -1,0 +1,82 @@
+"""The estimators of the bound by name, and what is to be known of each."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from jaxtyping import Array
+
+from aevb.errors import ConfigError
+
+__all__ = ["ESTIMATORS", "Estimator", "Objective", "estimator", "keywords_of", "settings_for"]
+
+#: (model, x, key, *, settings) -> nats of one row.
+Objective = Callable[..., Array]
+AnyObjective = TypeVar("AnyObjective", bound=Objective)
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """An estimator of the bound, and what it can do.
+
+    Parameters
+    ----------
+    function
+        (model, x, key, *, samples, kl_weight) -> nats of one row.
+    several_draws
+        What becomes of it at one draw per row, where it is made for several; else empty.
+    free_bits
+        Whether it takes `free_bits`.
+    levels
+        Whether it has a slope for latents that are levels.
+    """
+
+    function: Objective
+    several_draws: str = ""
+    free_bits: bool = False
+    levels: bool = False
+
+
+#: By name, in the order in which their modules are imported.
+ESTIMATORS: dict[str, Estimator] = {}
+
+
+def estimator(
+    *, several_draws: str = "", free_bits: bool = False, levels: bool = False
+) -> Callable[[AnyObjective], AnyObjective]:
+    """Register an estimator under its function's name; the arguments are those of `Estimator`."""
+
+    def register(function: AnyObjective) -> AnyObjective:
+        name = getattr(function, "__name__", repr(function))
+        ESTIMATORS[name] = Estimator(function, several_draws, free_bits, levels)
+        return function
+
+    return register
+
+
+def keywords_of(objective: Objective) -> frozenset[str]:
+    """The names of settings that an objective takes, after (model, x, key)."""
+    parameters = list(inspect.signature(objective).parameters.values())[3:]
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return frozenset({"samples", "kl_weight", "free_bits"})
+    return frozenset(parameter.name for parameter in parameters)
+
+
+def settings_for(objective: Objective, **settings: float | None) -> dict[str, float]:
+    """The settings that are given, not None.
+
+    Raises
+    ------
+    ConfigError
+        One that the objective does not take.
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    unknown = sorted(given.keys() - keywords_of(objective))
+    if unknown:
+        name = getattr(objective, "__name__", repr(objective))
+        raise ConfigError(
+            f"objective {name} takes no {unknown[0]}: leave it out, "
+            f"or add the keyword argument {unknown[0]}"
+        )
+    return given
