@@ -96,9 +96,9 @@ def _is_pair(node: Any) -> bool:
 def main() -> None:
     images = load_digits().data
     vae = VAE(**MODEL).fit(images[:1500])
-    rows = jnp.asarray(vae._preparation.units(images[:BATCH]))
+    rows = jnp.asarray(vae.fit_.preparation.units(images[:BATCH]))
     found = []
-    for name in objectives.__all__:
+    for name in objectives.OBJECTIVES:
         for samples in DRAWS:
             numbers = slopes(vae.model_, getattr(objectives, name), rows, samples)
             found.append({"objective": name, "samples": samples, **numbers})

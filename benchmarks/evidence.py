@@ -20,8 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from benchmarks.iwae_table import SAMPLES, TRAIN, fitted
 
-from aevb.marginal.annealed import annealed, bracket
-from aevb.marginal.importance import elbo, importance_weighted
+from aevb.marginal import annealed, bracket, elbo, importance
 from aevb.objectives import sgvb_b
 from aevb.table import read
 
@@ -35,8 +34,8 @@ def estimates(model: Any, units: np.ndarray) -> list[dict[str, Any]]:
     """Of the same rows, each way, from the loosest to the dearest."""
     methods: list[tuple[str, Callable[[], Any]]] = [
         ("ELBO, 16 draws", lambda: elbo(model, sgvb_b, units)),
-        ("L_1000", lambda: importance_weighted(model, units, samples=1_000)),
-        ("L_5000", lambda: importance_weighted(model, units, samples=SAMPLES)),
+        ("L_1000", lambda: importance(model, units, samples=1_000)),
+        ("L_5000", lambda: importance(model, units, samples=SAMPLES)),
         (
             f"AIS from q(z|x), {FEW}",
             lambda: annealed(model, units, chains=CHAINS, temperatures=FEW),
@@ -61,9 +60,7 @@ def sides(model: Any, rows: int) -> list[dict[str, Any]]:
         both = bracket(model, rows, chains=CHAINS, temperatures=temperatures)
         seconds = time.perf_counter() - start
         if not found:
-            found.append(
-                _timed("L_5000", partial(importance_weighted, model, both.units, samples=SAMPLES))
-            )
+            found.append(_timed("L_5000", partial(importance, model, both.units, samples=SAMPLES)))
         gap = both.upper.log_likelihood - both.lower.log_likelihood
         found += [
             _line(f"AIS forward, {temperatures}", both.lower, seconds / 2),
@@ -93,7 +90,7 @@ def ratio_to_products(model: Any, units: np.ndarray) -> dict[str, float]:
 
     z = jnp.ones((TIMED * SAMPLES // BLOCK, BLOCK, WIDTHS[0]))
     turns = (
-        lambda: importance_weighted(model, units[:TIMED], samples=SAMPLES),
+        lambda: importance(model, units[:TIMED], samples=SAMPLES),
         lambda: products(z).block_until_ready(),
     )
     seconds = np.array([[_seconds(turn) for turn in turns] for _ in range(1 + TURNS)])[1:].min(
@@ -148,7 +145,7 @@ def main() -> None:
     options = parser.parse_args()
     images = np.asarray(read("mnist").data, np.float64)
     vae = fitted("vae-1", None, options.folder, images[:TRAIN])
-    units = vae._preparation.units(images[TRAIN:])
+    units = vae.fit_.preparation.units(images[TRAIN:])
     document = {
         "rows": options.rows,
         "chains": CHAINS,

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from aevb import VAE
-from aevb.diagnostics import ACTIVE, codes
+from aevb.diagnostics import codes
 from aevb.disk.checkpoints import Checkpoint
 from aevb.table import read
 
@@ -97,10 +97,10 @@ def passes_before(row: str) -> list[int]:
 
 
 def active_units(vae: VAE, images: np.ndarray, lower: int) -> str:
-    """Latents whose mean varies by more than `ACTIVE` over these images, of the lower layer and of
+    """Latents whose mean varies by more than 0.01 over these images, of the lower layer and of
     the upper.
     """
-    active = codes(vae.model_, vae._preparation.units(images)).var(axis=0) > ACTIVE
+    active = codes(vae.model_, vae.fit_.preparation.units(images)).var(axis=0) > 1e-2
     counts = [int(active[:lower].sum()), int(active[lower:].sum())]
     return "+".join(str(count) for count in counts[: 1 + (lower < len(active))])
 

@@ -23,11 +23,11 @@ import numpy as np
 import optax
 
 from aevb.build import initial_model
-from aevb.start import Architecture
 from aevb.model import Model
 from aevb.objectives import sgvb_b
+from aevb.start import Architecture
 from aevb.table.schema import Column, Schema
-from aevb.train import Settings, train
+from aevb.train import fit
 
 WIDTH, HIDDEN, LATENT = 784, 500, 20  # the paper's network
 STEPS = 60  # in an epoch; the best epoch counts
@@ -92,7 +92,7 @@ def flops(batch: int) -> int:
 
 
 def our_step(batch: int, epochs: int) -> Iterator[tuple[str, float]]:
-    """Seconds of an epoch of `aevb.train.train`, and of the products between two epochs, in turn."""
+    """Seconds of an epoch of `aevb.train.fit`, and of the products between two epochs, in turn."""
     x, seconds = rows(batch), []
     yardsticks = {
         "matrix products": matrix_products(batch),
@@ -112,15 +112,15 @@ def our_step(batch: int, epochs: int) -> Iterator[tuple[str, float]]:
                 seconds.append((name, perf_counter() - start))
         clock = perf_counter()
 
-    settings = Settings(epochs=epochs + 1, batch_size=batch, schedule="constant")
-    train(
+    fit(
         paper_model(x),
-        sgvb_b,
         x,
+        sgvb_b,
         jax.random.key(0),
-        settings,
-        validate=lambda model: 0.0,
         progress=between,
+        epochs=epochs + 1,
+        batch_size=batch,
+        schedule="constant",
     )
     yield from seconds
 

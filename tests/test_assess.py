@@ -14,8 +14,9 @@ from aevb import assess as assessment
 from aevb.cli.results import show_results
 from aevb.disk import to_json
 from aevb.errors import ConfigError
-from aevb.marginal.importance import CHUNK, Scores, pareto_k
-from aevb.results import compare, held_out, mean_and_error, verdict
+from aevb.marginal import Scores, pareto_k
+from aevb.results import compare, held_out, verdict
+from aevb.rows import mean_and_error
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 2)) @ RNG.normal(size=(2, 4)) + 0.5 * RNG.normal(size=(120, 4))
@@ -233,9 +234,9 @@ def test_tails_are_looked_at_in_no_more_weights_than_fit_in_memory(
         return pareto_k(*given, samples=samples, seed=seed)
 
     monkeypatch.setattr(assessment, "pareto_k", told)
-    for samples in (2, 400, 3 * CHUNK):
+    for samples in (2, 400, 3 * assessment.WEIGHTS):
         vae.evaluate(X[:2], samples=samples)
-    assert looked_at == [250, 400, CHUNK]
+    assert looked_at == [250, 400, assessment.WEIGHTS]
 
 
 def test_what_the_latents_say_of_rows_adds_up(vae: VAE) -> None:

@@ -1,6 +1,5 @@
 """Laws of the latents' diagnostics, and of the list of layers."""
 
-from itertools import count
 from typing import Any
 
 import equinox as eqx
@@ -15,7 +14,7 @@ from aevb.networks import parameter_count
 from aevb.objectives import sgvb_b
 from aevb.start import Architecture
 from aevb.table.schema import Column, Schema
-from aevb.train import Settings, train
+from aevb.train import fit
 from conftest import Table
 
 
@@ -106,11 +105,9 @@ def test_a_learned_scale_mends_the_collapse_of_a_scale_held_wide() -> None:
             eqx.tree_at(lambda m: m.likelihood.parts[0].raw_scale, model, wide), x, key, **settings
         )
 
-    settings = Settings(epochs=60, batch_size=50, learning_rate=0.01)
-    counter = count()  # the last epoch is the best
     collapsed, learned = (
-        train(
-            start, objective, units, jax.random.key(1), settings, validate=lambda m: next(counter)
+        fit(
+            start, units, objective, jax.random.key(1), epochs=60, batch_size=50, learning_rate=0.01
         ).model
         for objective in (held, sgvb_b)
     )

@@ -7,8 +7,7 @@ import jax
 import numpy as np
 
 from aevb.build import initial_model
-from aevb.marginal import aggregate
-from aevb.marginal.aggregate import aggregate_posterior
+from aevb.marginal import aggregate_posterior
 from aevb.predict import sampled
 from aevb.start import Architecture
 from conftest import Table
@@ -60,12 +59,10 @@ def test_the_parts_are_the_whole_with_missing_cells_and_in_any_order(
         )
 
 
-def test_more_draws_than_are_held_at_once(loose_table: Table, monkeypatch: object) -> None:
+def test_more_draws_than_are_held_at_once(loose_table: Table) -> None:
     whole = aggregate_posterior(loose_table.model, loose_table.units)
-    monkeypatch.setattr(aggregate, "DRAWS", 128)  # type: ignore[attr-defined]
-    np.testing.assert_allclose(
-        aggregate_posterior(loose_table.model, loose_table.units), whole, rtol=1e-6
-    )
+    in_parts = aggregate_posterior(loose_table.model, loose_table.units, at_once=128)
+    np.testing.assert_allclose(in_parts, whole, rtol=1e-6)
 
 
 def test_it_is_at_most_the_number_of_rows_and_nothing_of_one(linear_table: Table) -> None:

@@ -10,8 +10,7 @@ import pytest
 
 from aevb.build import initial_model
 from aevb.errors import ConfigError
-from aevb.marginal.annealed import annealed, bracket, reverse_annealed
-from aevb.marginal.importance import importance_weighted
+from aevb.marginal import annealed, bracket, importance, reverse_annealed
 from aevb.start import Architecture
 from conftest import Table
 
@@ -26,7 +25,7 @@ def test_it_reaches_the_evidence_from_a_q_that_is_wrong(loose_table: Table, exac
     gap = (found.log_likelihood - truth).mean()
     assert abs(gap) < 0.05
     assert gap < 4 * error + 1e-4
-    short = importance_weighted(loose_table.model, rows, samples=8).log_likelihood
+    short = importance(loose_table.model, rows, samples=8).log_likelihood
     assert abs(gap) < abs((short - truth).mean()) + 0.005
     assert ((found.acceptance > 0.4) & (found.acceptance < 1.0)).all()
 

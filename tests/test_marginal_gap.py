@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from aevb.build import initial_model
-from aevb.marginal.gap import inference_gap
-from aevb.results import mean_and_error
+from aevb.marginal import inference_gap
+from aevb.rows import mean_and_error
 from aevb.start import Architecture
 from conftest import Table
 

@@ -9,7 +9,7 @@ import pytest
 from aevb.build import initial_model
 from aevb.errors import AevbWarning, ConfigError
 from aevb.linear import fit
-from aevb.marginal.harmonic import harmonic
+from aevb.marginal import harmonic
 from aevb.start import Architecture
 from aevb.table.schema import Column, Schema
 from conftest import Table
@@ -85,7 +85,7 @@ def test_from_given_places_it_is_the_evidence_too_whatever_the_encoder_says(
     loose_table: Table, exact: Any
 ) -> None:
     truth = exact.log_likelihood(loose_table.values[1:65])
-    latents = loose_table.model.posterior.latent_dim
+    latents = loose_table.model.latent_dim
     places = np.random.default_rng(0).normal(size=(64, 12, latents)).astype(np.float32)
     found = harmonic(
         loose_table.model, loose_table.units[1:65], samples=300, leapfrog=4, places=places
@@ -110,7 +110,7 @@ def test_places_of_other_rows_or_latents_or_of_one_chain_are_refused(
     shape: tuple[int, ...], loose_table: Table
 ) -> None:
     """The last number is how many latents too many."""
-    latents = loose_table.model.posterior.latent_dim
+    latents = loose_table.model.latent_dim
     places = np.zeros((*shape[:-1], latents + shape[-1]), np.float32)
     with pytest.raises(
         ConfigError, match=r"places must be of 2 rows, 2 chains or more and \d latents; got \("
@@ -120,7 +120,7 @@ def test_places_of_other_rows_or_latents_or_of_one_chain_are_refused(
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_places_that_are_not_finite_are_refused(value: float, loose_table: Table) -> None:
-    places = np.zeros((2, 3, loose_table.model.posterior.latent_dim), np.float32)
+    places = np.zeros((2, 3, loose_table.model.latent_dim), np.float32)
     places[1, 2, 0] = value
     with pytest.raises(ConfigError, match="places must be finite"):
         harmonic(loose_table.model, loose_table.units[:2], places=places)

@@ -13,7 +13,7 @@ import pytest
 
 from aevb.build import initial_model
 from aevb.errors import ConfigError
-from aevb.marginal.importance import each_row, elbo, importance_weighted, pareto_k, row_keys
+from aevb.marginal import elbo, importance, pareto_k
 from aevb.objectives import sgvb_a, sgvb_b
 from aevb.start import Architecture
 from conftest import Table
@@ -22,14 +22,12 @@ S = 200
 
 
 def scores(table: Table, **settings: int) -> np.ndarray:
-    return importance_weighted(
-        table.model, table.units, **{"samples": S, **settings}
-    ).log_likelihood
+    return importance(table.model, table.units, **{"samples": S, **settings}).log_likelihood
 
 
 def test_with_the_exact_posterior_there_is_no_error(linear_table: Table, exact: object) -> None:
     complete = ~np.isnan(linear_table.values).any(1)
-    result = importance_weighted(linear_table.model, linear_table.units, samples=S)
+    result = importance(linear_table.model, linear_table.units, samples=S)
     truth = exact.log_likelihood(linear_table.values)  # type: ignore[attr-defined]
     np.testing.assert_allclose(result.log_likelihood[complete], truth[complete], atol=3e-4)
     assert (result.monte_carlo_error[complete] < 3e-4).all()
@@ -43,7 +41,7 @@ def test_with_a_wrong_q_it_is_exact_within_its_error(loose_table: Table, exact: 
     """Row by row within 5, in the mean within 4 standard errors + 1e-4 (less the bias, of half the
     variance).
     """
-    result = importance_weighted(loose_table.model, loose_table.units, samples=S)
+    result = importance(loose_table.model, loose_table.units, samples=S)
     truth = exact.log_likelihood(loose_table.values)  # type: ignore[attr-defined]
     bias = 0.5 * result.monte_carlo_error**2
     gap = result.log_likelihood - truth
@@ -65,8 +63,7 @@ def test_it_tightens_with_more_samples(loose_table: Table, exact: object) -> Non
 
 def test_the_reported_error_is_the_spread_over_seeds(loose_table: Table) -> None:
     seeds = [
-        importance_weighted(loose_table.model, loose_table.units, samples=S, seed=seed)
-        for seed in range(20)
+        importance(loose_table.model, loose_table.units, samples=S, seed=seed) for seed in range(20)
     ]
     spread = np.std([result.log_likelihood for result in seeds], axis=0, ddof=1)
     reported = np.sqrt(np.mean([result.monte_carlo_error**2 for result in seeds], axis=0))
@@ -87,7 +84,7 @@ def test_a_row_has_the_same_bits_in_any_company(name: str, request: pytest.Fixtu
     rng = np.random.default_rng(0)
 
     def numbers(rows: np.ndarray) -> np.ndarray:
-        return np.stack(importance_weighted(model, rows, samples=S), axis=1)
+        return np.stack(importance(model, rows, samples=S), axis=1)
 
     whole = numbers(units)
     order = rng.permutation(len(units))
@@ -101,7 +98,7 @@ def test_a_row_has_the_same_bits_in_any_company(name: str, request: pytest.Fixtu
 
 
 def test_one_sample_cannot_tell_its_error(loose_table: Table) -> None:
-    found = importance_weighted(loose_table.model, loose_table.units, samples=1)
+    found = importance(loose_table.model, loose_table.units, samples=1)
     assert np.isfinite(found.log_likelihood).all()
     assert found.monte_carlo_error[0] == 0.0  # the empty row's number is exact
     assert np.isnan(found.monte_carlo_error[1:]).all()
@@ -110,16 +107,16 @@ def test_one_sample_cannot_tell_its_error(loose_table: Table) -> None:
 
 @pytest.mark.parametrize("samples", [0, -3, 2.0, True, None])
 def test_fewer_samples_than_one_are_refused(samples: Any, loose_table: Table) -> None:
-    for scored in (importance_weighted, partial(elbo, objective=sgvb_a)):
+    for scored in (importance, partial(elbo, objective=sgvb_a)):
         with pytest.raises(
             ConfigError, match=f"samples must be a whole number of at least 1; got {samples}"
         ):
-            scored(loose_table.model, units=loose_table.units[:2], samples=samples)
+            scored(loose_table.model, rows=loose_table.units[:2], samples=samples)
 
 
 def test_more_samples_than_a_chunk(linear_table: Table, exact: object) -> None:
     rows, values = linear_table.units[1:4], linear_table.values[1:4]
-    result = importance_weighted(linear_table.model, rows, samples=2_500)
+    result = importance(linear_table.model, rows, samples=2_500)
     np.testing.assert_allclose(result.log_likelihood, exact.log_likelihood(values), atol=3e-4)  # type: ignore[attr-defined]
     np.testing.assert_allclose(result.effective_sample_size, 2_502, rtol=1e-3)
 
@@ -131,75 +128,6 @@ def test_elbo_is_below_and_its_objective_can_be_said(loose_table: Table, exact: 
         assert values.dtype == np.float64
         assert values.mean() < truth.mean()
         assert values[0] == pytest.approx(0, abs=1e-6)
-
-
-def test_keys_differ_between_rows_and_seeds_and_not_by_place() -> None:
-    rng = np.random.default_rng(0)
-    units = rng.integers(0, 3, (3_000, 6)).astype(np.float32)
-    units[::7, 2] = np.nan
-    keys = np.asarray(jax.random.key_data(row_keys(units, 0)))
-    rows = np.unique(np.nan_to_num(units, nan=9), axis=0)
-    assert len(np.unique(keys, axis=0)) == len(rows)
-    assert np.array_equal(np.asarray(jax.random.key_data(row_keys(units[5:6], 0)))[0], keys[5])
-    assert not (np.asarray(jax.random.key_data(row_keys(units, 1))) == keys).all(1).any()
-    swapped = np.array([[1, 2], [2, 1], [0, 3], [3, 0]], np.float32)
-    assert len(np.unique(jax.random.key_data(row_keys(swapped, 0)), axis=0)) == 4
-
-
-def test_no_rows_and_odd_numbers_of_rows(linear_table: Table) -> None:
-    def width(model: object, x: jax.Array, key: jax.Array) -> jax.Array:
-        return x[:2]
-
-    for n in (0, 1, 127, 128, 129):
-        got = each_row(
-            width, linear_table.model, linear_table.units[:n], row_keys(linear_table.units[:n], 0)
-        )
-        assert got.shape == (n, 2)
-        np.testing.assert_array_equal(got, linear_table.units[:n, :2])
-
-
-def test_one_program_serves_any_number_of_rows(linear_table: Table) -> None:
-    """And a second those with missing cells, where a model was fitted without any; where there are
-    no others, alone.
-    """
-    traced = []
-
-    def first(model: Any, x: jax.Array, key: jax.Array) -> jax.Array:
-        traced.append(type(model.posterior))
-        return jnp.where(jnp.isnan(x[0]), -1.0, x[0])
-
-    shape = Architecture(2, hidden=(), missing=False)
-    units = linear_table.units
-    complete, holed = (units[np.isnan(units).any(1) == missing] for missing in (False, True))
-    model = initial_model(linear_table.schema, complete, shape, jax.random.key(0))
-    for rows, programs in (
-        (holed[:3], 1),
-        (holed, 1),
-        (units, 2),
-        (units[:1], 2),
-        (complete[:9], 2),
-        (complete, 2),
-    ):
-        got = each_row(first, model, rows, row_keys(rows, 0))
-        assert len(traced) == programs
-        np.testing.assert_array_equal(got, np.nan_to_num(rows[:, 0], nan=-1.0))
-
-
-def test_few_rows_take_time_for_few(linear_table: Table) -> None:
-    """The loop stops where rows do: counted by a call back from within it."""
-    seen = []
-
-    def told(model: object, x: jax.Array, key: jax.Array) -> jax.Array:
-        jax.debug.callback(lambda: seen.append(1))
-        return x[1]
-
-    for n in (1, 130):
-        seen.clear()
-        each_row(
-            told, linear_table.model, linear_table.units[:n], row_keys(linear_table.units[:n], 0)
-        )
-        jax.effects_barrier()
-        assert len(seen) == n
 
 
 def test_pareto_k_tells_a_q_that_is_too_narrow(linear_table: Table, loose_table: Table) -> None:

@@ -111,9 +111,9 @@ def test_every_network_starts_at_a_constant(name: str) -> None:
 
 def test_a_network_of_ones_own_starts_at_a_constant() -> None:
     output = jnp.array([3.0, -4.0, 0.0])
-    constant = constant_at(lambda x: jnp.sin(x), output)
+    constant = constant_at(jnp.sin, output)
     np.testing.assert_array_equal(constant(jnp.ones(3)), output)
-    free = constant_at(lambda x: jnp.sin(x), output, weights=1.0)
+    free = constant_at(jnp.sin, output, weights=1.0)
     np.testing.assert_allclose(free(jnp.ones(3)), jnp.sin(jnp.ones(3)) + output, rtol=1e-6)
 
 

@@ -21,6 +21,7 @@ from aevb.objectives import (
     dreg_resampled,
     iwae,
     iwae_resampled,
+    kl,
     renyi,
     score,
     sgvb_a,
@@ -28,7 +29,6 @@ from aevb.objectives import (
     stl,
     vimco,
 )
-from aevb.objectives.sgvb import kl
 from aevb.priors import GaussianMixture, StandardNormal
 from aevb.start import Architecture
 from conftest import Table

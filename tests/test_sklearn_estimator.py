@@ -19,7 +19,7 @@ from sklearn.decomposition import FactorAnalysis
 
 import aevb
 from aevb import VAE, linear, objectives
-from aevb.marginal.importance import importance_weighted
+from aevb.marginal import importance
 
 SMALL = {
     "latent_dim": 2,
@@ -62,7 +62,7 @@ def test_any_other_weight_counts_in_the_choice_of_the_epoch_and_is_told() -> Non
     vae = VAE(**{**SMALL, "epochs": 0, "validation_fraction": 0.4})
     vae.fit(X, sample_weight=np.where(X[:, 0] > 0, 1.75, 0.5))
     validation = vae.fit_.parts.validation
-    scores = importance_weighted(
+    scores = importance(
         vae.model_, vae._units(validation), samples=32, seed=vae.seed_
     ).log_likelihood
     expected = np.average(scores, weights=np.where(validation[:, 0] > 0, 1.75, 0.5))

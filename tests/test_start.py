@@ -16,7 +16,7 @@ from aevb.diagnostics import codes
 from aevb.distributions import flows
 from aevb.encoders import Features
 from aevb.linear import fit
-from aevb.marginal.importance import elbo
+from aevb.marginal import elbo
 from aevb.networks import trainable
 from aevb.objectives import sgvb_a
 from aevb.predict import sampled

@@ -19,15 +19,7 @@ from aevb.errors import ConfigError, NumericalError
 from aevb.networks import MLP, trainable
 from aevb.objectives import sgvb_b
 from aevb.optimizers import OPTIMIZERS
-from aevb.train import (
-    BAD_STEPS,
-    Settings,
-    State,
-    TrainingResult,
-    _Run,
-    minibatch_bound,
-    train,
-)
+from aevb.train import Training, TrainingResult, fit, minibatch_bound, where_not_finite
 from conftest import Table
 
 KEY = jax.random.key(0)
@@ -44,7 +36,7 @@ class Toy(eqx.Module):
 TOY = Toy(jnp.zeros(2), MLP((2, 3), "tanh", KEY))
 
 
-def toy_bound(model: Toy, x: Any, key: Any, *, samples: int, kl_weight: Any) -> Any:
+def toy_bound(model: Toy, x: Any, key: Any, *, samples: int = 1, kl_weight: Any) -> Any:
     return -jnp.sum((x - model.mean) ** 2)
 
 
@@ -55,15 +47,14 @@ def held_out(model: Any) -> float:
 def run(
     objective: Any = toy_bound, rows: np.ndarray = ROWS, model: Any = TOY, **settings: Any
 ) -> TrainingResult:
-    kept = {
-        name: settings.pop(name)
-        for name in ("validate", "weights", "checkpoint", "progress")
-        if name in settings
+    usual = {
+        "validate": held_out,
+        "epochs": 6,
+        "batch_size": 5,
+        "learning_rate": 0.05,
+        "schedule": "constant",
     }
-    how = Settings(
-        **{"epochs": 6, "batch_size": 5, "learning_rate": 0.05, "schedule": "constant", **settings}
-    )
-    return train(model, objective, rows, KEY, how, **{"validate": held_out, **kept})
+    return fit(model, rows, objective, KEY, **{**usual, **settings})
 
 
 def leaves(result: TrainingResult) -> list[Any]:
@@ -255,7 +246,7 @@ def test_the_minibatch_bound_is_unbiased() -> None:
 
 
 def test_warm_up_rises_to_one_and_stays() -> None:
-    def weight(model: Toy, x: Any, key: Any, *, samples: int, kl_weight: Any) -> Any:
+    def weight(model: Toy, x: Any, key: Any, *, kl_weight: Any) -> Any:
         return kl_weight + 0 * model.mean.sum()
 
     weights = [line["train_bound"] for line in run(weight, kl_warmup=0.5).history[1:]]
@@ -305,15 +296,7 @@ def test_a_bad_step_is_skipped_and_counted() -> None:
 
 def test_looking_at_every_step_changes_no_bit() -> None:
     """An epoch without a bad step gives the same, whether or not its steps are looked at."""
-    start = eqx.partition(TOY, trainable(TOY))
-    how = Settings(epochs=1, batch_size=5, optimizer="adam")
-    epoch = _Run(TOY, toy_bound, how, jnp.asarray(ROWS), jnp.ones(len(ROWS)), KEY, None)
-    state = State(start[0], epoch.optimizer.init(start[0]), jnp.zeros((), int), jnp.zeros((), int))
-    quick = epoch.epoch(state, 0, 1.0)
-    epoch.how = epoch.how._replace(careful=True)
-    assert all(
-        map(np.array_equal, jax.tree.leaves(quick), jax.tree.leaves(epoch.epoch(state, 0, 1.0)))
-    )
+    assert all(map(np.array_equal, leaves(run()), leaves(run(careful=True))))
 
 
 def test_a_finite_bound_whose_slope_is_not_is_a_bad_step() -> None:
@@ -422,14 +405,11 @@ def test_the_message_is_about_any_model_and_any_rows(mixed_table: Table) -> None
     observed.
     """
     start, static = eqx.partition(mixed_table.model, trainable(mixed_table.model))
-    how = Settings(epochs=1, batch_size=7)
-    whole = _Run(
-        mixed_table.model, sgvb_b, how, jnp.asarray(mixed_table.units), jnp.ones(200), KEY, None
-    )
-    assert "in the gradient or the step" in whole.diagnose(mixed_table.model, 1)
+    rows = jnp.asarray(mixed_table.units)
+    assert "in the gradient or the step" in where_not_finite(mixed_table.model, rows, 7)
     broken = eqx.combine(jax.tree.map(lambda leaf: leaf + jnp.nan, start), static)
     row, column = np.argwhere(np.isfinite(mixed_table.units))[0]
-    assert f"row {row}, column {column}" in whole.diagnose(broken, 1)
+    assert f"row {row}, column {column}" in where_not_finite(broken, rows, 7)
 
 
 def test_one_bad_stretch_restores_the_best_state_at_half_the_step_size() -> None:
@@ -453,9 +433,47 @@ def test_one_bad_stretch_restores_the_best_state_at_half_the_step_size() -> None
     rates = [line["learning_rate"] for line in result.history]
     np.testing.assert_allclose(rates[1 : bad + 1], 0.05)
     np.testing.assert_allclose(rates[bad + 1 :], 0.025)
-    assert result.history[bad]["skipped_steps"] >= BAD_STEPS
+    assert result.history[bad]["skipped_steps"] >= Training(epochs=1).bad_steps
     assert result.best_epoch > bad
     assert abs(float(result.model.mean[0])) < 1e-6
+
+
+# What an objective may be, and what is asked of it.
+
+
+def test_an_objective_is_given_what_it_takes() -> None:
+    """Its own default for `samples` unless one is given; a setting it does not take is an error."""
+
+    def plain(model: Toy, x: Any, key: Any) -> Any:
+        return toy_bound(model, x, key, kl_weight=1.0)
+
+    def own(model: Toy, x: Any, key: Any, *, samples: int = 5) -> Any:
+        return samples + 0 * model.mean.sum()
+
+    assert same_bits(run(plain), run())
+    assert run(own, epochs=1).history[1]["train_bound"] == 5
+    assert run(own, epochs=1, samples=3).history[1]["train_bound"] == 3
+    for setting, name in (
+        ({"samples": 2}, "samples"),
+        ({"free_bits": 0.1}, "free_bits"),
+        ({"kl_warmup": 0.5}, "kl_weight"),
+    ):
+        with pytest.raises(ConfigError, match=f"objective plain takes no {name}"):
+            run(plain, **setting)
+
+
+def test_without_validation_the_last_state_is_returned() -> None:
+    result, validated = run(validate=None), run(validate=lambda model: next(counter))
+    assert all(map(np.array_equal, leaves(result), leaves(validated)))
+    assert result.best_epoch == 6
+    assert np.isnan([line["validation_bound"] for line in result.history]).all()
+    with pytest.raises(ConfigError, match="patience needs `validate`"):
+        run(validate=None, patience=3)
+
+
+def test_an_unknown_option_is_named() -> None:
+    with pytest.raises(TypeError, match="epoch_count"):
+        run(epoch_count=3)
 
 
 # Interrupted training.

@@ -15,7 +15,7 @@ from aevb.fit import Fit
 from aevb.objectives import sgvb_b
 from aevb.preparation import Units, Values
 from aevb.results import compare, held_out, verdict
-from aevb.rows import Progress, at_least_one, mean_and_error, row_hashes
+from aevb.rows import Progress, check_count, mean_and_error, row_hashes
 
 __all__ = ["METHODS", "Baselines", "Evaluation", "Limits", "Results", "assess", "evaluate"]
 
@@ -177,7 +177,7 @@ def evaluate(
         raise ConfigError(f"method is one of {', '.join(METHODS)}, not {method!r}")
     chosen = METHODS[method]
     samples = chosen.usual if samples is None else samples
-    at_least_one("samples", samples)
+    check_count("samples", samples)
     units = fit.units(values)
     scores = chosen.estimator(
         fit.model, units, seed=fit.seed, progress=progress, **{chosen.samples: samples}
@@ -251,8 +251,10 @@ def _about(
         fit.model, fit.units(parts.train[: limits.train_rows]), samples=samples, seed=fit.seed
     )
     mean, error = mean_and_error(train_scores.log_likelihood)
-    latents = latent_diagnostics(fit.model, units)
-    latents |= _aggregate(fit, units[: limits.aggregate_rows])
+    latents = {
+        **latent_diagnostics(fit.model, units),
+        **_aggregate(fit, units[: limits.aggregate_rows]),
+    }
     collapsed = bool(latents["collapsed"])
     batch = min(fit.settings.batch_size, len(parts.train))
     return {

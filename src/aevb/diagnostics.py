@@ -1,131 +1,139 @@
 """What the latents do: the KL each uses, which are active, whether the posterior has collapsed."""
 
-from typing import Any
+from typing import TypedDict
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
-from numpy.typing import NDArray
-from numpyro.distributions import kl_divergence
+from jaxtyping import Array
+from numpy.typing import ArrayLike, NDArray
 
-from aevb.distributions.latents import StraightThroughBernoulli, StraightThroughCategorical
-from aevb.marginal.importance import each_row, row_keys
+from aevb.distributions.kl import kl
+from aevb.distributions.moments import mean_of, variance_of
 from aevb.model import Model
-from aevb.networks import parameter_count
-from aevb.posteriors import TwoLayerPosterior
-from aevb.priors import TwoLayerPrior
+from aevb.networks import Described, Layer, class_words, parameter_count
+from aevb.rows import map_rows
 
-__all__ = ["ACTIVE", "COLLAPSED", "architecture", "codes", "latent_diagnostics"]
-
-#: A latent is active where the variance over rows of its posterior mean is above this (Burda et al.
-#: 2016, section 4).
-ACTIVE = 1e-2
-#: Nats of KL that not one latent has where the model ignores them all.
-COLLAPSED = 0.05
+__all__ = ["LatentDiagnostics", "LayerRow", "architecture", "codes", "latent_diagnostics"]
 
 
-def codes(model: Model, units: NDArray[np.float32]) -> NDArray[np.float32]:
+class LatentDiagnostics(TypedDict):
+    """What `latent_diagnostics` finds."""
+
+    kl_per_latent: list[float]
+    active_units: int
+    active: list[bool]
+    collapsed: bool
+
+
+class LayerRow(TypedDict):
+    """One row of `architecture`."""
+
+    part: str
+    name: str
+    shape_in: list[int]
+    shape_out: list[int]
+    parameters: int
+
+
+def codes(model: Model, rows: ArrayLike) -> NDArray[np.float32]:
     """E_q[z] of each row, shape (n, latent_dim); no noise, and the same in any company."""
-    return np.asarray(each_row(_code, model, units, row_keys(units, 0)))
+    return np.asarray(map_rows(_code, model, rows))
 
 
-def latent_diagnostics(model: Model, units: NDArray[np.float32]) -> dict[str, Any]:
+def latent_diagnostics(
+    model: Model, rows: ArrayLike, *, active_above: float = 1e-2, collapsed_below: float = 0.05
+) -> LatentDiagnostics:
     """KL per latent in nats, active units and whether the posterior has collapsed, over these rows.
 
     The KL of latent j is the mean over rows of KL(q(z_j|x) || p(z_j)) between Gaussians of their
     mean and variance: for a diagonal q and a standard normal prior that is the j-th term of
-    appendix B. Of levels it is their own; a group of them counts as one latent.
+    appendix B. For levels it is their own; a group of them counts as one latent.
+
+    Parameters
+    ----------
+    model, rows
+        The VAE, and rows in model units, shape (n, D), NaN where missing.
+    active_above
+        A latent is active where the variance over rows of its posterior mean is above this (Burda
+        et al. 2016, section 4).
+    collapsed_below
+        Nats of KL that no latent reaches where the model ignores them all.
     """
-    moments = each_row(_mean_and_kl, model, units, row_keys(units, 0))
-    mean, kls = (np.asarray(part, dtype=np.float64) for part in moments)
-    kl = kls.mean(axis=0)
-    active = mean.var(axis=0).reshape(len(kl), -1).max(axis=1) > ACTIVE
+    mean, kls = map_rows(_mean_and_kl, model, rows)
+    nats = kls.astype(np.float64).mean(axis=0)
+    variance = mean.astype(np.float64).var(axis=0)
+    active = variance.reshape(len(nats), -1).max(axis=1) > active_above
     return {
-        "kl_per_latent": kl.tolist(),
+        "kl_per_latent": nats.tolist(),
         "active_units": int(active.sum()),
         "active": active.tolist(),
-        "collapsed": bool(kl.max() < COLLAPSED or not active.any()),
+        "collapsed": bool(nats.max() < collapsed_below or not active.any()),
     }
 
 
-def _code(model: Model, x: Array, key: PRNGKeyArray) -> Array:
+def _code(model: Model, x: Array) -> Array:
     return model.encode(x)
 
 
-def _mean_and_kl(model: Model, x: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
-    q, p = model.posterior(x), model.p_z()
-    if isinstance(q, StraightThroughBernoulli | StraightThroughCategorical):
-        return q.mean, kl_divergence(q, p)
-    ratio = q.variance / p.variance
-    return q.mean, 0.5 * ((q.mean - p.mean) ** 2 / p.variance + ratio - 1 - jnp.log(ratio))
+def _mean_and_kl(model: Model, x: Array) -> tuple[Array, Array]:
+    q, p = model.q_z(x), model.p_z()
+    if q.support.is_discrete:
+        return mean_of(q), kl(q, p, key=jax.random.key(0))
+    variance = variance_of(p)
+    ratio = variance_of(q) / variance
+    distance = (mean_of(q) - mean_of(p)) ** 2 / variance
+    return mean_of(q), 0.5 * (distance + ratio - 1 - jnp.log(ratio))
 
 
-def architecture(model: Model) -> list[dict[str, Any]]:
-    """Every layer of a model from x through z back to x: part, name, shapes and number of
-    parameters.
+def architecture(model: Model) -> list[LayerRow]:
+    """Every layer of a model from x through z back to x: part, name, shapes and parameters.
+
+    A part that is `Described` lists its own layers; another has a row for each of its modules, and
+    one for the rest.
     """
-    encoder, decoder = model.posterior.encoder, model.likelihood
-    width = sum(len(part.columns) for part in decoder.parts)
-    latent_dim = model.posterior.latent_dim
-    rows = [_layer("encoder", "features of x", width, encoder.features.size, 0)]
-    if encoder.linear is not None:
-        gain = encoder.linear.gain
-        rows.append(
-            _layer("encoder", "linear posterior", encoder.features.size, len(gain), gain.size)
-        )
-    rows += _network("encoder", encoder.network)
-    if isinstance(model.posterior, TwoLayerPosterior):
-        rows += _network("encoder", model.posterior.upper.network)
-    q, p = (_words(type(part).__name__) for part in (model.posterior, model.prior))
-    between = (
-        []
-        if not isinstance(model.prior, TwoLayerPrior)
-        else _network("decoder", model.prior.lower.network)
-    )
-    own = parameter_count(getattr(model.posterior, "flow", None)) + (
-        0 if between else parameter_count(model.prior)
-    )
-    rows.append(_layer("latent", f"q(z|x): {q}, p(z): {p}", latent_dim, latent_dim, own))
-    rows += between
-    if decoder.linear is not None:
-        outputs, inputs = decoder.linear.shape
-        rows.append(_layer("decoder", "loadings", inputs, outputs, decoder.linear.size))
-    rows += _network("decoder", decoder.network)
-    for part in decoder.parts:
-        own = parameter_count(part)
-        size = len(part.columns) * part.parameters
-        rows.append(
-            _layer(
-                "decoder", f"p(x|z): {_words(type(part).__name__)}", size, len(part.columns), own
-            )
-        )
+    latents = model.latent_dim
+    encoder = _layers(model.posterior, model.width, latents)
+    between: list[Layer] = []
+    if isinstance(model.prior, Described):
+        between = model.prior.describe()
+    listed = sum(layer.parameters for layer in encoder + between)
+    own = parameter_count((model.posterior, model.prior)) - listed
+    names = f"q(z|x): {class_words(model.posterior)}, p(z): {class_words(model.prior)}"
+    rows = _rows("encoder", encoder)
+    rows += _rows("latent", [Layer(names, latents, latents, own)])
+    rows += _rows("decoder", between)
+    rows += _rows("decoder", _layers(model.likelihood, latents, model.width))
     return rows
 
 
-def _network(part: str, network: Any) -> list[dict[str, Any]]:
-    names = [network.activation] * (len(network.layers) - 1) + ["linear"]
-    return [
-        _layer(
-            part, name, layer.in_features, layer.out_features, layer.weight.size + layer.bias.size
+def _layers(part: object, inputs: int, outputs: int) -> list[Layer]:
+    """The layers of a network from inputs to outputs."""
+    if isinstance(part, Described):
+        return part.describe()
+    layers = []
+    for child in vars(part).values():
+        if isinstance(child, Described):
+            layers += child.describe()
+        elif isinstance(child, eqx.Module) and parameter_count(child):
+            layers.append(Layer(class_words(child), inputs, outputs, parameter_count(child)))
+    rest = parameter_count(part) - sum(layer.parameters for layer in layers)
+    if rest or not layers:
+        layers.append(Layer(class_words(part), inputs, outputs, rest))
+    return layers
+
+
+def _rows(part: str, layers: list[Layer]) -> list[LayerRow]:
+    rows: list[LayerRow] = []
+    for layer in layers:
+        rows.append(
+            {
+                "part": part,
+                "name": layer.name,
+                "shape_in": [layer.inputs],
+                "shape_out": [layer.outputs],
+                "parameters": int(layer.parameters),
+            }
         )
-        for name, layer in zip(names, network.layers, strict=True)
-    ]
-
-
-def _layer(part: str, name: str, inputs: int, outputs: int, parameters: int) -> dict[str, Any]:
-    return {
-        "part": part,
-        "name": name,
-        "shape_in": [inputs],
-        "shape_out": [outputs],
-        "parameters": int(parameters),
-    }
-
-
-def _words(name: str) -> str:
-    spaced = "".join(
-        f" {letter.lower()}" if letter.isupper() else letter for letter in name
-    ).strip()
-    for person in ("gaussian", "bernoulli", "poisson"):
-        spaced = spaced.replace(person, person.capitalize())
-    return spaced.removesuffix(" columns")
+    return rows

@@ -13,7 +13,7 @@ from paramax import NonTrainable
 
 from aevb.likelihoods.base import single
 from aevb.linear import LinearModel
-from aevb.networks import Network, pick
+from aevb.networks import Layer, Network, layers_of, pick
 from aevb.table.schema import Schema
 
 __all__ = ["LOG_VARIANCE_BOUNDS", "Encoder", "Features", "LinearPosterior", "Moments"]
@@ -125,7 +125,7 @@ class LinearPosterior(eqx.Module):
     gain
         B, shape (k, F).
     complete
-        Whether rows have no missing cell, so that nothing need be filled; `for_missing` gives the
+        Whether rows have no missing cell, so that nothing need be filled; `Posterior.for_missing` gives the
         other kind.
     """
 
@@ -191,6 +191,16 @@ class Encoder(eqx.Module):
     network: Network
     linear: LinearPosterior | None
     sees_missing: bool = eqx.field(static=True)
+
+    def describe(self) -> list[Layer]:
+        """The features, the linear posterior and the network."""
+        features = self.features.size
+        columns = len(self.features.numeric) + len(self.features.categorical)
+        layers = [Layer("features of x", columns, features, 0)]
+        if self.linear is not None:
+            gain = self.linear.gain
+            layers.append(Layer("linear posterior", features, len(gain), gain.size))
+        return layers + layers_of(self.network)
 
     def outputs(self, x: Array) -> Array:
         """The network's numbers for a row, 0 for one without an observed cell."""

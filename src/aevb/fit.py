@@ -300,7 +300,7 @@ def fit_model(
 
 def _sizes_of(model: Model) -> int | tuple[int, int]:
     """The ``latent_dim`` a model was made with."""
-    both: tuple[int, int] | None = getattr(model.prior, "sizes", None)
+    both: tuple[int, int] | None = getattr(model.prior, "layer_sizes", None)
     return model.latent_dim if both is None else both
 
 
@@ -371,7 +371,7 @@ def automatic_epochs(
 
 
 def _warn_of_one_draw(settings: Settings) -> None:
-    one_draw = estimator_of(settings.objective).one_draw
+    one_draw = estimator_of(settings.objective).several_draws
     if settings.samples > 1 or not one_draw:
         return
     warnings.warn(

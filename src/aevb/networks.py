@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -18,11 +18,15 @@ __all__ = [
     "MLP",
     "NETWORKS",
     "Activation",
+    "Described",
+    "Layer",
     "Network",
     "Residual",
     "Scaled",
+    "class_words",
     "constant_at",
     "drawn_by_numpy",
+    "layers_of",
     "parameter_count",
     "pick",
     "trainable",
@@ -44,6 +48,24 @@ Layered = TypeVar("Layered", bound="MLP | Residual")
 
 #: The networks by name; see `Network`.
 NETWORKS: Registry[Callable[..., Network]] = Registry("network")
+
+
+class Layer(NamedTuple):
+    """One layer of a model, as reports list it."""
+
+    name: str
+    inputs: int
+    outputs: int
+    #: How many numbers training may change.
+    parameters: int
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A part of a model that lists its layers."""
+
+    def describe(self) -> list[Layer]:
+        """The layers in the order data flow, with all parameters of the part they account for."""
 
 
 class Activation(NamedTuple):
@@ -110,6 +132,10 @@ class MLP(eqx.Module):
             x = ACTIVATIONS[self.activation].function(_affine(layer, x))
         return _affine(last, x)
 
+    def describe(self) -> list[Layer]:
+        """Each affine layer, named by the activation after it."""
+        return _described(self.layers, self.activation)
+
     def starting_at(self, output: Array, *, weights: float = 1.0) -> "MLP":
         """The same network, its last bias `output` and its last weights times `weights`."""
         return _with_last_layer(self, output, weights)
@@ -152,6 +178,10 @@ class Residual(eqx.Module):
             x = x + change if adds else change
         return _affine(last, x)
 
+    def describe(self) -> list[Layer]:
+        """Each affine layer, named by the activation after it."""
+        return _described(self.layers, self.activation)
+
     def starting_at(self, output: Array, *, weights: float = 1.0) -> "Residual":
         """The same network, its last bias `output` and its last weights times `weights`."""
         return _with_last_layer(self, output, weights)
@@ -188,6 +218,39 @@ def constant_at(network: Network, output: Array, *, weights: float = 0.0) -> Net
         started: Network = own(output, weights=weights)
         return started
     return Scaled(network, jnp.asarray(weights), output)
+
+
+def layers_of(network: Network) -> list[Layer]:
+    """The layers a network lists; of one that lists none, itself as a single layer."""
+    if isinstance(network, Described):
+        return network.describe()
+    return [Layer(class_words(network), 0, 0, parameter_count(network))]
+
+
+def class_words(part: object) -> str:
+    """The name of a part's class in words.
+
+    >>> class GaussianMixture: ...
+    >>> class_words(GaussianMixture())
+    'Gaussian mixture'
+    """
+    name = getattr(part, "__name__", type(part).__name__)
+    words = ""
+    for letter in name:
+        words += f" {letter.lower()}" if letter.isupper() else letter
+    words = words.strip()
+    for person in ("gaussian", "bernoulli", "poisson"):
+        words = words.replace(person, person.capitalize())
+    return words.removesuffix(" columns")
+
+
+def _described(layers: Sequence[eqx.nn.Linear], activation: str) -> list[Layer]:
+    described = []
+    for place, layer in enumerate(layers):
+        name = "linear" if place == len(layers) - 1 else activation
+        outputs, inputs = layer.weight.shape
+        described.append(Layer(name, inputs, outputs, parameter_count(layer)))
+    return described
 
 
 def _layers(

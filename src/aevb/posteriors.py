@@ -20,7 +20,7 @@ from aevb.distributions.latents import (
     StraightThroughCategorical,
 )
 from aevb.encoders import LOG_VARIANCE_BOUNDS, Encoder, LinearPosterior, Moments
-from aevb.networks import Network
+from aevb.networks import Layer, Network, layers_of
 from aevb.registry import Registry
 from aevb.start import Start
 
@@ -34,7 +34,6 @@ __all__ = [
     "FullGaussian",
     "Posterior",
     "TwoLayerPosterior",
-    "for_missing",
 ]
 
 
@@ -76,20 +75,23 @@ class Posterior(eqx.Module):
     def __call__(self, x: Array) -> dist.Distribution:
         """q(z|x), event shape (latent_dim,), of a row in model units, NaN where missing."""
 
+    def describe(self) -> list[Layer]:
+        """The layers of the encoder."""
+        return self.encoder.describe()
+
+    def for_missing(self) -> Self:
+        """The same q for rows with missing cells, where it was fitted to complete ones."""
+        linear = self.encoder.linear
+        if linear is None or not linear.complete:
+            return self
+        filling = LinearPosterior(
+            linear.mean, linear.loadings, linear.noise, linear.gain, complete=False
+        )
+        return eqx.tree_at(lambda q: q.encoder.linear, self, filling)
+
 
 #: The posteriors by name.
 POSTERIORS: Registry[type[Posterior]] = Registry("posterior")
-
-
-def for_missing(posterior: Posterior) -> Posterior:
-    """The same posterior for rows with missing cells, where it was fitted to complete rows."""
-    linear = posterior.encoder.linear
-    if linear is None or not linear.complete:
-        return posterior
-    filling = LinearPosterior(
-        linear.mean, linear.loadings, linear.noise, linear.gain, complete=False
-    )
-    return eqx.tree_at(lambda q: q.encoder.linear, posterior, filling)
 
 
 @POSTERIORS.register("diagonal")
@@ -261,3 +263,7 @@ class TwoLayerPosterior(Posterior):
         """q(h1|x) q(h2|h1)."""
         lower = DiagonalGaussian(self.encoder, self.latent_dim - self.upper_dim)
         return Chain(lower(x), self.upper, self.upper_dim)
+
+    def describe(self) -> list[Layer]:
+        """The layers of the encoder, and those from h1 to h2."""
+        return self.encoder.describe() + layers_of(self.upper.network)

@@ -1,87 +1,94 @@
 """What the model says of rows it has not seen whole: reconstructions, samples, missing cells."""
 
-from functools import partial
-from typing import Any
-
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from aevb.marginal.importance import each_row, log_weights, row_keys
+from aevb.distributions import observed
+from aevb.distributions.moments import mean_of
 from aevb.model import Model
+from aevb.objectives.weights import log_weights
+from aevb.rows import map_rows, row_keys
 
 __all__ = ["decoded", "imputed", "sampled"]
 
-Units = NDArray[np.float32]
 
+def decoded(model: Model, z: ArrayLike, *, means: bool = False) -> NDArray[np.float32]:
+    """E[x|z] of codes of shape (n, latent_dim), in model units, shape (n, D).
 
-def decoded(model: Model, z: Units, *, means: bool = False) -> Units:
-    """E[x|z] of codes of shape (n, latent_dim), in model units (n, D); the probability of 1 with
-    `means`.
+    A column of levels has its most probable one; with `means` a binary column has the probability
+    of 1.
     """
-    return np.asarray(each_row(_mean if means else _point, model, z, row_keys(z, 0)))
+    function = _decode
+    if means:
+        function = _mean
+    return np.asarray(map_rows(function, model, z))
 
 
-def sampled(model: Model, n: int, seed: int) -> Units:
+def sampled(model: Model, n: int, seed: int) -> NDArray[np.float32]:
     """n draws from p(x) = integral of p(z) p(x|z), shape (n, D)."""
     keys = jax.random.split(jax.random.key(seed), max(n, 1))[:n]
-    width = sum(len(part.columns) for part in model.likelihood.parts)
-    return np.asarray(each_row(_draw, model, np.zeros((n, width), np.float32), keys))
+    return np.asarray(map_rows(_draw, model, keys))
 
 
 def imputed(
-    model: Model, units: Units, *, draws: int | None, samples: int, seed: int
+    model: Model, rows: ArrayLike, *, draws: int | None, samples: int, seed: int
 ) -> NDArray[np.float32]:
-    """Rows with every cell given by p(x|x_observed), by self-normalised importance sampling over z
-    ~ q(z|x_observed).
+    """Every cell given by p(x|x_observed), by importance sampling over z ~ q(z|x_observed).
 
     E[x_m | x_o] = sum_s w_s E[x_m | z_s] / sum_s w_s, w_s = p(x_o, z_s) / q(z_s|x_o) (Mattei and
-    Frellsen 2019); draws resample z_s with probability proportional to w_s, then draw x_m given
+    Frellsen 2019). Draws resample z_s with probability proportional to w_s, then draw x_m given
     z_s.
+
+    Parameters
+    ----------
+    model, rows
+        The VAE, and rows in model units, shape (n, D), NaN where missing.
+    draws
+        How many completions of each row; None for the expected row.
+    samples
+        Draws of z.
+    seed
+        Random seed; each row has its own stream.
 
     Returns
     -------
     ndarray
         Shape (1, n, D) with `draws` None, else (draws, n, D), in model units.
     """
-    function = (
-        partial(_expected, samples=samples)
-        if draws is None
-        else partial(_resampled, samples=samples, draws=draws)
-    )
-    return np.moveaxis(np.asarray(each_row(function, model, units, row_keys(units, seed))), 1, 0)
+    function = eqx.Partial(_expected, samples=samples)
+    if draws is not None:
+        function = eqx.Partial(_resampled, samples=samples, draws=draws)
+    return np.moveaxis(map_rows(function, model, rows, row_keys(rows, seed)), 1, 0)
 
 
-def _point(model: Model, z: Array, key: PRNGKeyArray) -> Array:
+def _decode(model: Model, z: Array) -> Array:
     return model.decode(z)
 
 
-def _mean(model: Model, z: Array, key: PRNGKeyArray) -> Array:
-    product = model.likelihood(z)
-    out = jnp.zeros(product.event_shape)
-    for part, expectation in zip(product.parts, product.expectations(), strict=True):
-        out = out.at[jnp.array(part.columns)].set(expectation[..., 0])
-    return out
+def _mean(model: Model, z: Array) -> Array:
+    return mean_of(model.likelihood(z))
 
 
-def _draw(model: Model, x: Array, key: PRNGKeyArray) -> Array:
+def _draw(model: Model, key: PRNGKeyArray) -> Array:
     return model.draw(key)
 
 
 def _expected(model: Model, x: Array, key: PRNGKeyArray, *, samples: int) -> Array:
-    w, z = log_weights(model, x, key, samples)
-    weights = jax.nn.softmax(w)
-    expectations = jax.vmap(lambda z: model.likelihood(z).expectations())(z)
-    mean: Any = jax.tree.map(lambda e: jnp.tensordot(weights, e, 1), expectations)
-    return model.likelihood(z[0]).point(mean)[None]
+    log_w, z = log_weights(model, x, key, samples)
+    weights = jax.nn.softmax(log_w)
+    each = jax.vmap(lambda z: observed.expectations(model.likelihood(z)))(z)
+    averaged = jax.tree.map(lambda expectation: jnp.tensordot(weights, expectation, 1), each)
+    return observed.point(model.likelihood(z[0]), averaged)[None]
 
 
 def _resampled(model: Model, x: Array, key: PRNGKeyArray, *, samples: int, draws: int) -> Array:
     key_z, key_choice, key_x = jax.random.split(key, 3)
-    w, z = log_weights(model, x, key_z, samples)
-    chosen = z[jax.random.categorical(key_choice, w, shape=(draws,))]
+    log_w, z = log_weights(model, x, key_z, samples)
+    chosen = z[jax.random.categorical(key_choice, log_w, shape=(draws,))]
     return jax.vmap(lambda z, key: model.likelihood(z).sample(key))(
         chosen, jax.random.split(key_x, draws)
     )

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from aevb.errors import ConfigError, DataError
 from aevb.likelihoods import Likelihood, asked_for, is_decoder
-from aevb.marginal.importance import row_keys
+from aevb.rows import content_hashes, row_keys
 from aevb.settings import Settings
 from aevb.table import encode, infer
 from aevb.table.schema import Schema
@@ -220,14 +220,7 @@ def canonical_order(values: Values, weights: NDArray[np.float64] | None) -> NDAr
     twice. Weights that are not whole, or that would make more than ten times the rows, leave each
     row once (and weigh it in the bound).
     """
-    bits = np.ascontiguousarray(np.where(np.isnan(values), np.nan, values + 0.0)).view(np.uint64)
-    with np.errstate(over="ignore"):
-        place = np.arange(1, bits.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        mixed = (bits ^ (bits >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9) + place
-        mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0x94D049BB133111EB)
-        order = np.argsort(
-            (mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype=np.uint64), kind="stable"
-        )
+    order = np.argsort(content_hashes(values), kind="stable")
     if weights is None:
         return order
     return np.repeat(order, weights[order].astype(int)) if are_repetitions(weights) else order

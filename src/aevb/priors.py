@@ -1,6 +1,7 @@
 """The prior p(z): a module whose call returns a distribution over latents of shape (latent_dim,)."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Self
 
 import equinox as eqx
@@ -18,9 +19,10 @@ from aevb.distributions.latents import (
     StraightThroughBernoulli,
     StraightThroughCategorical,
 )
+from aevb.distributions.moments import mean_of, variance_of
 from aevb.likelihoods.base import single
-from aevb.networks import drawn_by_numpy
-from aevb.posteriors import CategoricalPosterior, ConditionalGaussian, Posterior
+from aevb.networks import Layer, drawn_by_numpy, layers_of
+from aevb.posteriors import CategoricalPosterior, ConditionalGaussian
 from aevb.registry import Registry
 from aevb.start import Start
 
@@ -50,12 +52,12 @@ class Prior(eqx.Module):
         """The prior at the start of training."""
 
     @abstractmethod
-    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
-        """The distribution of z, event shape (latent_dim,), given q(z|x) where it depends on it."""
+    def __call__(self) -> dist.Distribution:
+        """The distribution of z, event shape (latent_dim,)."""
 
 
 #: The priors by name.
-PRIORS: Registry[type[Prior]] = Registry("prior")
+PRIORS: Registry[type[eqx.Module]] = Registry("prior")
 
 
 @PRIORS.register("standard_normal")
@@ -75,7 +77,7 @@ class StandardNormal(Prior):
         """Nothing is learned."""
         return cls(start.latent_dim)
 
-    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+    def __call__(self) -> dist.Distribution:
         """N(0, I)."""
         return dist.Normal(jnp.zeros(self.latent_dim), 1.0).to_event(1)
 
@@ -115,7 +117,7 @@ class GaussianMixture(Prior):
         """This many Gaussians, their means spread over N(0, I)."""
         return cls(start.latent_dim, components, key=start.key)
 
-    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+    def __call__(self) -> dist.Distribution:
         """The mixture; scales are kept in [exp(-5), exp(5)] so that no component shrinks to a
         point.
         """
@@ -126,7 +128,7 @@ class GaussianMixture(Prior):
 
 
 @PRIORS.register("vamp")
-class VampPrior(Prior):
+class VampPrior(eqx.Module):
     """p(z) = pi_0 N(z; 0, I) + sum_c pi_c q(z|u_c), q of learned pseudo-rows u_c (Tomczak and
     Welling 2018).
 
@@ -176,13 +178,12 @@ class VampPrior(Prior):
         rows = jnp.where(rows > high, 2 * high - rows, rows)
         return jnp.clip(rows, low, high)  # of a cell further out than the column is wide
 
-    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+    def given(self, posterior: Callable[[Array], dist.Distribution]) -> dist.Distribution:
         """The mixture under this posterior."""
-        assert posterior is not None, "the VampPrior is a mixture of q(z|u): it needs the posterior"
 
         def moments(row: Array) -> tuple[Array, Array]:
             q = posterior(row)
-            return q.mean, jnp.sqrt(q.variance)
+            return mean_of(q), jnp.sqrt(variance_of(q))
 
         mean, deviation = jax.vmap(moments)(self.inside)
         mean = jnp.concatenate([jnp.zeros((1, mean.shape[1])), mean])
@@ -205,7 +206,7 @@ class FlowPrior(Prior):
         """A flow near the identity."""
         return cls(start.latent_dim, CouplingFlow(start.latent_dim, start.key))
 
-    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+    def __call__(self) -> dist.Distribution:
         """The flow of N(0, I)."""
         return Flow(dist.Normal(jnp.zeros(self.latent_dim), 1.0).to_event(1), self.flow)
 
@@ -229,9 +230,13 @@ class TwoLayerPrior(Prior):
     implied: ClassVar[bool] = True
 
     @property
-    def sizes(self) -> tuple[int, int]:
+    def layer_sizes(self) -> tuple[int, int]:
         """Numbers in h1 and in h2: the ``latent_dim`` it was made with."""
         return self.lower_dim, self.upper_dim
+
+    def describe(self) -> list[Layer]:
+        """The layers from h2 to h1."""
+        return layers_of(self.lower.network)
 
     @classmethod
     def build(cls, start: Start) -> Self:
@@ -240,7 +245,7 @@ class TwoLayerPrior(Prior):
         lower = ConditionalGaussian.build(start, upper_dim, lower_dim, start.key)
         return cls(lower, lower_dim, upper_dim)
 
-    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+    def __call__(self) -> dist.Distribution:
         """The chain from h2 to h1."""
         upper = dist.Normal(jnp.zeros(self.upper_dim), 1.0).to_event(1)
         return Chain(upper, self.lower, self.lower_dim, backwards=True)
@@ -262,7 +267,7 @@ class BernoulliPrior(Prior):
     def __init__(self, latent_dim: int) -> None:
         self.logits = jnp.zeros(latent_dim)
 
-    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+    def __call__(self) -> dist.Distribution:
         """Independent bits."""
         return StraightThroughBernoulli(self.logits)
 
@@ -284,7 +289,7 @@ class CategoricalPrior(Prior):
     def __init__(self, groups: int, levels: int) -> None:
         self.logits = jnp.zeros((groups, levels))
 
-    def __call__(self, posterior: Posterior | None = None) -> dist.Distribution:
+    def __call__(self) -> dist.Distribution:
         """Independent one-hot groups."""
         return StraightThroughCategorical(self.logits)
 

@@ -1,4 +1,4 @@
-"""The numbers of a fit next to those of the baselines, and the verdict."""
+"""The numbers of a fit beside the baselines', and the verdict."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,16 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aevb.marginal.importance import Scores
+from aevb.marginal import Scores
+from aevb.rows import mean_and_error
 
-__all__ = ["compare", "held_out", "mean_and_error", "verdict"]
+__all__ = ["compare", "held_out", "verdict"]
 
-
-def mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean over rows and its sampling standard error, deviation / sqrt(rows); NaN for one row."""
-    if len(values) < 2:
-        return float(values.mean()), float("nan")
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+Array = NDArray[np.float64]
 
 
 def held_out(
@@ -25,18 +21,18 @@ def held_out(
     samples: int,
     bound: float,
     part: str,
-    identical: NDArray[np.intp] | None = None,
+    identical: NDArray[np.integer[Any]] | None = None,
 ) -> dict[str, Any]:
-    """Log-likelihood of held-out rows in nats per row, with both errors.
+    """Log-likelihood of held-out rows in nats a row, with both errors.
 
-    ``standard_error`` comes from sampling the rows, ``monte_carlo_error`` from sampling z. Draws of
-    different rows are independent and those of identical rows (with the same number in `identical`)
-    are the same, so it is sqrt(sum over distinct rows of (sum of their errors)^2) / rows; NaN for
-    one sample per row. ``bits_per_dim`` is minus the mean over columns, in bits.
+    ``standard_error`` is that of sampling rows, ``monte_carlo_error`` that of sampling z: draws of
+    different rows are independent, those of identical ones (of the same number in `identical`) the
+    same, so it is sqrt(sum over distinct rows of (their errors' sum)^2) / rows; NaN of one sample a
+    row. ``bits_per_dim`` is minus the mean over columns, in bits.
     """
     mean, error = mean_and_error(scores.log_likelihood)
     rows = len(scores.log_likelihood)
-    errors: NDArray[np.float64] = scores.monte_carlo_error
+    errors: Array = scores.monte_carlo_error
     if identical is not None:
         errors = np.bincount(identical, weights=errors).astype(np.float64)
     return {
@@ -52,12 +48,8 @@ def held_out(
     }
 
 
-def compare(
-    log_likelihood: NDArray[np.float64],
-    baseline: NDArray[np.float64],
-    settings: Mapping[str, object],
-) -> dict[str, Any]:
-    """Numbers of a baseline, and the difference paired by row, VAE minus baseline."""
+def compare(log_likelihood: Array, baseline: Array, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A baseline's numbers and the paired difference to it, VAE minus baseline, on the same rows."""
     mean, error = mean_and_error(baseline)
     difference, difference_error = mean_and_error(log_likelihood - baseline)
     return {
@@ -72,26 +64,37 @@ def compare(
 def verdict(baselines: Mapping[str, Mapping[str, Any]], *, part: str, rows: int) -> dict[str, str]:
     """Which model to use, in one sentence.
 
-    The VAE is best only if it is above the best baseline by more than two standard errors of the
-    paired difference. Within two errors either way the advice is the simpler model.
+    The VAE is best only where it is above the best baseline by more than two standard errors of the
+    paired difference; within two either way the simpler model is advised, for it says as much with
+    less.
     """
     if not baselines:
-        text = f"No baseline was scored on the {part} rows, so there is nothing to compare with."
-        return {"best": "VAE", "text": text}
+        return {
+            "best": "VAE",
+            "text": f"No baseline was scored: there is nothing to compare the VAE with on the {part} rows.",
+        }
     name = max(baselines, key=lambda baseline: baselines[baseline]["log_likelihood"])
     difference = baselines[name]["difference"]
     error = baselines[name]["difference_standard_error"]
-    where = f"nats per row on {rows:,} {part} rows"
-    if difference > 2 * error:
-        text = f"Use the VAE: it is better than the best baseline, {name}, "
-        return {"best": "VAE", "text": f"{text}by {difference:.2f} ± {error:.2f} {where}."}
-    text = f"Use the simpler model, {name}: "
     if not np.isfinite(error):
-        text += f"{rows} {part} row is not enough to compare it with the VAE."
-    elif difference < -2 * error:
-        text += f"it is better than the VAE by {-difference:.2f} ± {error:.2f} {where}."
-    elif difference < 0:
-        text += f"the VAE is no better than it ({difference:+.2f} ± {error:.2f} {where})."
-    else:
-        text += f"the VAE is not clearly better than it ({difference:+.2f} ± {error:.2f} {where})."
-    return {"best": name, "text": text}
+        return {
+            "best": name,
+            "text": f"Use the simpler model, {name}: {rows} {part} row cannot tell the VAE from it.",
+        }
+    gap = f"{abs(difference):.2f} ± {error:.2f} nats a row on {rows:,} {part} rows"
+    if difference > 2 * error:
+        return {
+            "best": "VAE",
+            "text": f"Use the VAE: it is better than the best baseline, {name}, by {gap}.",
+        }
+    if difference < -2 * error:
+        return {
+            "best": name,
+            "text": f"Use the simpler model, {name}: it is better than the VAE by {gap}.",
+        }
+    relation = "not clearly better than" if difference >= 0 else "no better than"
+    signed = f"{difference:+.2f} ± {error:.2f} nats a row on {rows:,} {part} rows"
+    return {
+        "best": name,
+        "text": f"Use the simpler model, {name}: the VAE is {relation} it ({signed}).",
+    }

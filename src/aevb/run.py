@@ -42,7 +42,17 @@ PARTS = ("likelihood", "prior", "posterior", "network", "objective")
 OWN = "own"
 #: What a file says of the architecture; the rest of it is in the settings and the schema.
 ARCHITECTURE = frozenset(
-    "latent_dim upper_dim hidden activation posterior prior scale_given missing rows".split()
+    [
+        "latent_dim",
+        "upper_dim",
+        "hidden",
+        "activation",
+        "posterior",
+        "prior",
+        "scale_given",
+        "missing",
+        "rows",
+    ]
 )
 
 

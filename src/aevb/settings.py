@@ -75,7 +75,7 @@ def _likelihoods() -> Iterable[str]:
 def _priors() -> Iterable[str]:
     from aevb.priors import PRIORS
 
-    return ["auto", *(name for name in PRIORS if not PRIORS[name].implied)]
+    return ["auto", *(name for name in PRIORS if not getattr(PRIORS[name], "implied", False))]
 
 
 def _posteriors() -> Iterable[str]:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from aevb import figures
 from aevb.build import initial_model
-from aevb.diagnostics import architecture
+from aevb.diagnostics import LayerRow, architecture
 from aevb.model import Model
 from aevb.networks import MLP, parameter_count, trainable
 from aevb.start import Architecture
@@ -96,7 +96,7 @@ def network_size(sizes: tuple[int, ...]) -> int:
     return sum(layer_size(inputs, outputs) for inputs, outputs in pairwise(sizes))
 
 
-def layers() -> tuple[dict[str, Any], ...]:
+def layers() -> tuple[LayerRow, ...]:
     """What is drawn: every layer's part, name, shapes and parameters."""
     return tuple(architecture(live_model()))
 
@@ -132,7 +132,7 @@ def _witness() -> Witness:
         features = model.posterior.encoder.features
         log_likelihood = quickly(jax.vmap(lambda x, z: model.likelihood(z).log_prob(x)))(x, z)
         log_q = quickly(jax.vmap(lambda x, z: model.posterior(x).log_prob(z)))(x, z)
-        seen = (x - features.center.tree) / features.spread.value
+        seen = (x - features.center.tree) / features.spread.tree
         return Witness(
             model.likelihood.network,
             model.posterior.encoder.network,

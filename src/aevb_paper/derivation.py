@@ -251,10 +251,10 @@ def _arrows_of_a_model() -> float:
 def slopes_of_a_model() -> set[tuple[str, str, str]]:
     """Which log densities of a live model change with what: an arrow is a slope that is not 0."""
     mixture = GaussianMixture(
-        live_model().posterior.latent_dim, 3, key=jax.random.key(0)
+        live_model().latent_dim, 3, key=jax.random.key(0)
     )  # a p(z) with parameters
     vae = eqx.tree_at(lambda model: model.prior, live_model(), mixture)
-    x, z = live_row(), jnp.linspace(-1.0, 1.0, vae.posterior.latent_dim)
+    x, z = live_row(), jnp.linspace(-1.0, 1.0, vae.latent_dim)
 
     def slopes(log_density: Callable[..., Any]) -> set[str]:
         """Of what a log density depends on, its own argument left out."""

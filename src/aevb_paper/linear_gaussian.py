@@ -119,4 +119,4 @@ def as_vae(row: Row) -> Model:
     def likelihood(z: Any) -> Any:
         return Normal(p.loadings @ z + p.mean, np.sqrt(p.noise)).to_event(1)
 
-    return Model(q, likelihood, StandardNormal(LATENTS))  # type: ignore[arg-type]
+    return Model(q, likelihood, StandardNormal(LATENTS))

@@ -1,7 +1,7 @@
 """Invertible maps of latents with a cheap Jacobian, by FlowJAX."""
 
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax

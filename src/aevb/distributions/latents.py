@@ -7,17 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
-from numpyro.distributions import constraints, kl_divergence
+from numpyro.distributions import constraints
 
 from aevb.distributions.flows import CouplingFlow
+from aevb.distributions.kl import register_kl
+from aevb.distributions.moments import fixed_draws
 
-__all__ = ["Chain", "Flow", "StraightThroughBernoulli", "StraightThroughCategorical"]
-
-#: Of the relaxed levels whose slope stands for the slope of the hard ones (Jang, Gu and Poole
-#: 2017).
-TEMPERATURE = 2 / 3
-#: Draws that give the moments of a distribution without closed ones: the same every time.
-MOMENT_DRAWS = 256
+__all__ = [
+    "Chain",
+    "Flow",
+    "StraightThroughBernoulli",
+    "StraightThroughCategorical",
+    "latent_count",
+]
 
 
 def _straight_through(hard: Array, soft: Array) -> Array:
@@ -35,6 +37,8 @@ class StraightThroughBernoulli(dist.Distribution):
     ----------
     logits
         Shape (k,).
+    temperature
+        Of the relaxed levels whose slope stands for that of the hard ones (Jang et al. 2017).
 
     Examples
     --------
@@ -46,9 +50,11 @@ class StraightThroughBernoulli(dist.Distribution):
     arg_constraints: ClassVar[dict[str, Any]] = {"logits": constraints.real_vector}
     support = constraints.independent(constraints.boolean, 1)
     pytree_data_fields = ("logits",)
+    pytree_aux_fields = ("temperature",)
     reparametrized_params: ClassVar[list[str]] = ["logits"]
 
-    def __init__(self, logits: Array) -> None:
+    def __init__(self, logits: Array, temperature: float = 2 / 3) -> None:
+        self.temperature = temperature
         self.logits = logits
         super().__init__(event_shape=jnp.shape(logits))
 
@@ -56,7 +62,7 @@ class StraightThroughBernoulli(dist.Distribution):
         """z = [logit + noise > 0], logistic noise; shape sample_shape + (k,)."""
         noisy = self.logits + jax.random.logistic(key, (*sample_shape, *self.event_shape))
         return _straight_through(
-            (noisy > 0).astype(noisy.dtype), jax.nn.sigmoid(noisy / TEMPERATURE)
+            (noisy > 0).astype(noisy.dtype), jax.nn.sigmoid(noisy / self.temperature)
         )
 
     def log_prob(self, value: Array) -> Array:
@@ -83,16 +89,26 @@ class StraightThroughCategorical(dist.Distribution):
     ----------
     logits
         Shape (groups, K); z has shape (groups K,).
+    temperature
+        As in `StraightThroughBernoulli`.
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {"logits": constraints.real_matrix}
-    support = constraints.real_vector
+    support = constraints.independent(constraints.boolean, 1)
     pytree_data_fields = ("logits",)
+    pytree_aux_fields = ("temperature",)
     reparametrized_params: ClassVar[list[str]] = ["logits"]
 
-    def __init__(self, logits: Array) -> None:
+    def __init__(self, logits: Array, temperature: float = 2 / 3) -> None:
+        self.temperature = temperature
         self.logits = jax.nn.log_softmax(logits, -1)
         super().__init__(event_shape=(self.logits.size,))
+
+    @property
+    def groups(self) -> int:
+        """Number of groups."""
+        count: int = self.logits.shape[0]
+        return count
 
     def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
         """The largest of logit + Gumbel noise in each group (Gumbel-max); shape sample_shape +
@@ -100,7 +116,7 @@ class StraightThroughCategorical(dist.Distribution):
         """
         noisy = self.logits + jax.random.gumbel(key, (*sample_shape, *self.logits.shape))
         hard = jax.nn.one_hot(noisy.argmax(-1), self.logits.shape[-1])
-        return _straight_through(hard, jax.nn.softmax(noisy / TEMPERATURE)).reshape(
+        return _straight_through(hard, jax.nn.softmax(noisy / self.temperature)).reshape(
             *sample_shape, -1
         )
 
@@ -119,41 +135,40 @@ class StraightThroughCategorical(dist.Distribution):
         return self.mean * (1 - self.mean)
 
 
+@register_kl(StraightThroughBernoulli, StraightThroughBernoulli)
 def _kl_of_bernoullis(q: StraightThroughBernoulli, p: StraightThroughBernoulli) -> Array:
     """One number a latent, shape (k,)."""
     positive = q.mean * (jax.nn.log_sigmoid(q.logits) - jax.nn.log_sigmoid(p.logits))
     return positive + (1 - q.mean) * (jax.nn.log_sigmoid(-q.logits) - jax.nn.log_sigmoid(-p.logits))
 
 
+@register_kl(StraightThroughCategorical, StraightThroughCategorical)
 def _kl_of_categoricals(q: StraightThroughCategorical, p: StraightThroughCategorical) -> Array:
     """One number a group, shape (groups,)."""
     return (jnp.exp(q.logits) * (q.logits - p.logits)).sum(-1)
 
 
-kl_divergence.register(StraightThroughBernoulli, StraightThroughBernoulli)(_kl_of_bernoullis)
-kl_divergence.register(StraightThroughCategorical, StraightThroughCategorical)(_kl_of_categoricals)
+def latent_count(distribution: dist.Distribution) -> int:
+    """How many latents z has; a group of levels counts as one."""
+    count: int = getattr(distribution, "groups", distribution.event_shape[0])
+    return count
 
 
-class _Sampled(dist.Distribution):
-    """A distribution whose mean and variance are those of the same `MOMENT_DRAWS` draws at every
-    call.
-    """
+class _MomentsByDraws(dist.Distribution):
+    """A distribution without closed moments."""
 
     @property
     def mean(self) -> Array:
         """Shape (k,)."""
-        return self._draws().mean(0)
+        return fixed_draws(self).mean(0)
 
     @property
     def variance(self) -> Array:
         """Shape (k,)."""
-        return self._draws().var(0)
-
-    def _draws(self) -> Array:
-        return self.sample(jax.random.key(0), (MOMENT_DRAWS,))
+        return fixed_draws(self).var(0)
 
 
-class Flow(_Sampled):
+class Flow(_MomentsByDraws):
     """z = f(u; condition), u ~ base: log p(z) = log p(u) - log |det df/du| (Rezende and Mohamed
     2015).
 
@@ -194,7 +209,7 @@ class Flow(_Sampled):
         return self.base.log_prob(u) + log_det
 
 
-class Chain(_Sampled):
+class Chain(_MomentsByDraws):
     """Two layers of latents, z = (first, second): log p(z) = log p(first) + log p(second | first).
 
     Parameters

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, PyTree
 
+from aevb.distributions.moments import mean_of
 from aevb.errors import ConfigError
 
 __all__ = ["cells", "check_missing", "expectations", "log_prob", "point"]
@@ -68,7 +69,7 @@ def expectations(p: dist.Distribution) -> PyTree[Array]:
     """What is averaged over z before `point` makes a row of it; by default E[x|z], shape (D,)."""
     if hasattr(p, "expectations"):
         return p.expectations()
-    return p.mean
+    return mean_of(p)
 
 
 def point(p: dist.Distribution, averaged: PyTree[Array]) -> Array:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -211,7 +211,7 @@ class Located(Likelihood):
     bounds: ClassVar[ScaleBounds] = ScaleBounds()
 
     @classmethod
-    def build(cls, columns: Columns, **own: object) -> Self:
+    def build(cls, columns: Columns, **own: Any) -> Self:
         """The likelihood of these columns; `own` are the fields a subclass adds."""
         grids = [grid_deviation(column) for column in columns.columns]
         floor = np.maximum(cls.bounds.floor * columns.deviation, grids)

@@ -1,7 +1,7 @@
 """Likelihoods of continuous columns and of numbers on a grid."""
 
 from collections.abc import Hashable
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import equinox as eqx
 import jax
@@ -73,7 +73,7 @@ class StudentT(Located):
     most_degrees: ClassVar[float] = 1e3
 
     @classmethod
-    def build(cls, columns: Columns, *, degrees: float = 5.0, **own: object) -> Self:
+    def build(cls, columns: Columns, *, degrees: float = 5.0, **own: Any) -> Self:
         """The likelihood, its degrees of freedom at `degrees` before training."""
         raw = inverse_softplus(np.full(len(columns.places), degrees - 2.1))
         return super().build(columns, raw_degrees=single(raw), **own)
@@ -118,7 +118,7 @@ class DiscretizedLogisticColumns(Located):
         return column.kind
 
     @classmethod
-    def build(cls, columns: Columns, **own: object) -> Self:
+    def build(cls, columns: Columns, **own: Any) -> Self:
         """The grid of each column, in model units."""
         return super().build(
             columns,
@@ -167,7 +167,7 @@ class LogNormal(Located):
         return column.kind == cls.kind
 
     @classmethod
-    def build(cls, columns: Columns, **own: object) -> Self:
+    def build(cls, columns: Columns, **own: Any) -> Self:
         """Log x in standard units."""
         logs = np.log(np.maximum(columns.units, 1e-30))
         return super().build(
@@ -242,7 +242,7 @@ class Gamma(Located):
     log_bounds: ClassVar[LogBounds] = LogBounds()
 
     @classmethod
-    def build(cls, columns: Columns, **own: object) -> Self:
+    def build(cls, columns: Columns, **own: Any) -> Self:
         """Log x in standard units."""
         logs = np.log(np.maximum(columns.units, 1e-30))
         return super().build(

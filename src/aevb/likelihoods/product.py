@@ -14,7 +14,7 @@ from jaxtyping import Array, ArrayLike, PRNGKeyArray
 from numpyro.distributions import constraints
 
 from aevb.likelihoods.base import Likelihood
-from aevb.networks import Network, pick
+from aevb.networks import Layer, Network, class_words, layers_of, parameter_count, pick
 
 __all__ = ["Decoder", "Product", "flat", "raw_size", "split"]
 
@@ -71,6 +71,14 @@ class Product(dist.Distribution):
         """For each part what is averaged over z to impute its columns, shape (d, m)."""
         return tuple(part.expectation(distribution) for part, distribution in self._pairs())
 
+    @property
+    def mean(self) -> Array:
+        """E[x|z], of a binary column the probability of 1, shape (D,)."""
+        out = jnp.zeros(self.event_shape)
+        for part, expectation in zip(self.parts, self.expectations(), strict=True):
+            out = out.at[np.array(part.columns)].set(expectation[..., 0])
+        return out
+
     def point(self, expectations: tuple[Array, ...]) -> Array:
         """The row of model units that these (averaged) expectations say, shape (D,)."""
         out = jnp.zeros(self.event_shape)
@@ -112,6 +120,19 @@ class Decoder(eqx.Module):
             raw = raw + z @ self.linear.T
         pieces = zip(self.parts, split(self.parts, raw), strict=True)
         return Product(self.parts, tuple(part(piece) for part, piece in pieces))
+
+    def describe(self) -> list[Layer]:
+        """Loadings, the network, and each likelihood."""
+        layers = []
+        if self.linear is not None:
+            outputs, inputs = self.linear.shape
+            layers.append(Layer("loadings", inputs, outputs, self.linear.size))
+        layers += layers_of(self.network)
+        for part in self.parts:
+            name = f"p(x|z): {class_words(part)}"
+            columns = len(part.columns)
+            layers.append(Layer(name, columns * part.parameters, columns, parameter_count(part)))
+        return layers
 
 
 def raw_size(parts: Sequence[Likelihood]) -> int:

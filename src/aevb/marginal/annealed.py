@@ -1,26 +1,28 @@
-"""log p(x) by annealed importance sampling (Neal 2001; Wu et al. 2017): from q(z|x) to p(z|x) in
-many small steps.
+"""log p(x) by annealed importance sampling (Neal 2001; Wu et al. 2017).
+
+Chains go from q(z|x), or p(z), to p(z|x) in many small steps.
 """
 
 from collections.abc import Callable
 from functools import partial
 from typing import Literal, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from aevb.distributions.moments import variance_of
 from aevb.errors import ConfigError
-from aevb.marginal.importance import Progress, at_least_one, each_row, row_keys
 from aevb.model import Model
-from aevb.posteriors import BernoulliPosterior, CategoricalPosterior
+from aevb.rows import Progress, are_empty, check_count, map_rows, row_keys
 
 __all__ = [
-    "Annealed",
     "Bracket",
+    "ChainScores",
     "annealed",
     "bracket",
     "hmc_step",
@@ -28,60 +30,58 @@ __all__ = [
     "reverse_annealed",
 ]
 
-#: Of Hamiltonian Monte Carlo: leapfrog steps, the share of proposals to accept, and what a step
-#: size is changed by after each step; step sizes are in units of the start's own deviations.
-LEAPFROG, ACCEPTANCE, CHANGE, FIRST_STEP = 10, 0.65, 1.02, 0.2
-#: Each step size is drawn within this share of its mean. With a fixed one there are lengths of path
-#: after which a Gaussian target brings z back to where it was: chains that met one stood still, and
-#: errors of appendix D were 1.4 to 8 times what they are.
-JITTER = 0.3
-#: How steep the path from p(z) is in its middle: a tenth of the steps then go to the first 2% of
-#: it.
-STEEPNESS = 4.0
-
-#: Of the chains: where they are, the logarithms of their weights, and the step size they share.
-State = tuple[Array, Array, Array]
 #: Where chains start, or end in reverse: at q(z|x), or at p(z).
 Start = Literal["posterior", "prior"]
 
 
-class Annealed(NamedTuple):
-    """Of each row, as in `bounds.Scores`, and the share of proposals that were accepted."""
+class ChainScores(NamedTuple):
+    """For each row, shape (n,): as in `Scores`, and the share of proposals that were accepted."""
 
     log_likelihood: NDArray[np.float64]
     monte_carlo_error: NDArray[np.float64]
     effective_sample_size: NDArray[np.float64]
     acceptance: NDArray[np.float64]
 
+    def mean(self) -> float:
+        """Nats per row."""
+        return float(self.log_likelihood.mean())
+
 
 class Bracket(NamedTuple):
-    """Of each simulated row a stochastic lower and upper bound of log p(x), and the row itself in
-    model units.
-    """
+    """Stochastic lower and upper bounds of log p(x) for simulated rows, and the rows themselves."""
 
-    lower: Annealed
-    upper: Annealed
+    lower: ChainScores
+    upper: ChainScores
+    #: In model units, shape (n, D).
     units: NDArray[np.float32]
+
+
+class Chains(NamedTuple):
+    """Places of a row's chains, shape (C, k), their log-weights (C,), and the step size."""
+
+    z: Array
+    log_w: Array
+    size: Array
 
 
 def annealed(
     model: Model,
-    units: NDArray[np.float32],
+    rows: ArrayLike,
     *,
     chains: int = 16,
     temperatures: int = 200,
     start: Start = "posterior",
     seed: int = 0,
     progress: Progress | None = None,
-) -> Annealed:
-    """log (1/C) sum_c w_c, log w = sum_t (b_t - b_{t-1}) [log p(x, z_{t-1}) - log q(z_{t-1}|x)]: a
-    lower bound in mean.
+) -> ChainScores:
+    """log (1/C) sum_c w_c, a lower bound of log p(x) in mean.
 
-    z_0 ~ q(z|x), and z_t follows from z_{t-1} by a step of Hamiltonian Monte Carlo that leaves
-    q^(1-b_t) p(x, .)^b_t as it is. From q, temperatures b_t are even from 0 to 1: q is near its
-    end, so there is no stretch to spend more on. From p(z), which stands for q above where q is not
-    to be relied on, they are those of a sigmoid (Wu et al. 2017), close together at both ends:
-    first the density of z changes by orders of magnitude, last it settles.
+    log w = sum_t (b_t - b_{t-1}) [log p(x, z_{t-1}) - log q(z_{t-1}|x)]. z_0 ~ q(z|x), and z_t
+    follows from z_{t-1} by a step of Hamiltonian Monte Carlo that leaves q^(1-b_t) p(x, .)^b_t as
+    it is. From q, temperatures b_t are even from 0 to 1: q is near its end, so no stretch needs
+    more of them. From p(z), which replaces q above where q is not reliable, they are those of a
+    sigmoid (Wu et al. 2017), close together at both ends: at first the density of z changes by
+    orders of magnitude, at last it settles.
 
     The step size follows the acceptance of the row's chains, so that a step depends a little on the
     chains' past; that the mean weight is p(x) is then true as far as such slow changes do not
@@ -91,7 +91,7 @@ def annealed(
     ----------
     model
         The VAE, with latents that are numbers.
-    units
+    rows
         Rows in model units, shape (n, D), NaN where missing.
     chains
         C.
@@ -100,59 +100,56 @@ def annealed(
     start
         Where chains start: "posterior", at q(z|x), or "prior".
     seed
-        Of the draws; a row's are its own, as in `bounds.importance_weighted`.
+        Random seed; each row has its own stream.
     progress
-        Told how many rows are done, block by block.
+        Called with the number of rows that are done, block by block.
 
     Returns
     -------
-    Annealed
-        Arrays of shape (n,), in nats. A row without an observed cell has log-likelihood 0 exactly;
-        the error is NaN where there is but one chain.
+    ChainScores
+        A row without an observed cell has log-likelihood 0 exactly; the error is NaN where there is
+        only one chain.
 
     Raises
     ------
     ConfigError
-        Latents are levels, or there are fewer chains or temperatures than one.
+        Latents are levels, or `chains` or `temperatures` is not a whole number of at least 1.
     """
     _check(model, chains, temperatures)
-    row = partial(_forward, chains=chains, temperatures=temperatures, start=start)
-    log_w, acceptance = each_row(row, model, units, row_keys(units, seed), progress=progress)
-    return _summary(log_w, acceptance, empty=np.asarray(np.isnan(units).all(axis=1)))
+    function = eqx.Partial(_forward, chains=chains, temperatures=temperatures, start=start)
+    log_w, acceptance = map_rows(function, model, rows, row_keys(rows, seed), progress=progress)
+    return _summary(log_w, acceptance, are_empty(rows))
 
 
 def reverse_annealed(
     model: Model,
-    units: NDArray[np.float32],
-    z: NDArray[np.float32],
+    rows: ArrayLike,
+    z: ArrayLike,
     *,
     chains: int = 16,
     temperatures: int = 200,
     start: Start = "posterior",
     seed: int = 0,
     progress: Progress | None = None,
-) -> Annealed:
-    """-log (1/C) sum_c w_c of chains that go the path of `annealed` backwards, from z ~ p(z|x): an
-    upper bound in mean.
+) -> ChainScores:
+    """-log (1/C) sum_c w_c of chains that go the path of `annealed` backwards from z ~ p(z|x).
 
-    The weights then have the mean 1 / p(x) (Grosse, Ancha and Roy 2016). It needs an exact draw of
-    the posterior, which one has of rows simulated from the model alone, drawn together with their
-    z; cells may be taken from them after.
+    The weights have the mean 1 / p(x) (Grosse, Ancha and Roy 2016), so this is an upper bound in
+    mean. It needs an exact draw of the posterior, which only rows have that were simulated from the
+    model together with their z; cells may be removed from them afterwards.
 
     Parameters
     ----------
-    model, units, chains, temperatures, start, seed, progress
+    model, rows, chains, temperatures, start, seed, progress
         As in `annealed`.
     z
         One exact draw of p(z|x) for each row, shape (n, latent_dim).
     """
     _check(model, chains, temperatures)
-    row = partial(
-        _reverse, latents=z.shape[1], chains=chains, temperatures=temperatures, start=start
-    )
-    both = np.concatenate([units, z], axis=1)
-    log_w, acceptance = each_row(row, model, both, row_keys(both, seed), progress=progress)
-    found = _summary(log_w, acceptance, empty=np.asarray(np.isnan(units).all(axis=1)))
+    keys = row_keys(np.concatenate([np.asarray(rows), np.asarray(z)], axis=1), seed)
+    function = eqx.Partial(_reverse, chains=chains, temperatures=temperatures, start=start)
+    log_w, acceptance = map_rows(function, model, rows, z, keys, progress=progress)
+    found = _summary(log_w, acceptance, are_empty(rows))
     return found._replace(log_likelihood=-found.log_likelihood)
 
 
@@ -165,12 +162,11 @@ def bracket(
     start: Start = "posterior",
     seed: int = 0,
 ) -> Bracket:
-    """Both sides of log p(x) on rows drawn from the model (Grosse, Ancha and Roy 2016):
-    bidirectional Monte Carlo.
+    """Both sides of log p(x) on rows drawn from the model: bidirectional Monte Carlo.
 
-    Of a row that is drawn together with its z, that z is an exact draw of p(z|x), from which
-    `reverse_annealed` starts. Where the two sides are near each other, `annealed` is to be trusted
-    on data that are like the model's.
+    Grosse, Ancha and Roy (2016). The z that a row is drawn with is an exact draw of p(z|x), from
+    which `reverse_annealed` starts. Where the two sides are close, `annealed` can be trusted on
+    data that are like the model's.
 
     Parameters
     ----------
@@ -179,9 +175,9 @@ def bracket(
     rows
         How many to draw.
     """
-    width = sum(len(part.columns) for part in model.likelihood.parts)
     keys = jax.random.split(jax.random.key(seed), rows)
-    z, units = each_row(_simulated, model, np.zeros((rows, width), np.float32), keys)
+    z, units = map_rows(_simulated, model, keys)
+    units = units.astype(np.float32)
     lower = annealed(model, units, chains=chains, temperatures=temperatures, start=start, seed=seed)
     upper = reverse_annealed(
         model, units, z, chains=chains, temperatures=temperatures, start=start, seed=seed
@@ -190,15 +186,15 @@ def bracket(
 
 
 def refuse_levels(model: Model) -> None:
-    """`ConfigError` where z is no vector of numbers: Hamiltonian Monte Carlo follows slopes."""
-    if isinstance(model.posterior, BernoulliPosterior | CategoricalPosterior):
+    """Raise `ConfigError` where latents are levels: Hamiltonian Monte Carlo follows slopes."""
+    if model.has_levels:
         raise ConfigError("latents that are levels have no slope to follow: take method 'iwae'")
 
 
 def _check(model: Model, chains: int, temperatures: int) -> None:
     refuse_levels(model)
-    at_least_one("chains", chains)
-    at_least_one("temperatures", temperatures)
+    check_count("chains", chains)
+    check_count("temperatures", temperatures)
 
 
 def _forward(
@@ -206,25 +202,26 @@ def _forward(
 ) -> tuple[Array, Array]:
     key_start, key_walk = jax.random.split(key)
     q = _base(model, x, start)
-    return _walk(model, x, q, q.sample(key_start, (chains,)), _path(start, temperatures), key_walk)
+    z = q.sample(key_start, (chains,))
+    return _walk(model, x, q, z, _path(start, temperatures), key_walk)
 
 
 def _reverse(
     model: Model,
-    both: Array,
+    x: Array,
+    z: Array,
     key: PRNGKeyArray,
     *,
-    latents: int,
     chains: int,
     temperatures: int,
     start: Start,
 ) -> tuple[Array, Array]:
-    x, z = both[:-latents], both[-latents:]
-    ends = jnp.broadcast_to(z, (chains, latents))
-    return _walk(model, x, _base(model, x, start), ends, _path(start, temperatures)[::-1], key)
+    ends = jnp.broadcast_to(z, (chains, len(z)))
+    backwards = _path(start, temperatures)[::-1]
+    return _walk(model, x, _base(model, x, start), ends, backwards, key)
 
 
-def _simulated(model: Model, _: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
+def _simulated(model: Model, key: PRNGKeyArray) -> tuple[Array, Array]:
     """(z, x) ~ p(x, z)."""
     key_z, key_x = jax.random.split(key)
     z = model.p_z().sample(key_z)
@@ -232,16 +229,26 @@ def _simulated(model: Model, _: Array, key: PRNGKeyArray) -> tuple[Array, Array]
 
 
 def _base(model: Model, x: Array, start: Start) -> dist.Distribution:
-    """Where chains start: q(z|x), or p(z)."""
-    return model.posterior(x) if start == "posterior" else model.p_z()
+    """The distribution that chains start from: q(z|x) or p(z)."""
+    if start == "posterior":
+        return model.q_z(x)
+    return model.p_z()
 
 
-def _path(start: Start, temperatures: int) -> Array:
-    """b_0 = 0 to b_T = 1, shape (T + 1,)."""
+def _path(start: Start, temperatures: int, *, steepness: float = 4.0) -> Array:
+    """b_0 = 0 to b_T = 1, shape (T + 1,).
+
+    Parameters
+    ----------
+    start, temperatures
+        As in `annealed`.
+    steepness
+        Of the path from p(z) in its middle: a tenth of the steps then go to the first 2 % of it.
+    """
     even = jnp.linspace(0.0, 1.0, temperatures + 1)
     if start == "posterior":
         return even
-    s = jax.nn.sigmoid(STEEPNESS * (2 * even - 1))
+    s = jax.nn.sigmoid(steepness * (2 * even - 1))
     return (s - s[0]) / (s[-1] - s[0])
 
 
@@ -249,32 +256,46 @@ def _walk(
     model: Model,
     x: Array,
     q: dist.Distribution,
-    start: Array,
+    z: Array,
     temperatures: Array,
     key: PRNGKeyArray,
+    *,
+    acceptance: float = 0.65,
+    first_size: float = 0.2,
+    change: float = 1.02,
 ) -> tuple[Array, Array]:
-    """Log-weights of the chains, shape (C,), and the mean acceptance."""
-    variance = q.variance
+    """Log-weights of the chains, shape (C,), and the mean acceptance.
+
+    Parameters
+    ----------
+    model, x, q, z, temperatures, key
+        The row, the distribution that `z`, shape (C, k), come from, and b_0 to b_T.
+    acceptance
+        The share of proposals to accept.
+    first_size, change
+        The first step size, in deviations of q, and what it changes by after each step.
+    """
+    variance = variance_of(q)
 
     def gap(z: Array) -> Array:
         return jax.vmap(partial(model.log_joint, x))(z) - q.log_prob(z)
 
-    def step(state: State, inputs: tuple[Array, Array, PRNGKeyArray]) -> tuple[State, Array]:
-        z, log_w, size = state
+    def step(chains: Chains, inputs: tuple[Array, Array, PRNGKeyArray]) -> tuple[Chains, Array]:
         before, now, key = inputs
-        log_w = log_w + (now - before) * gap(z)
+        log_w = chains.log_w + (now - before) * gap(chains.z)
 
         def target(z: Array) -> Array:
             return (1 - now) * q.log_prob(z) + now * model.log_joint(x, z)
 
-        z, accepted = hmc_step(target, z, size, variance, key)
-        size = size * jnp.where(accepted > ACCEPTANCE, CHANGE, 1 / CHANGE)
-        return (z, log_w, size), accepted
+        moved, accepted = hmc_step(target, chains.z, chains.size, variance, key)
+        size = chains.size * jnp.where(accepted > acceptance, change, 1 / change)
+        return Chains(moved, log_w, size), accepted
 
     keys = jax.random.split(key, len(temperatures) - 1)
-    first = (start, jnp.zeros(len(start)), jnp.array(FIRST_STEP))
-    (_, log_w, _), accepted = jax.lax.scan(step, first, (temperatures[:-1], temperatures[1:], keys))
-    return log_w, accepted.mean()
+    first = Chains(z, jnp.zeros(len(z)), jnp.array(first_size))
+    inputs = (temperatures[:-1], temperatures[1:], keys)
+    chains, accepted = jax.lax.scan(step, first, inputs)
+    return chains.log_w, accepted.mean()
 
 
 def hmc_step(
@@ -284,10 +305,10 @@ def hmc_step(
     variance: Array,
     key: PRNGKeyArray,
     *,
-    leapfrog: int = LEAPFROG,
+    leapfrog: int = 10,
+    jitter: float = 0.3,
 ) -> tuple[Array, Array]:
-    """One step of Hamiltonian Monte Carlo for every chain: where they are then, and the share
-    accepted.
+    """One step of Hamiltonian Monte Carlo for every chain: the new places and the mean acceptance.
 
     Parameters
     ----------
@@ -295,11 +316,18 @@ def hmc_step(
         Log-density of one z, up to a constant.
     z
         Shape (C, k).
-    size, variance
-        Of a leapfrog step in the mean over `JITTER`, in units of deviations; of the latents, shape
-        (k,).
+    size
+        Mean size of a leapfrog step, in deviations.
+    variance
+        Of the latents, shape (k,).
+    key
+        Source of the proposals.
     leapfrog
-        Steps of a proposal.
+        Leapfrog steps of a proposal.
+    jitter
+        Each step size is drawn within this share of its mean. With a fixed one there are lengths of
+        path after which a Gaussian target brings z back to where it was: chains that met one stood
+        still, and errors of appendix D were 1.4 to 8 times what they are.
     """
     from blackjax.mcmc import hmc
 
@@ -307,7 +335,7 @@ def hmc_step(
 
     def one(z: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
         key_size, key_move = jax.random.split(key)
-        jittered = size * jax.random.uniform(key_size, minval=1 - JITTER, maxval=1 + JITTER)
+        jittered = size * jax.random.uniform(key_size, minval=1 - jitter, maxval=1 + jitter)
         state, info = kernel(key_move, hmc.init(z, target), target, jittered, variance, leapfrog)
         return state.position, info.acceptance_rate
 
@@ -315,20 +343,19 @@ def hmc_step(
     return moved, accepted.mean()
 
 
-def _summary(log_weights: Array, acceptance: Array, *, empty: NDArray[np.bool_]) -> Annealed:
-    """Log of the mean weight, with the delta method's standard error, of each row's chains, shape
-    (n, C).
-    """
+def _summary(log_weights: Array, acceptance: Array, empty: NDArray[np.bool_]) -> ChainScores:
+    """Log of the mean weight of each row's chains, shape (n, C), with the delta method's error."""
     log_w = np.asarray(log_weights, dtype=np.float64)
-    most = log_w.max(axis=1, keepdims=True)
-    w = np.exp(log_w - most)
-    mean, chains = w.mean(axis=1), log_w.shape[1]
+    largest = log_w.max(axis=1, keepdims=True)
+    w = np.exp(log_w - largest)
+    mean = w.mean(axis=1)
+    chains = log_w.shape[1]
     effective = w.sum(axis=1) ** 2 / (w**2).sum(axis=1)
-    error = (
-        np.sqrt(w.var(axis=1, ddof=1) / chains) / mean if chains > 1 else np.full(len(w), np.nan)
-    )
-    return Annealed(
-        np.where(empty, 0.0, np.log(mean) + most[:, 0]),
+    error = np.full(len(w), np.nan)
+    if chains > 1:
+        error = np.sqrt(w.var(axis=1, ddof=1) / chains) / mean
+    return ChainScores(
+        np.where(empty, 0.0, np.log(mean) + largest[:, 0]),
         np.where(empty, 0.0, error),
         np.where(empty, float(chains), effective),
         np.asarray(acceptance, dtype=np.float64),

@@ -3,48 +3,41 @@
 import warnings
 from functools import partial
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from aevb.distributions.moments import variance_of
 from aevb.errors import AevbWarning, ConfigError
-from aevb.marginal.annealed import FIRST_STEP, LEAPFROG, Annealed, hmc_step, refuse_levels
-from aevb.marginal.importance import Progress, at_least_one, each_row, row_keys
+from aevb.marginal.annealed import ChainScores, hmc_step, refuse_levels
 from aevb.model import Model
+from aevb.rows import Progress, are_empty, check_count, map_rows, row_keys
 
-__all__ = ["CHAINS", "harmonic"]
-
-#: The most latents that the paper recommends it for.
-MOST_LATENTS = 4
-#: Steps before the first draw that counts, in which the step size is tuned to this share of
-#: proposals accepted.
-BURN_IN, ACCEPTANCE = 100, 0.9
-#: Chains of a row, whose spread is the estimate's error: a hill that none of them starts near it
-#: does not show.
-CHAINS = 10
+__all__ = ["harmonic"]
 
 
 def harmonic(
     model: Model,
-    units: NDArray[np.float32],
+    rows: ArrayLike,
     *,
     samples: int = 500,
-    burn_in: int = BURN_IN,
-    leapfrog: int = LEAPFROG,
-    places: NDArray[np.float32] | None = None,
+    chains: int = 10,
+    burn_in: int = 100,
+    leapfrog: int = 10,
+    places: ArrayLike | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Annealed:
-    """-log (1/L) sum_l q(z_l) / p(x, z_l), z_l ~ p(z|x), q a density fitted to other draws of
-    p(z|x): appendix D.
+) -> ChainScores:
+    """-log (1/L) sum_l q(z_l) / p(x, z_l), z_l ~ p(z|x), q fitted to other draws of p(z|x).
 
-    Draws are by Hamiltonian Monte Carlo, q(z) is a Gaussian with their mean and covariance. The
+    Draws are by Hamiltonian Monte Carlo; q(z) is a Gaussian with their mean and covariance, for the
     paper names no family. The posterior of a linear model is a Gaussian; of others, whose tails are
     the prior's, the variance is finite where the fitted covariance is less than twice the prior's,
-    as that of a posterior is which is narrower than its prior. An error of e nats of a row's mean
+    as it is for a posterior that is narrower than its prior. An error of e nats of a row's mean
     makes its logarithm too high by e^2 / 2, and that does not average out over rows. Good for fewer
     than five latents, says the paper.
 
@@ -52,81 +45,98 @@ def harmonic(
     ----------
     model
         The VAE, with latents that are numbers.
-    units
+    rows
         Rows in model units, shape (n, D), NaN where missing.
     samples
         L, for the fit of q and then as many new ones, of all chains of a row together.
+    chains
+        Chains of each row, whose spread is the estimate's error.
     burn_in
-        Steps of each chain before the first draw that counts.
+        Steps of each chain before the first draw that counts, in which the step size is tuned.
     leapfrog
         Leapfrog steps to a draw.
     places
-        Where chains start, shape (n, chains, latents): at `CHAINS` draws of q(z|x) unless said.
-        Chains stay on the hill they start on. An encoder that was never trained, or fits its
-        training rows alone, puts them on the wrong one: then give draws of p(z) taken by their
-        p(x|z).
+        Where chains start, shape (n, chains, latents); by default at draws of q(z|x). Chains stay
+        on the hill they start on, and a hill where none starts does not show in the error. An
+        encoder that was never trained, or fits its training rows alone, puts them on the wrong one:
+        then give draws of p(z) chosen by their p(x|z).
     seed
-        Of the draws; a row's are its own.
+        Random seed; each row has its own stream.
     progress
-        Told how many rows are done, block by block.
+        Called with the number of rows that are done, block by block.
 
     Returns
     -------
-    Annealed
-        Arrays of shape (n,), in nats; the standard error is that of the mean over chains, by the
-        delta method. A row without an observed cell has log-likelihood 0 exactly, and all samples
-        are effective.
+    ChainScores
+        The standard error is that of the mean over chains, by the delta method. A row without an
+        observed cell has log-likelihood 0 exactly, and all samples are effective.
 
     Raises
     ------
     ConfigError
-        Latents are levels; places are of other rows or latents, of one chain, or not finite; fewer
-        samples or steps than one.
+        Latents are levels; there is one chain; places are of other rows or latents, or not finite;
+        a number of samples or steps is not a whole one of at least 1.
 
     Warns
     -----
     AevbWarning
-        Of more than four latents.
+        There are more than four latents.
     """
     refuse_levels(model)
     for name, number in (("samples", samples), ("burn_in", burn_in), ("leapfrog", leapfrog)):
-        at_least_one(name, number)
-    if model.posterior.latent_dim > MOST_LATENTS:
+        check_count(name, number)
+    if chains < 2:
+        raise ConfigError(f"chains must be at least 2, for their spread; got {chains}")
+    _warn_of_many_latents(model.latent_dim)
+    starts: tuple[NDArray[np.float32], ...] = ()
+    if places is not None:
+        starts = (_checked(places, len(np.asarray(rows)), model.latent_dim),)
+        chains = starts[0].shape[1]
+    draws = -(-samples // chains)
+    function = eqx.Partial(
+        _log_ratios, chains=chains, draws=draws, burn_in=burn_in, leapfrog=leapfrog
+    )
+    keys = row_keys(rows, seed)
+    log_r, acceptance = map_rows(function, model, rows, keys, *starts, progress=progress)
+    return _summary(log_r.astype(np.float64), acceptance, are_empty(rows))
+
+
+def _warn_of_many_latents(latents: int, *, most: int = 4) -> None:
+    if latents > most:
         warnings.warn(
-            f"appendix D is for fewer than five latents, and there are {model.posterior.latent_dim}: take 'ais'",
+            f"appendix D is for fewer than five latents, and there are {latents}: take 'ais'",
             AevbWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    expected = (len(units), model.posterior.latent_dim)
-    if places is not None and (
-        places.ndim != 3 or places.shape[::2] != expected or places.shape[1] < 2
-    ):
-        rows, latents = expected
+
+
+def _checked(places: ArrayLike, rows: int, latents: int) -> NDArray[np.float32]:
+    """Where chains start, shape (rows, chains, latents)."""
+    starts = np.asarray(places, dtype=np.float32)
+    if starts.ndim != 3 or starts.shape[::2] != (rows, latents) or starts.shape[1] < 2:
         raise ConfigError(
-            f"places must be of {rows} rows, 2 chains or more and {latents} latents; got {places.shape}"
+            f"places must be of {rows} rows, 2 chains or more and {latents} latents; "
+            f"got {starts.shape}"
         )
-    if places is not None and not np.isfinite(places).all():
+    if not np.isfinite(starts).all():
         raise ConfigError(
             "places must be finite: a chain that starts at NaN or infinity stays there"
         )
-    chains = CHAINS if places is None else places.shape[1]
-    draws = -(-samples // chains)
-    # A row and, where they are given, its chains' places, side by side.
-    both = (
-        units if places is None else np.concatenate([units, places.reshape(len(units), -1)], axis=1)
-    )
-    row = partial(
-        _log_ratios, width=units.shape[1], draws=draws, burn_in=burn_in, leapfrog=leapfrog
-    )
-    log_ratios, acceptance = each_row(row, model, both, row_keys(units, seed), progress=progress)
-    log_r = np.asarray(log_ratios, dtype=np.float64)  # (n, draws, chains)
-    most = log_r.max(axis=(1, 2), keepdims=True)
-    by_chain = np.exp(log_r - most).mean(axis=1)
+    return starts
+
+
+def _summary(
+    log_r: NDArray[np.float64], acceptance: Array, empty: NDArray[np.bool_]
+) -> ChainScores:
+    """The estimate and its error from log-ratios of each row, shape (n, draws, chains)."""
+    _, draws, chains = log_r.shape
+    largest = log_r.max(axis=(1, 2), keepdims=True)
+    by_chain = np.exp(log_r - largest).mean(axis=1)
     mean = by_chain.mean(axis=1)
-    empty = np.isnan(units).all(axis=1)
-    error = np.where(empty, 0.0, by_chain.std(axis=1, ddof=1) / np.sqrt(chains) / mean)
-    return Annealed(
-        np.where(empty, 0.0, -(np.log(mean) + most[:, 0, 0])),
+    error = by_chain.std(axis=1, ddof=1) / np.sqrt(chains) / mean
+    error = np.where(empty, 0.0, error)
+    return ChainScores(
+        np.where(empty, 0.0, -(np.log(mean) + largest[:, 0, 0])),
         error,
         1 / np.maximum(error**2, 1 / (draws * chains)),
         np.asarray(acceptance, dtype=np.float64),
@@ -135,43 +145,55 @@ def harmonic(
 
 def _log_ratios(
     model: Model,
-    both: Array,
+    x: Array,
     key: PRNGKeyArray,
+    places: Array | None = None,
     *,
-    width: int,
+    chains: int,
     draws: int,
     burn_in: int,
     leapfrog: int,
+    acceptance: float = 0.9,
+    first_size: float = 0.2,
 ) -> tuple[Array, Array]:
-    """log q(z_l) - log p(x, z_l), shape (draws, chains), and the mean acceptance."""
+    """log q(z_l) - log p(x, z_l), shape (draws, chains), and the mean acceptance.
+
+    Parameters
+    ----------
+    model, x, key, places, chains, draws, burn_in, leapfrog
+        The row, where its chains start, and as in `harmonic`.
+    acceptance, first_size
+        The share of proposals to accept, and the first step size, in deviations of the start.
+    """
     key_start, key_tune, key_fit, key_new = jax.random.split(key, 4)
-    x, places = both[:width], both[width:]
     target = partial(model.log_joint, x)
-    if places.size:
-        start, variance = places.reshape(-1, model.posterior.latent_dim), model.p_z().variance
+    if places is None:
+        q = model.q_z(x)
+        places, variance = q.sample(key_start, (chains,)), variance_of(q)
     else:
-        start, variance = (
-            model.posterior(x).sample(key_start, (CHAINS,)),
-            model.posterior(x).variance,
-        )
+        variance = variance_of(model.p_z())
 
     def tune(state: tuple[Array, Array], key: PRNGKeyArray) -> tuple[tuple[Array, Array], None]:
         z, size = state
         z, accepted = hmc_step(target, z, size, variance, key, leapfrog=leapfrog)
-        return (z, size * jnp.exp(accepted - ACCEPTANCE)), None
+        return (z, size * jnp.exp(accepted - acceptance)), None
 
     def draw(z: Array, key: PRNGKeyArray) -> tuple[Array, tuple[Array, Array]]:
         z, accepted = hmc_step(target, z, size, variance, key, leapfrog=leapfrog)
         return z, (z, accepted)
 
-    (z, size), _ = jax.lax.scan(
-        tune, (start, jnp.array(FIRST_STEP)), jax.random.split(key_tune, burn_in)
-    )
+    start = (places, jnp.array(first_size))
+    (z, size), _ = jax.lax.scan(tune, start, jax.random.split(key_tune, burn_in))
     z, (first, _) = jax.lax.scan(draw, z, jax.random.split(key_fit, draws))
     _, (new, accepted) = jax.lax.scan(draw, z, jax.random.split(key_new, draws))
-    rows = first.reshape(-1, first.shape[-1])
-    covariance = jnp.cov(rows.T).reshape(2 * rows.shape[1:])
-    q = dist.MultivariateNormal(
-        rows.mean(0), covariance + 1e-9 * jnp.eye(len(covariance)), validate_args=False
-    )
+    q = _gaussian_of(first.reshape(-1, first.shape[-1]))
     return q.log_prob(new) - jax.vmap(jax.vmap(target))(new), accepted.mean()
+
+
+def _gaussian_of(z: Array) -> dist.Distribution:
+    """The Gaussian with the mean and the covariance of these draws, shape (n, k)."""
+    latents = z.shape[1]
+    covariance = jnp.cov(z.T).reshape(latents, latents)
+    return dist.MultivariateNormal(
+        z.mean(0), covariance + 1e-9 * jnp.eye(latents), validate_args=False
+    )

@@ -1,47 +1,58 @@
-"""The estimators of the bound by name, and what a fit must know about each."""
+"""The estimators of the bound by name, and what is to be known of each."""
 
+import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, partial
-from inspect import signature
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from jaxtyping import Array
 
 from aevb.errors import ConfigError
 from aevb.registry import Registry, label_of
 
-__all__ = ["OBJECTIVES", "Estimator", "estimator", "estimator_of"]
+__all__ = [
+    "OBJECTIVES",
+    "Estimator",
+    "Objective",
+    "estimator",
+    "estimator_of",
+    "keywords_of",
+    "settings_for",
+]
 
+#: (model, x, key, *, settings) -> nats of one row.
 Objective = Callable[..., Array]
-Function = TypeVar("Function", bound=Objective)
+AnyObjective = TypeVar("AnyObjective", bound=Objective)
 
 
-class Estimator(NamedTuple):
-    """An estimator of the bound.
+@dataclass(frozen=True)
+class Estimator:
+    """An estimator of the bound, and what it can do.
 
     Parameters
     ----------
     function
-        (model, x, key, samples=, kl_weight=) -> nats of one row.
-    one_draw
-        What becomes of it with one draw per row, where it is made for several.
+        (model, x, key, *, samples, kl_weight) -> nats of one row.
+    several_draws
+        What becomes of it at one draw per row, where it is made for several; else empty.
     free_bits
-        Whether it takes ``free_bits=``.
+        Whether it takes `free_bits`.
     levels
-        Whether latents may be levels.
+        Whether it has a slope for latents that are levels.
     """
 
     function: Objective
-    one_draw: str = ""
+    several_draws: str = ""
     free_bits: bool = False
-    levels: bool = True
+    levels: bool = False
 
     def with_options(self, **options: float) -> Objective:
         """The function, with those of these options that it takes.
 
         With equal options it is always the same object, so that one compilation serves all fits.
         """
-        known = signature(self.function).parameters
+        known = keywords_of(self.function)
         taken = tuple((name, value) for name, value in options.items() if name in known)
         return _with_options(self.function, taken)
 
@@ -51,13 +62,13 @@ OBJECTIVES: Registry[Estimator] = Registry("objective")
 
 
 def estimator(
-    *, one_draw: str = "", free_bits: bool = False, levels: bool = True
-) -> Callable[[Function], Function]:
-    """A decorator that registers an estimator under the name of its function."""
+    *, several_draws: str = "", free_bits: bool = False, levels: bool = False
+) -> Callable[[AnyObjective], AnyObjective]:
+    """Register an estimator under its function's name; the arguments are those of `Estimator`."""
 
-    def register(function: Function) -> Function:
-        entry = Estimator(function, one_draw, free_bits, levels)
-        OBJECTIVES.register(function.__name__)(entry)
+    def register(function: AnyObjective) -> AnyObjective:
+        name = getattr(function, "__name__", repr(function))
+        OBJECTIVES.register(name)(Estimator(function, several_draws, free_bits, levels))
         return function
 
     return register
@@ -72,7 +83,7 @@ def estimator_of(objective: object) -> Estimator:
             return OBJECTIVES[name]
     if not callable(objective):
         raise ConfigError(f"objective: expected a name or a function, got {label_of(objective)}")
-    return Estimator(objective, free_bits="free_bits" in signature(objective).parameters)
+    return Estimator(objective, free_bits="free_bits" in keywords_of(objective), levels=True)
 
 
 @cache
@@ -80,3 +91,30 @@ def _with_options(function: Objective, options: tuple[tuple[str, float], ...]) -
     if not options:
         return function
     return partial(function, **dict(options))
+
+
+def keywords_of(objective: Objective) -> frozenset[str]:
+    """The names of settings that an objective takes, after (model, x, key)."""
+    parameters = list(inspect.signature(objective).parameters.values())[3:]
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return frozenset({"samples", "kl_weight", "free_bits"})
+    return frozenset(parameter.name for parameter in parameters)
+
+
+def settings_for(objective: Objective, **settings: float | None) -> dict[str, float]:
+    """The settings that are given, not None.
+
+    Raises
+    ------
+    ConfigError
+        One that the objective does not take.
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    unknown = sorted(given.keys() - keywords_of(objective))
+    if unknown:
+        name = getattr(objective, "__name__", repr(objective))
+        raise ConfigError(
+            f"objective {name} takes no {unknown[0]}: leave it out, "
+            f"or add the keyword argument {unknown[0]}"
+        )
+    return given

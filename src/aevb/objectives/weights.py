@@ -1,29 +1,73 @@
-"""What the estimators share: importance weights, and values that are differentiated as something
-else.
-"""
+"""What estimators share: draws of q, importance weights, and slopes other than a value's own."""
 
+from functools import partial
 from typing import TypeVar
 
 import equinox as eqx
 import jax
 import numpyro.distributions as dist
-from jaxtyping import Array
+from jaxtyping import Array, PRNGKeyArray
 
+from aevb.errors import ConfigError
 from aevb.model import Model
 
-__all__ = ["differentiated_as", "held_fixed", "log_weights"]
+__all__ = ["differentiated_as", "held_fixed", "log_weight_terms", "log_weights", "reparameterized"]
 
 Tree = TypeVar("Tree")
 
 
-def log_weights(
+def log_weights(model: Model, x: Array, key: PRNGKeyArray, samples: int) -> tuple[Array, Array]:
+    """log w_l = log p(x, z_l) - log q(z_l|x) and the draws z_l ~ q(z|x).
+
+    Returns
+    -------
+    tuple
+        Nats, shape (samples,), and z, shape (samples, latent_dim). Both have a slope in phi where
+        q is reparameterized.
+    """
+    q = model.q_z(x)
+    z = q.sample(key, (samples,))
+    return jax.vmap(partial(model.log_joint, x))(z) - q.log_prob(z), z
+
+
+def log_weight_terms(
     model: Model, x: Array, z: Array, q: dist.Distribution, kl_weight: float | Array = 1.0
 ) -> tuple[Array, Array]:
-    """The two parts of log w_l = log p(x|z_l) - beta [log q(z_l|x) - log p(z_l)], each of shape
-    (samples,).
+    """The two terms of log w_l = log p(x|z_l) - beta [log q(z_l|x) - log p(z_l)].
+
+    Parameters
+    ----------
+    model, x
+        The model, and one row in model units, shape (D,), NaN where missing.
+    z, q
+        Draws, shape (samples, latent_dim), and the distribution they are weighted by.
+    kl_weight
+        beta.
+
+    Returns
+    -------
+    tuple
+        log p(x|z_l) and beta [log q(z_l|x) - log p(z_l)], in nats, each of shape (samples,).
     """
-    log_likelihood = jax.vmap(lambda z: model.likelihood(z).log_prob(x))(z)
+    log_likelihood = jax.vmap(partial(model.log_likelihood, x))(z)
     return log_likelihood, kl_weight * (q.log_prob(z) - model.p_z().log_prob(z))
+
+
+def reparameterized(q: dist.Distribution, key: PRNGKeyArray, samples: int) -> Array:
+    """Draws z_l = T(eps_l; phi), shape (samples, latent_dim).
+
+    Raises
+    ------
+    ConfigError
+        q has no reparameterization.
+    """
+    try:
+        return q.rsample(key, (samples,))
+    except NotImplementedError as error:
+        raise ConfigError(
+            f"q(z|x), a {type(q).__name__}, has no reparameterized draws: "
+            "take the objective 'score' or 'vimco'"
+        ) from error
 
 
 def differentiated_as(value: Array, surrogate: Array) -> Array:
@@ -33,7 +77,11 @@ def differentiated_as(value: Array, surrogate: Array) -> Array:
 
 def held_fixed(tree: Tree) -> Tree:
     """The same module or distribution, through whose numbers no slope goes."""
-    held: Tree = jax.tree.map(
-        lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, tree
-    )
-    return held
+
+    def held(leaf: object) -> object:
+        if eqx.is_array(leaf):
+            return jax.lax.stop_gradient(leaf)
+        return leaf
+
+    fixed: Tree = jax.tree.map(held, tree)
+    return fixed

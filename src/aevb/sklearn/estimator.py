@@ -19,7 +19,7 @@ from aevb.marginal import Scores
 from aevb.model import Model
 from aevb.objectives import estimator_of
 from aevb.report import Contents
-from aevb.rows import at_least_one
+from aevb.rows import check_count
 from aevb.settings import Settings
 from aevb.sklearn.checks import checked
 from aevb.sklearn.parameters import with_parameters
@@ -211,9 +211,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             Importance samples of z per row.
         """
         check_is_fitted(self)
-        at_least_one("samples", samples)
+        check_count("samples", samples)
         if draws is not None:
-            at_least_one("draws", draws)
+            check_count("draws", draws)
         values = self._values(X)
         filled = self._filled(values, draws, samples)
         decoded = [decode(rows, self.schema_, like=X) for rows in filled]

@@ -15,11 +15,10 @@ from jaxtyping import Array, PRNGKeyArray
 from numpy.typing import NDArray
 
 from aevb.disk.checkpoints import Checkpoint
-from aevb.marginal.annealed import Annealed, annealed
-from aevb.marginal.harmonic import CHAINS, harmonic
-from aevb.marginal.importance import importance_weighted, row_keys
+from aevb.marginal import ChainScores, annealed, harmonic, importance
 from aevb.model import Model
 from aevb.objectives import sgvb_b
+from aevb.rows import row_keys
 from aevb_paper.experiments.algorithm import Algorithm, chosen_rate, minibatches, run
 from aevb_paper.experiments.data import PaperData, paper_data
 from aevb_paper.experiments.lines import Line, Point, kept
@@ -54,6 +53,8 @@ HARMONIC: dict[str, Any] = {"samples": DRAWS, "burn_in": 30, "leapfrog": LEAPFRO
 #: narrow: among a thousand none was near those of some rows, whose chains all ended on another
 #: hill.
 CANDIDATES = 100_000
+#: Chains of each row.
+CHAINS = 10
 #: Rows whose places are looked for at a time.
 BLOCK = 50
 #: Looks for each tenfold of samples.
@@ -183,7 +184,7 @@ def marginal_likelihood(model: Model, parts: dict[str, NDArray[np.float32]]) -> 
     return found
 
 
-def _appendix_d(model: Model, rows: NDArray[np.float32]) -> Annealed:
+def _appendix_d(model: Model, rows: NDArray[np.float32]) -> ChainScores:
     return harmonic(model, rows, places=posterior_places(model, rows), **HARMONIC)
 
 
@@ -261,7 +262,7 @@ def agreement(model: Model, rows: NDArray[np.float32], *, encoder: bool = True) 
     }
     if encoder:
         estimates["harmonic_from_q"] = harmonic(model, rows, **HARMONIC)
-        estimates["l_5000"] = importance_weighted(model, rows, samples=5_000)
+        estimates["l_5000"] = importance(model, rows, samples=5_000)
     return {name: float(found.log_likelihood.mean()) for name, found in estimates.items()} | {
         "agreed_on": len(rows)
     }

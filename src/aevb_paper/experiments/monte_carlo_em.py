@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from aevb.marginal.annealed import FIRST_STEP, hmc_step
+from aevb.marginal.annealed import hmc_step
 from aevb.model import Model
 from aevb.networks import trainable
 from aevb.train import log_weight_prior
@@ -19,6 +19,8 @@ __all__ = ["monte_carlo_em"]
 #: "10 HMC leapfrog steps with an automatically tuned stepsize such that the acceptance rate was
 #: 90%, followed by 5 weight updates steps using the acquired sample".
 LEAPFROG, ACCEPTANCE, UPDATES = 10, 0.9, 5
+#: The first step size of a chain, in deviations of the prior.
+FIRST_STEP = 0.2
 #: How far the logarithm of a chain's step size follows its acceptance: in the mean it stays where
 #: that is 90%.
 GAIN = 0.1

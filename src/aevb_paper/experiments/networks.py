@@ -47,7 +47,7 @@ class BoundedGaussian(Likelihood):
             jax.nn.sigmoid(raw[..., 0]), jnp.exp(0.5 * jnp.clip(raw[..., 1], -14.0, 8.0))
         )
 
-    def start(self, units: np.ndarray) -> np.ndarray:
+    def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """Zeros: the paper starts from no data."""
         return np.zeros((len(self.columns), 2))
 

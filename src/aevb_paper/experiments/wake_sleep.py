@@ -7,8 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from aevb.model import Model
-from aevb.objectives.sgvb import kl
-from aevb.objectives.weights import differentiated_as
+from aevb.objectives import differentiated_as, kl
 
 __all__ = ["wake_sleep"]
 
