@@ -44,7 +44,7 @@ class Source:
     """
 
     name: str
-    data: TableLike
+    data: Any
     image_shape: tuple[int, ...] | None = None
     labels: tuple[str, ...] | NDArray[np.generic] = ()
 
