@@ -42,8 +42,11 @@ def with_flags(error: AevbError | AevbWarning) -> str:
 
 def _flags(setting: str, value: object) -> str:
     """A setting and its value as they are typed: ``columns={'a': 'count'}`` is --column a=count."""
-    names = {"columns": "column", "labels": "label", "changed_data": "allow-changed-data"}
-    flag = f"--{names.get(setting, setting)}"
+    from aevb.settings import RunSettings, about
+
+    flags = {name: described.option for name, _, described in about(RunSettings)}
+    flags["changed_data"] = "--allow-changed-data"
+    flag = flags.get(setting) or f"--{setting.replace('_', '-')}"
     if value is True:
         return flag
     values = [value]
