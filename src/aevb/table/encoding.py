@@ -22,26 +22,14 @@ def encode(data: TableLike, schema: Schema, *, reorder: bool = False, inf: Inf =
 
     Numbers stay as they are, levels become their index, missing cells (NaN, None, pd.NA, NaT,
     masked) become NaN. In a data frame ``''``, null and ``'NA'`` are three different things: two
-    texts and a missing cell. Arrays have no names: their columns are taken by position. Levels and
-    columns that the schema does not know are missing and left alone, each with an `AevbWarning`.
+    texts and a missing cell. Arrays have no names: their columns are taken by position; those of
+    frames must be in order, or are taken by name if `reorder`. With ``inf="missing"`` infinite
+    cells are missing. Levels that the schema does not know are missing and columns that it does
+    not know are left alone, each with an `AevbWarning`.
 
-    Parameters
-    ----------
-    data
-        An array or a frame with the columns of the schema.
-    reorder
-        Take the columns by name whatever their order; otherwise another order is an error.
-    inf
-        ``"missing"`` counts infinite cells as missing; by default they are an error.
+    `DataError` if columns are missing, in another order or of another type, or a cell is infinite,
+    a number that float64 would round, or one that the column's kind cannot hold.
 
-    Raises
-    ------
-    DataError
-        Columns are missing, in another order or of another type; an infinite cell; a number that
-        float64 would round; a value that the column's kind cannot hold.
-
-    Examples
-    --------
     >>> from aevb.table import infer
     >>> rows = [[0.5, "red"], [1.5, "blue"], [0.1, None], [2.5, "red"]]
     >>> encode(rows, infer(rows))[2:]
@@ -153,24 +141,15 @@ def _check_family(cells: Cells, column: Column) -> None:
 
 
 def decode(values: Values, schema: Schema, like: TableLike | None = None) -> Any:
-    """The table that has these values, with the container, columns, types and categories that the
-    schema was inferred from.
+    """Decode values, shape (rows, columns of the schema), to the table that has them.
 
     Levels are looked up, whole-number columns rounded to whole numbers (also if their type is a
     float), values clipped to their column's support. Missing cells are as missing as the type
     allows: null, or NaN; integers with missing cells become nullable integers in pandas and floats
-    in arrays. Decimals come back as floats.
+    in arrays. Decimals come back as floats. The result is of the schema's container and types, or
+    a copy of `like`, the table the rows came from (its container, index, order and shape), with
+    the modeled columns replaced, so that ignored columns are carried through.
 
-    Parameters
-    ----------
-    values
-        Shape (rows, columns of the schema).
-    like
-        The table the rows came from: the result is its copy (its container, index, order and shape)
-        with the modeled columns replaced, so that ignored columns are carried through.
-
-    Examples
-    --------
     >>> from aevb.table import infer
     >>> rows = np.array([[1, 10], [2, 20], [3, 20]])
     >>> decode(np.array([[2.2, 1.0]]), infer(rows))
@@ -178,12 +157,16 @@ def decode(values: Values, schema: Schema, like: TableLike | None = None) -> Any
     """
     columns = zip(values.T, schema.columns, strict=True)
     cells = [_decoded(numbers, column) for numbers, column in columns]
-    if like is None:
-        if schema.container == "numpy":
-            return _matrix(cells, schema)
-        series = _series_of(cells, schema, schema.names, schema.container)
-        return nw.concat([one.to_frame() for one in series], how="horizontal").to_native()
-    table = table_of(like)
+    if like is not None:
+        return _like(table_of(like), cells, schema, like)
+    if schema.container == "numpy":
+        return _matrix(cells, schema)
+    series = _series_of(cells, schema, schema.names, schema.container)
+    return nw.concat([one.to_frame() for one in series], how="horizontal").to_native()
+
+
+def _like(table: Table, cells: list[Array], schema: Schema, like: TableLike) -> Any:
+    """A copy of the table with these cells in its modeled columns."""
     names = _aligned(table, schema, reorder=True)
     if isinstance(table.native, np.ndarray):
         matrix = _matrix(cells, schema)

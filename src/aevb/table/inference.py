@@ -5,7 +5,7 @@
 2. Numbers with two levels: binary. With one: continuous with one atom.
 3. Numbers with 3 to 20 levels, each met 5 times on average, integer or at most 10 of them: ordinal.
 4. Other integers: a count if the least is 0 and there are no atoms; else continuous on a grid.
-5. A whole table of grey values (0 to 15, 16, 255, or k/255): pixels. Of 0 and 1: binary.
+5. A whole table of gray values (0 to 15, 16, 255, or k/255): pixels. Of 0 and 1: binary.
 6. Anything else: continuous.
 """
 
@@ -75,8 +75,8 @@ def infer(
     cells = [table.column(name).finite(inf) for name in table.names if name not in left_out]
     notes = _note_twins(table.names)
     cells = _usable(cells, kinds, notes)
-    shared, grey = _whole_table(cells, kinds, table.container, image_shape)
-    modeled = [_column(one, kinds.get(one.name, shared), grey) for one in cells]
+    shared, gray = _whole_table(cells, kinds, table.container, image_shape)
+    modeled = [_column(one, kinds.get(one.name, shared), gray) for one in cells]
     notes += _note_constants(modeled, cells)
     for note in notes:
         warnings.warn(note, stacklevel=2)
@@ -162,15 +162,15 @@ def _note_constants(columns: Iterable[Column], cells: Iterable[Cells]) -> list[A
 
 
 @dataclass(frozen=True)
-class Grey:
-    """A scale of grey values, from 0 to an upper end in equal steps."""
+class Gray:
+    """A scale of gray values, from 0 to an upper end in equal steps."""
 
     upper: float
     step: float = 1.0
 
 
 #: Wider scales come later, and pixels that are asked for must lie on one of them.
-SCALES = (Grey(1.0), Grey(15.0), Grey(16.0), Grey(255.0), Grey(1.0, step=1 / 255), Grey(65_535.0))
+SCALES = (Gray(1.0), Gray(15.0), Gray(16.0), Gray(255.0), Gray(1.0, step=1 / 255), Gray(65_535.0))
 
 
 def _whole_table(
@@ -179,28 +179,28 @@ def _whole_table(
     container: str,
     image_shape: tuple[int, ...] | None,
     fewest_pixels: int = 16,
-) -> tuple[Kind | None, Grey]:
+) -> tuple[Kind | None, Gray]:
     """Rule 5: the kind of all columns without a chosen one, if shared, and the scale of pixels."""
     pixels = [one for one in cells if kinds.get(one.name) == "pixel"]
     rest = [one for one in cells if one.name not in kinds]
     chosen = SCALES[-1]
     if pixels:
-        chosen = _grey_scale(pixels, certain=True) or chosen
+        chosen = _gray_scale(pixels, certain=True) or chosen
     if not rest or any(one.family != "number" or one.levels for one in rest):
         return None, chosen
     in_bytes = container == "numpy" and all(one.dtype == "uint8" for one in rest)
     wide = image_shape is not None or len(rest) >= fewest_pixels
     certain = image_shape is not None or (wide and in_bytes)
-    scale = _grey_scale([*pixels, *rest], certain)
-    if wide and scale == Grey(1.0):
+    scale = _gray_scale([*pixels, *rest], certain)
+    if wide and scale == Gray(1.0):
         return "binary", chosen
-    if scale and (wide or (in_bytes and scale == Grey(255.0))):
+    if scale and (wide or (in_bytes and scale == Gray(255.0))):
         return "pixel", scale
     return None, chosen
 
 
-def _grey_scale(cells: Sequence[Cells], certain: bool) -> Grey | None:
-    """The scale all cells lie on; they must reach both its ends unless they are certainly grey."""
+def _gray_scale(cells: Sequence[Cells], certain: bool) -> Gray | None:
+    """The scale all cells lie on; they must reach both its ends unless they are certainly gray."""
     least = min(np.nanmin(one.values) for one in cells)
     greatest = max(np.nanmax(one.values) for one in cells)
     for scale in SCALES:
@@ -215,11 +215,11 @@ def _grey_scale(cells: Sequence[Cells], certain: bool) -> Grey | None:
 # Kinds of one column
 
 
-def _column(cells: Cells, kind: Kind | None, grey: Grey) -> Column:
+def _column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
     if cells.family == "text" or (kind is None and cells.levels):
         column = _leveled_column(cells, kind)
     else:
-        column = _number_column(cells, kind, grey)
+        column = _number_column(cells, kind, gray)
     if column.kind not in LEVELED:
         column.check_support(cells.values)
     return replace(column, dtype=cells.dtype, missing=float(np.isnan(cells.values).mean()))
@@ -241,12 +241,12 @@ def _leveled_column(cells: Cells, kind: Kind | None) -> Column:
     return _with_levels(cells, kind, cells.levels)
 
 
-def _number_column(cells: Cells, kind: Kind | None, grey: Grey) -> Column:
+def _number_column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
     """Rules 2, 3, 4 and 6."""
     name = cells.name
     if kind == "pixel":
-        step = grey.step
-        return Column(name, kind, resolution=step, grid=step, lower=0.0, upper=grey.upper)
+        step = gray.step
+        return Column(name, kind, resolution=step, grid=step, lower=0.0, upper=gray.upper)
     levels, counts = np.unique(cells.values[~np.isnan(cells.values)], return_counts=True)
     integer = bool(on_grid(levels, 1.0).all())
     atoms = find_atoms(levels, counts)

@@ -34,7 +34,7 @@ SUPPORTS: Mapping[Kind, str] = {
     "positive": "numbers above 0",
     "proportion": "numbers from 0 to 1",
     "count": "whole numbers from 0 up",
-    "pixel": "grey values",
+    "pixel": "gray values",
 }
 
 

@@ -25,30 +25,15 @@ def split(
 ) -> tuple[Indices, Indices, Indices]:
     """Split n rows into train, validation and test: their indices, each part ascending.
 
-    Parameters
-    ----------
-    n
-        Number of rows.
-    validation, test
-        Size of each part: a fraction of the rows (a float below 1) or a number of rows (an
-        integer). If rows are few, train gets one first, then validation, then test.
-    seed
-        Seed of the shuffle; without effect if `ordered`.
-    groups
-        Shape (n,): rows of one group stay in one part. Rows without a group are one group.
-    ordered
-        Rows are in time order: train comes first, then validation, then test. Rows of a group must
-        then be together.
+    The sizes of validation and test are fractions of the rows (floats below 1) or numbers of rows
+    (integers). If rows are few, train gets one first, then validation, then test. Rows of one group
+    (`groups` has shape (n,), rows without a group are one) stay in one part. If `ordered`, rows are
+    in time order, and the parts are too: train first, test last, no shuffle by the seed; rows of a
+    group must then be together.
 
-    Raises
-    ------
-    ConfigError
-        A size that is negative, no number, or leaves no rows to learn from.
-    DataError
-        Fewer rows (or groups) than parts that need one, or ordered groups that are not together.
+    `ConfigError` if a size is negative, no number, or leaves no rows to learn from; `DataError` if
+    there are fewer rows (or groups) than parts, or ordered groups are not together.
 
-    Examples
-    --------
     >>> split(10, validation=0.2, test=1, seed=0, ordered=True)
     (array([0, 1, 2, 3, 4, 5, 6]), array([7, 8]), array([9]))
     """
