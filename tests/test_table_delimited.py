@@ -106,6 +106,7 @@ def test_a_nul_is_a_character(load):
             "a,b\n1,9223372036854775809\n2,3\n",
             "'b', row 0 .*9223372036854775809 is not held exactly",
         ),
+        ("a,b\n1," + "9" * 400 + "\n2,3\n", "'b', row 0 .*9999 is not held exactly"),
         ("a,b\n1,x\n2,18446744073709551617\n3,0.5\n", None),
     ],
 )

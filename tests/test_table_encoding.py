@@ -1,9 +1,8 @@
-"""Values and back: round trips to the last bit in every container; what does not fit is said by
-name and row.
-"""
+"""Values and back: round trips to the last bit in every container; errors name column and row."""
 
 import datetime
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -89,28 +88,22 @@ def with_missing(frame):
     return pa.table(columns, names=frame.column_names)
 
 
+def without_day(frame):
+    if isinstance(frame, pa.Table):
+        return frame.drop_columns("day")
+    return nw.from_native(frame).drop("day").to_native()
+
+
 @pytest.mark.parametrize("frame", containers())
 def test_round_trip_to_the_last_bit(frame):
     schema = infer(frame, ignore=["day"])
     values = encode(frame, schema)
     same(frame, decode(values, schema, like=frame))
-    alone = decode(values, schema)
-    assert type(alone) is type(frame)
-    assert "day" not in (alone.column_names if isinstance(alone, pa.Table) else alone.columns)
-    np.testing.assert_array_equal(encode(alone, schema), values)
-
-
-@pytest.mark.parametrize("frame", containers())
-def test_types_come_back_without_the_table(frame):
-    schema = infer(frame, ignore=["day"])
-    alone = decode(encode(frame, schema), schema)
+    alone, modeled = decode(values, schema), without_day(frame)
     if isinstance(frame, pd.DataFrame):
-        assert list(alone.dtypes) == list(frame.drop(columns="day").dtypes)
-        assert list(alone["level"].cat.categories) == list("dcbae")
-    elif isinstance(frame, pl.DataFrame):
-        assert alone.schema == frame.drop("day").schema
-    else:
-        assert alone.schema == frame.drop_columns("day").schema
+        modeled = modeled.reset_index(drop=True)
+    same(modeled, alone)
+    np.testing.assert_array_equal(encode(alone, schema), values)
 
 
 @pytest.mark.parametrize("frame", containers())
@@ -121,13 +114,10 @@ def test_missing_cells_come_back_missing(frame):
     assert np.isnan(values[2]).all()
     back = decode(values, schema, like=holed)
     np.testing.assert_array_equal(encode(back, schema), values)
+    missing = nw.from_native(without_day(back))
+    assert all(missing[name].is_null()[2] for name in missing.columns)
     if isinstance(frame, pd.DataFrame):
-        assert back.drop(columns="day").iloc[2].isna().all()
         assert back["small"].dtype == "Int8"
-    elif isinstance(frame, pl.DataFrame):
-        assert back.drop("day").null_count().row(0) == (1,) * (frame.width - 1)
-    else:
-        assert all(column.null_count == 1 for column in back.drop_columns("day").columns)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, np.int64, np.int16, bool])

@@ -1,4 +1,4 @@
-"""Files and folders: read right, or one line that names what is wrong; nothing in them is trusted."""
+"""Files and folders are read right, or one line names what is wrong; none is trusted."""
 
 import io
 import os
@@ -204,7 +204,10 @@ def test_damaged_arrays(tmp_path):
     np.savez_compressed(tmp_path / "t.npz", x=GENERATOR.standard_normal((5, 5)))
     for name in ("t.npy", "t.npz"):
         content = (tmp_path / name).read_bytes()
-        for damaged in (content[:-1], content[:20], b"", b"PK\x03\x04", b"\x93NUMPY\x09\x00"):
+        damages = [content[:-1], content[:20], b"", b"PK\x03\x04", b"\x93NUMPY\x09\x00"]
+        if name == "t.npy":
+            damages.append(content + b"0")
+        for damaged in damages:
             (tmp_path / name).write_bytes(damaged)
             refused(tmp_path / name, name)
     for spoilt in (

@@ -1,4 +1,4 @@
-"""Columns and schemas: units there and back, measures, and a JSON form that survives or is refused."""
+"""Columns and schemas: supports, units there and back, measures, and a JSON form."""
 
 import json
 

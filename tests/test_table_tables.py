@@ -1,4 +1,4 @@
-"""Every container shows the same cells; what has no likelihood is named."""
+"""Every container shows the same cells and has the same fingerprint."""
 
 import datetime
 from decimal import Decimal
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from aevb.errors import DataError
-from aevb.table.tables import table_of
+from aevb.table.tables import fingerprint, table_of
 
 NUMBERS = [1.5, None, -2.0, 0.0]
 TEXTS = ["b", None, "a", "b"]
@@ -84,6 +84,7 @@ def test_decimals_are_exact_or_an_error():
         np.array([1, 2**63 + 5], dtype=np.uint64),
         np.array([1, 2**53 + 1]),
         np.array([1, 2**64 + 1], dtype=object),
+        np.array([1, np.int64(2**53 + 1)], dtype=object),
         np.array([1, 10**400], dtype=object),
     ],
 )
@@ -173,3 +174,67 @@ def test_arrays_of_jax():
     import jax.numpy as jnp
 
     np.testing.assert_array_equal(table_of(jnp.array([[1.5], [2.0]])).column("x0").values, [1.5, 2])
+
+
+COLUMNS = {
+    "number": [0.5, None, 1.5],
+    "whole": [1, 2, 3],
+    "text": ["x", None, "é"],
+    "flag": [True, False, True],
+}
+
+
+def digest(data):
+    return fingerprint(data)["sha256"]
+
+
+def test_a_fingerprint_is_that_of_the_cells_whatever_holds_them():
+    frames = [pd.DataFrame(COLUMNS), pl.DataFrame(COLUMNS), pa.table(COLUMNS)]
+    assert len({digest(frame) for frame in frames}) == 1
+    assert fingerprint(frames[0]) == {"rows": 3, "columns": 4, "sha256": digest(frames[1])}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.assign(number=[0.5, None, 1.6]),
+        lambda table: table.assign(number=[0.5, 0.0, 1.5]),
+        lambda table: table.assign(text=["x", "", "y"]),
+        lambda table: table.assign(flag=[True, True, True]),
+        lambda table: table.rename(columns={"whole": "all"}),
+        lambda table: table[::-1],
+        lambda table: table[["whole", "number", "text", "flag"]],
+        lambda table: table[:2],
+        lambda table: table.assign(more=1),
+    ],
+)
+def test_any_change_changes_the_fingerprint(change):
+    table = pd.DataFrame(COLUMNS)
+    assert digest(change(table)) != digest(table)
+
+
+def test_fingerprints_of_arrays_are_those_of_their_cells():
+    array = np.random.default_rng(0).normal(size=(6, 4, 4))
+    assert digest(array) == digest(array.reshape(6, 16)) == digest(np.asfortranarray(array))
+    assert digest(array) != digest(array.reshape(12, 8))
+    assert digest(array) != digest(array[::-1])
+    assert digest(np.zeros((2, 8), np.uint8)) != digest(np.zeros((2, 1)))
+    text = np.array([["a", "b"], ["c", "d"]])
+    assert digest(text) == digest(text.astype(object)) != digest(text.T)
+    masked = np.ma.masked_array([[1.0, 2.0], [3.0, 4.0]], [[True, False], [False, False]])
+    assert digest(masked) != digest(masked.data)
+    mixed = np.array([[1, "a"], [b"b", 2]], dtype=object)
+    assert digest(mixed) == digest(mixed.copy()) != digest(mixed.T)
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_what_no_model_can_hold_has_a_fingerprint(frame):
+    strange = {
+        "day": [datetime.date(2020, 1, day) for day in (1, 2)],
+        "time": [datetime.datetime(2020, 1, day) for day in (1, 2)],
+        "large": [2**60 + 1, 7],
+        "list": [[1], [2, 3]],
+    }
+    assert digest(frame(strange)) == digest(frame(strange))
+    for name, cells in strange.items():
+        assert digest(frame(strange)) != digest(frame({**strange, name: cells[::-1]}))
