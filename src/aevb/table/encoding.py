@@ -220,17 +220,17 @@ def _in_type(cells: Array, dtype: str) -> Array:
 
 
 def _matrix(columns: list[Array], schema: Schema) -> Array:
+    """Columns side by side: of the schema's type if its container is an array that holds them."""
     dtype = "float64"
     if schema.container == "numpy":
         dtype = schema.columns[0].dtype
-    if any(cells.dtype == object for cells in columns):
-        matrix = np.array([cells.astype(object) for cells in columns]).T
-        keep = dtype not in ("bool", "str") or any(None in cells for cells in columns)
+    matrix = np.column_stack([_in_type(cells, dtype) for cells in columns])
+    if matrix.dtype == object:
+        fits = dtype in ("bool", "str") and None not in matrix
     else:
-        matrix = np.array([_in_type(cells, dtype) for cells in columns]).T
         integer = _integer_limits(dtype) is not None
-        keep = dtype == "object" or (integer and bool(np.isnan(matrix).any()))
-    return matrix if keep else matrix.astype(dtype)
+        fits = dtype != "object" and not (integer and np.isnan(matrix).any())
+    return matrix.astype(dtype) if fits else matrix
 
 
 def _series_of(

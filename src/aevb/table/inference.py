@@ -72,9 +72,8 @@ def infer(
     shape = getattr(data, "shape", ())
     if image_shape is None and len(shape) in (3, 4):
         image_shape = tuple(map(int, shape[1:]))
-    cells = [table.column(name).finite(inf) for name in table.names if name not in left_out]
     notes = _note_twins(table.names)
-    cells = _usable(cells, kinds, notes)
+    cells = _usable(table, kinds, left_out, inf, notes)
     shared, gray = _whole_table(cells, kinds, table.container, image_shape)
     modeled = [_column(one, kinds.get(one.name, shared), gray) for one in cells]
     notes += _note_constants(modeled, cells)
@@ -104,29 +103,44 @@ def _check_names(table: Table, kinds: Mapping[str, Kind], left_out: Iterable[str
             raise ConfigError(f"column {name!r}: {kind!r} is no kind of column; {near}")
 
 
-def _usable(cells: list[Cells], kinds: Mapping[str, Kind], notes: list[AevbWarning]) -> list[Cells]:
-    """The columns without those that are all missing or look like identifiers, which are noted."""
-    strange = {one.name: one.dtype for one in cells if one.family == "unsupported"}
-    if strange:
-        types = ", ".join(f"{name!r} ({dtype})" for name, dtype in strange.items())
+def _usable(
+    table: Table,
+    kinds: Mapping[str, Kind],
+    left_out: Collection[str],
+    inf: Inf,
+    notes: list[AevbWarning],
+) -> list[Cells]:
+    """The columns to model; those all missing or like identifiers are noted and left out."""
+    usable, empty, identifiers = list[Cells](), list[str](), list[str]()
+    unsupported = {}
+    for name in table.names:
+        if name in left_out:
+            continue
+        cells = table.column(name).finite(inf)
+        if cells.family == "unsupported":
+            unsupported[name] = cells.dtype
+        elif np.isnan(cells.values).all():
+            empty.append(name)
+        elif name not in kinds and _is_identifier(cells):
+            identifiers.append(name)
+        else:
+            usable.append(cells)
+    if unsupported:
+        types = ", ".join(f"{name!r} ({dtype})" for name, dtype in unsupported.items())
         raise DataError(
             f"expected numbers, text or booleans, got {types}: turn into numbers or leave out",
-            hint={"ignore": list(strange)},
+            hint={"ignore": list(unsupported)},
         )
-    empty = [one.name for one in cells if np.isnan(one.values).all()]
     if empty:
         notes.append(AevbWarning(f"all cells are missing, so left out: {', '.join(empty)}"))
-    identifiers = [one.name for one in cells if one.name not in kinds and _is_identifier(one)]
     if identifiers:
         note = f"looks like an identifier, so left out: {', '.join(identifiers)}"
         hint = {"columns": dict.fromkeys(identifiers, "categorical")}
         notes.append(AevbWarning(f"{note}; to keep it, choose its kind", hint=hint))
-    kept = [one for one in cells if one.name not in {*empty, *identifiers}]
-    if not kept:
+    if not usable:
         why = "; ".join(map(str, notes))
-        usable = f"got none of {len(cells)} usable"
-        raise DataError(f"expected at least one column to model, {usable}: {why}")
-    return kept
+        raise DataError(f"expected at least one column to model, got none: {why}")
+    return usable
 
 
 def _is_identifier(cells: Cells, most_levels: int = 1_000) -> bool:

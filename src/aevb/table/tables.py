@@ -302,6 +302,9 @@ def is_missing(item: object) -> bool:
 
 def _plain(items: Iterable[Any]) -> list[Any]:
     """The items as Python's own objects, None for every mark of a missing cell."""
+    items = list(items)
+    if set(map(type, items)) <= {str, bool, int, type(None)}:
+        return items
     plain: list[Any] = []
     for item in items:
         if is_missing(item):
