@@ -200,7 +200,7 @@ def test_a_fit_leaves_a_run_and_a_table() -> None:
     result = run("fit", "small.csv")
     assert result.exit_code == 0, result.output
     assert disk.is_run("runs/small-1")
-    assert "test rows in nats per row" in result.stdout
+    assert "log-likelihood of 4 test rows, measure: density" in result.stdout
     starts = [line.split(maxsplit=1)[0] for line in result.stdout.splitlines() if line]
     places = [starts.index(name) for name in ("VAE", "PPCA", "marginals")]
     assert places == sorted(places)  # best baseline first

@@ -150,12 +150,12 @@ def impute(
         _check_ending(out)
         vae, rows = _load(run), aevb.table.read(data).data
         filled = vae.impute(rows, draws=draws)
-        summary = {"rows": len(rows)}
+        summary, note = {"rows": len(rows)}, ""
         if draws is not None:
             filled = _stacked(filled, out)
-            summary["draws"] = draws
+            summary["draws"], note = draws, f"{draws} draws of each"
         aevb.table.write(filled, out)
-        _print_summary(terminal, out, summary)
+        _print_summary(terminal, out, summary, note)
 
 
 def _load(run: Path) -> "VAE":

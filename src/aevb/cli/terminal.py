@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from aevb.errors import AevbError, AevbWarning
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-__all__ = ["EpochProgress", "Terminal", "printable", "table", "unbroken", "with_flags"]
+__all__ = ["Document", "EpochProgress", "Terminal", "printable", "table", "unbroken", "with_flags"]
+
+#: A JSON object.
+Document = Mapping[str, Any]
 
 
 def printable(text: object) -> str:
@@ -87,7 +90,7 @@ class Terminal:
             with unbroken(sys.stderr):
                 print(printable(text), file=sys.stderr)
 
-    def result(self, document: Mapping[str, object], show: "Callable[[Console], None]") -> None:
+    def result(self, document: Document, show: "Callable[[Console], None]") -> None:
         """Print what the command is for: `document` as JSON, or what `show` prints for people."""
         with unbroken(sys.stdout):
             if self.json:
