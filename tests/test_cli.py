@@ -551,7 +551,7 @@ def test_evaluate(fitted: str) -> None:
     assert run_json("evaluate", fitted, "small.csv", "--samples", "7")["samples"] == 7
     assert run_json("evaluate", fitted, "small.csv", "--method", "ais")["method"] == "ais"
     result = run("evaluate", fitted, "small.csv", "--method", "harmonic")
-    assert result.stderr == "2 of 3 rows\n"
+    assert result.stderr == "2 rows scored\n"
 
 
 def test_inspect(fitted: str) -> None:
