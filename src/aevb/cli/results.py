@@ -4,15 +4,17 @@ import math
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from aevb.cli.terminal import Document, printable, table
+from aevb.cli.terminal import printable, table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from aevb.report.contents import Document
+
 __all__ = ["show_results"]
 
 
-def show_results(out: "Console", results: Document, shown: Collection[str] = ()) -> None:
+def show_results(out: "Console", results: "Document", shown: Collection[str] = ()) -> None:
     """Print the log-likelihoods, the verdict, warnings not yet `shown`, and where the report is."""
 
     def write(line: object) -> None:
@@ -48,7 +50,7 @@ def show_results(out: "Console", results: Document, shown: Collection[str] = ())
         out.print(printable(f"report: {run}/report.html"), soft_wrap=True)
 
 
-def _with_error(entry: Document, value: str, error: str, sign: str = "") -> str:
+def _with_error(entry: "Document", value: str, error: str, sign: str = "") -> str:
     if not isinstance(entry.get(value), int | float):
         return "-"
     text = f"{entry[value]:{sign}.3f}"
@@ -57,7 +59,7 @@ def _with_error(entry: Document, value: str, error: str, sign: str = "") -> str:
     return text
 
 
-def _worst_last(baseline: Document) -> float:
+def _worst_last(baseline: "Document") -> float:
     value = baseline["log_likelihood"]
     if not isinstance(value, int | float):
         return math.inf

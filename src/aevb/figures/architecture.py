@@ -52,7 +52,7 @@ def architecture(layers: Sequence[Layer]) -> Figure:
     drawing.add_layers(encoder, style.ALERT)
     drawing.add_variable("z", z, style.INK, "~" if encoder else "↓")
     *left, right = ", ".join(layer["name"] for layer in latents).split(", ")
-    drawing.add_notes(", ".join(left), right, _parameters(latents))
+    drawing.add_notes(", ".join(left), right, _parameter_count(latents))
     drawing.add_layers(decoder, style.MODEL)
     drawing.add_variable("x", x, style.DATA, "~" if decoder else "↓")
     return drawing.figure
@@ -123,7 +123,7 @@ class _Drawing:
             name = f"{layer['part']}: {name}"
         self._add_box(box, color, one_line(name, 36), "normal")
         shapes = f"{_sides(layer['shape_in'])} → {_sides(layer['shape_out'])}"
-        self.add_notes(shapes, "", _parameters([layer]))
+        self.add_notes(shapes, "", _parameter_count([layer]))
 
     def _half_width(self, shape: Shape, narrowest: float = 0.75, widest: float = 1.35) -> float:
         fraction = math.log1p(_size(shape)) / math.log1p(self.largest)
@@ -146,7 +146,7 @@ def _joint(above: Layer, layer: Layer) -> str:
     return "↓"
 
 
-def _parameters(layers: Sequence[Layer]) -> int:
+def _parameter_count(layers: Sequence[Layer]) -> int:
     return sum(layer["parameters"] or 0 for layer in layers)
 
 
