@@ -84,7 +84,7 @@ def _exit_code(command: Callable[[], object], debug: bool, *, interrupted: int =
         if debug:
             with unbroken(sys.stderr):
                 traceback.print_exc()
-        code, line = _explain(error)
+        code, line = _code_and_line(error)
         _print_error(line)
         return code
     if not isinstance(code, int):
@@ -94,7 +94,7 @@ def _exit_code(command: Callable[[], object], debug: bool, *, interrupted: int =
     return code
 
 
-def _explain(error: Exception) -> tuple[int, str]:
+def _code_and_line(error: Exception) -> tuple[int, str]:
     """The exit code and the line of an error."""
     if isinstance(error, AevbError):
         return error.exit_code, f"error: {with_flags(error)}"

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aevb import VAE
+    from aevb.table.tables import TableLike
 
-    Rows = IntoDataFrame | NDArray[np.generic]
     Columns = Mapping[str, NDArray[np.generic]]
 
 __all__ = ["embed", "evaluate", "impute", "reconstruct", "sample", "score"]
@@ -44,10 +44,9 @@ def evaluate(
     terminal = Terminal(json, quiet, debug)
     with terminal.warned():
         vae, rows = _load(run), aevb.table.read(data).data
-        count = len(rows)
 
         def show_progress(done: int) -> None:
-            terminal.note(f"{done:,} of {count:,} rows")
+            terminal.note(f"{done:,} rows scored")
 
         progress = show_progress if method != "iwae" else None
         results = vae.evaluate(rows, samples=samples, method=method, progress=progress)
@@ -67,9 +66,10 @@ def score(
         vae, rows = _load(run), aevb.table.read(data).data
         scores = vae.score_details(rows)._asdict()
         _write_columns(rows, vae, scores, out)
-        mean = float(scores["log_likelihood"].mean())
-        note = f"mean log-likelihood {mean:.3f} nats per row"
-        _print_summary(terminal, out, {"rows": len(rows), "log_likelihood": mean}, note)
+        nats = scores["log_likelihood"]
+        summary = {"rows": len(nats), "log_likelihood": float(nats.mean())}
+        note = f"mean log-likelihood {nats.mean():.3f} nats per row"
+        _print_summary(terminal, out, summary, note)
 
 
 def embed(
@@ -86,7 +86,7 @@ def embed(
         codes = vae.transform(rows)
         latents = {f"latent{k}": column for k, column in enumerate(codes.T)}
         _write_columns(rows, vae, latents, out)
-        summary = {"rows": len(rows), "latent_dim": len(latents)}
+        summary = {"rows": len(codes), "latent_dim": len(latents)}
         _print_summary(terminal, out, summary, f"{len(latents)} latents")
 
 
@@ -101,8 +101,9 @@ def reconstruct(
     with terminal.warned():
         _check_ending(out)
         vae, rows = _load(run), aevb.table.read(data).data
-        aevb.table.write(vae.reconstruct(rows), out)
-        _print_summary(terminal, out, {"rows": len(rows)})
+        rebuilt = vae.reconstruct(rows)
+        aevb.table.write(rebuilt, out)
+        _print_summary(terminal, out, {"rows": len(rebuilt)})
 
 
 def sample(
@@ -150,12 +151,13 @@ def impute(
         _check_ending(out)
         vae, rows = _load(run), aevb.table.read(data).data
         filled = vae.impute(rows, draws=draws)
-        summary = {"rows": len(rows)}
+        summary, note = {"rows": len(filled)}, ""
         if draws is not None:
+            summary = {"rows": len(filled[0]), "draws": draws}
+            note = f"{draws} draws of each"
             filled = _stacked(filled, out)
-            summary["draws"] = draws
         aevb.table.write(filled, out)
-        _print_summary(terminal, out, summary)
+        _print_summary(terminal, out, summary, note)
 
 
 def _load(run: Path) -> "VAE":
@@ -172,7 +174,7 @@ def _check_ending(output: Path) -> None:
         raise ConfigError(f"--output must end in {', '.join(endings)}; got {str(output)!r}")
 
 
-def _write_columns(rows: "Rows", vae: "VAE", columns: "Columns", output: Path) -> None:
+def _write_columns(rows: "TableLike", vae: "VAE", columns: "Columns", output: Path) -> None:
     """Write new columns next to those the model ignored, so that rows can be joined back.
 
     An .npy file holds the new columns only.
@@ -195,7 +197,7 @@ def _write_columns(rows: "Rows", vae: "VAE", columns: "Columns", output: Path) -
     aevb.table.write(pa.table({**carried, **columns}), output)
 
 
-def _stacked(draws: "NDArray[np.generic] | Sequence[IntoDataFrame]", output: Path) -> "Rows":
+def _stacked(draws: "NDArray[np.generic] | Sequence[IntoDataFrame]", output: Path) -> "TableLike":
     """Completed tables one below the other; a column numbers the draws."""
     import narwhals as nw
     import numpy as np

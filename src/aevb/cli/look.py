@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,8 @@ from aevb.cli.terminal import Terminal, printable, table
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from aevb.report.contents import Document
 
 __all__ = ["data", "inspect", "report"]
 
@@ -31,7 +33,7 @@ def inspect(
     terminal = Terminal(json, quiet, debug)
     with terminal.warned():
         stored = aevb.disk.read_run(run)
-        document: dict[str, Any] = {"run": str(run), "manifest": dict(stored.manifest)}
+        document: "Document" = {"run": str(run), "manifest": dict(stored.manifest)}
         for name in ("files", "sha256"):
             document["manifest"].pop(name, None)
         for name in ("schema", "configuration", "results"):
@@ -61,14 +63,14 @@ def data(*, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> N
     terminal.result({"datasets": names}, lambda out: table(out, ("name", "contents"), rows))
 
 
-def _draw_architecture(run: Path, results: Mapping[str, Any]) -> Path:
+def _draw_architecture(run: Path, results: "Document") -> Path:
     figure = aevb.figures.architecture(results.get("architecture", []))
     description = "The layers of the model from x through z to p(x|z), with shapes and sizes"
     picture = aevb.report.standalone_svg(figure, description).encode("utf-8", "replace")
     return aevb.disk.write_together(run, {"architecture.svg": picture})[0]
 
 
-def _show_run(out: "Console", document: Mapping[str, Any]) -> None:
+def _show_run(out: "Console", document: "Document") -> None:
     header = ("column", "kind", "type", "levels", "missing")
     table(out, header, _column_rows(document["schema"]), right=2)
     out.print()
@@ -84,7 +86,7 @@ def _show_run(out: "Console", document: Mapping[str, Any]) -> None:
         out.print(printable(f"drawing: {drawing}"), soft_wrap=True)
 
 
-def _column_rows(schema: Mapping[str, Any]) -> list[list[object]]:
+def _column_rows(schema: "Document") -> list[list[object]]:
     rows: list[list[object]] = []
     for column in schema.get("columns", []):
         missing = ""
@@ -100,7 +102,7 @@ def _column_rows(schema: Mapping[str, Any]) -> list[list[object]]:
     return rows
 
 
-def _setting_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _setting_rows(document: "Document") -> list[tuple[str, str]]:
     """Every setting, with what "auto" became; then data, seed and versions from the manifest."""
     manifest = dict(document["manifest"])
     resolved = manifest.pop("resolved", {})

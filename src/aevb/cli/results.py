@@ -1,29 +1,31 @@
 """The results of a fit or an evaluation, for people."""
 
 import math
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from aevb.cli.terminal import printable, table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from aevb.report.contents import Document
+
 __all__ = ["show_results"]
 
 
-def show_results(out: "Console", results: Mapping[str, Any], shown: Collection[str] = ()) -> None:
+def show_results(out: "Console", results: "Document", shown: Collection[str] = ()) -> None:
     """Print the log-likelihoods, the verdict, warnings not yet `shown`, and where the report is."""
 
     def write(line: object) -> None:
-        out.print(printable(line), soft_wrap=True)
+        out.print(printable(line), soft_wrap=not out.is_terminal)
 
     held_out = results.get("held_out") or {}
     part, rows = held_out.get("part", "held-out"), held_out.get("rows")
     if isinstance(rows, int):
         part = f"{rows:,} {part}"
     measure = results.get("measure", "density")
-    write(f"log-likelihood of {part} rows in nats per row, measure: {measure}")
+    write(f"log-likelihood of {part} rows, measure: {measure}")
     out.print()
     lines = [("VAE", _with_error(held_out, "log_likelihood", "standard_error"), "")]
     baselines = results.get("baselines") or {}
@@ -31,7 +33,7 @@ def show_results(out: "Console", results: Mapping[str, Any], shown: Collection[s
         value = _with_error(baselines[name], "log_likelihood", "standard_error")
         difference = _with_error(baselines[name], "difference", "difference_standard_error", "+")
         lines.append((name, value, difference))
-    table(out, ("model", "log-likelihood", "VAE minus it"), lines, right=2)
+    table(out, ("model", "nats per row", "VAE minus it"), lines, right=2)
     left_out: dict[str, list[str]] = {}
     for name, reason in (results.get("not_applicable") or {}).items():
         left_out.setdefault(reason, []).append(name)
@@ -45,10 +47,10 @@ def show_results(out: "Console", results: Mapping[str, Any], shown: Collection[s
             write(f"warning: {warning}")
     if run := results.get("run"):
         out.print()
-        write(f"report: {run}/report.html")
+        out.print(printable(f"report: {run}/report.html"), soft_wrap=True)
 
 
-def _with_error(entry: Mapping[str, Any], value: str, error: str, sign: str = "") -> str:
+def _with_error(entry: "Document", value: str, error: str, sign: str = "") -> str:
     if not isinstance(entry.get(value), int | float):
         return "-"
     text = f"{entry[value]:{sign}.3f}"
@@ -57,7 +59,7 @@ def _with_error(entry: Mapping[str, Any], value: str, error: str, sign: str = ""
     return text
 
 
-def _worst_last(baseline: Mapping[str, Any]) -> float:
+def _worst_last(baseline: "Document") -> float:
     value = baseline["log_likelihood"]
     if not isinstance(value, int | float):
         return math.inf

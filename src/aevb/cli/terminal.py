@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from aevb.report.contents import Document
+
 __all__ = ["EpochProgress", "Terminal", "printable", "table", "unbroken", "with_flags"]
 
 
@@ -90,7 +92,7 @@ class Terminal:
             with unbroken(sys.stderr):
                 print(printable(text), file=sys.stderr)
 
-    def result(self, document: Mapping[str, object], show: "Callable[[Console], None]") -> None:
+    def result(self, document: "Document", show: "Callable[[Console], None]") -> None:
         """Print what the command is for: `document` as JSON, or what `show` prints for people."""
         with unbroken(sys.stdout):
             if self.json:
@@ -192,7 +194,7 @@ class EpochProgress:
         """Show how far the fit is: `epoch` is a line of the history with ``epochs``, the most."""
         if self.quiet:
             return
-        now, done, line = time.monotonic(), int(epoch["epoch"]), f"{self.unit} {_line(epoch)}"
+        now, done, line = time.monotonic(), int(epoch["epoch"]), f"{self.unit} {_epoch_line(epoch)}"
         if self.start is None or done <= self.start[1]:  # the first, or the first of another run
             self.start = now, done
             if self.bar is not None:
@@ -221,7 +223,7 @@ def _remaining(start: tuple[float, int], now: float, epoch: Mapping[str, float])
     return f"  at most {minutes // 60}:{minutes % 60:02d}:{seconds:02d} left"
 
 
-def _line(epoch: Mapping[str, float]) -> str:
+def _epoch_line(epoch: Mapping[str, float]) -> str:
     line = f"{epoch['epoch']}"
     if epoch.get("epochs"):
         line += f"/{epoch['epochs']}"

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -53,7 +52,7 @@ def architecture(layers: Sequence[Layer]) -> Figure:
     drawing.add_layers(encoder, style.ALERT)
     drawing.add_variable("z", z, style.INK, "~" if encoder else "↓")
     *left, right = ", ".join(layer["name"] for layer in latents).split(", ")
-    drawing.add_notes(", ".join(left), right, _parameters(latents))
+    drawing.add_notes(", ".join(left), right, _parameter_count(latents))
     drawing.add_layers(decoder, style.MODEL)
     drawing.add_variable("x", x, style.DATA, "~" if decoder else "↓")
     return drawing.figure
@@ -81,11 +80,10 @@ class _Drawing:
 
     def add_layers(self, layers: Sequence[Layer], color: str) -> None:
         above: Layer = {}
-        for part, group in groupby(layers, key=lambda layer: layer["part"]):
-            for layer in _shortened(list(group)):
-                self._add_row(_joint(above, layer))
-                self._add_layer(part, layer, color)
-                above = layer
+        for layer in layers:
+            self._add_row(_joint(above, layer))
+            self._add_layer(layer, color)
+            above = layer
 
     def add_notes(self, left: str, right: str, parameters: int) -> None:
         """Write on both sides of the last row."""
@@ -116,16 +114,16 @@ class _Drawing:
             text = self.axes.text(place, top, joint, ha="center", va="center", fontsize=10)
             text.set_color(style.MUTED)
 
-    def _add_layer(self, part: str, layer: Layer, color: str) -> None:
+    def _add_layer(self, layer: Layer, color: str) -> None:
         top, bottom = self.middle - self.height / 2, self.middle + self.height / 2
         enter, leave = self._half_width(layer["shape_in"]), self._half_width(layer["shape_out"])
         box = Polygon([(-enter, top), (enter, top), (leave, bottom), (-leave, bottom)])
         name = layer["name"]
         if not name.startswith(("p(", "q(")):
-            name = f"{part}: {name}"
+            name = f"{layer['part']}: {name}"
         self._add_box(box, color, one_line(name, 36), "normal")
         shapes = f"{_sides(layer['shape_in'])} → {_sides(layer['shape_out'])}"
-        self.add_notes(shapes, "", _parameters([layer]))
+        self.add_notes(shapes, "", _parameter_count([layer]))
 
     def _half_width(self, shape: Shape, narrowest: float = 0.75, widest: float = 1.35) -> float:
         fraction = math.log1p(_size(shape)) / math.log1p(self.largest)
@@ -148,21 +146,7 @@ def _joint(above: Layer, layer: Layer) -> str:
     return "↓"
 
 
-def _shortened(layers: list[Layer], most: int = 14) -> list[Layer]:
-    """At most so many layers of a part, the middle ones taken together."""
-    if len(layers) <= most:
-        return layers
-    middle = layers[most // 2 : -(most // 2)]
-    together = {
-        **middle[0],
-        "name": f"{len(middle)} more layers",
-        "shape_out": middle[-1]["shape_out"],
-        "parameters": _parameters(middle),
-    }
-    return [*layers[: most // 2], together, *layers[-(most // 2) :]]
-
-
-def _parameters(layers: Sequence[Layer]) -> int:
+def _parameter_count(layers: Sequence[Layer]) -> int:
     return sum(layer["parameters"] or 0 for layer in layers)
 
 

@@ -3,7 +3,6 @@
 import base64
 import io
 import warnings
-from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -15,11 +14,11 @@ __all__ = ["data_uri", "standalone_svg"]
 
 def data_uri(figure: Figure) -> str:
     """The figure as the source of an ``<img>``; the browser draws its text with its own fonts."""
-    with warnings.catch_warnings():
+    with rc_context(STYLE), warnings.catch_warnings():
         # matplotlib only lays the text out; browsers find a font for every script.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        svg = _svg(figure, {**STYLE, "svg.fonttype": "none"}, {})
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+        content = _svg(figure, "none", {"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(content.encode()).decode()
 
 
 def standalone_svg(figure: Figure, description: str) -> str:
@@ -27,12 +26,12 @@ def standalone_svg(figure: Figure, description: str) -> str:
 
     The description is its title, for readers who cannot see it.
     """
-    return _svg(figure, {"svg.fonttype": "path"}, {"Title": description})
+    return _svg(figure, "path", {"Date": None, "Title": description})
 
 
-def _svg(figure: Figure, settings: dict[Any, Any], metadata: dict[str, str]) -> str:
+def _svg(figure: Figure, letters: str, metadata: dict[str, str | None]) -> str:
     """The same text for the same figure; what is drawn as an image inside it has 220 dpi."""
     buffer = io.StringIO()
-    with rc_context({**settings, "svg.hashsalt": "aevb"}):
-        figure.savefig(buffer, format="svg", dpi=220, metadata={"Date": None, **metadata})
+    with rc_context({"svg.fonttype": letters, "svg.hashsalt": "aevb"}):
+        figure.savefig(buffer, format="svg", dpi=220, metadata=metadata)
     return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
