@@ -17,7 +17,20 @@ from aevb.preparation import Units, Values
 from aevb.results import compare, held_out, verdict
 from aevb.rows import Progress, check_count, mean_and_error, row_hashes
 
-__all__ = ["METHODS", "Baselines", "Evaluation", "Limits", "Results", "assess", "evaluate"]
+__all__ = [
+    "METHODS",
+    "Baselines",
+    "Document",
+    "Evaluation",
+    "Limits",
+    "Results",
+    "assess",
+    "evaluate",
+]
+
+
+#: Numbers, text, lists and dictionaries of them: what JSON can hold.
+Document = dict[str, Any]
 
 
 class Method(NamedTuple):
@@ -109,15 +122,15 @@ class Baselines:
 class Evaluation:
     """The numbers of some rows; keys and meaning as in the README's table of results."""
 
-    held_out: dict[str, Any]
+    held_out: Document
     method: str
-    baselines: dict[str, dict[str, Any]]
+    baselines: dict[str, Document]
     not_applicable: dict[str, str]
     verdict: dict[str, str]
     measure: str
-    diagnostics: dict[str, Any]
+    diagnostics: Document
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Document:
         """Plain dictionaries, numbers, text and lists."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
@@ -130,10 +143,10 @@ class Results:
     the held-out rows, and how the model was fitted.
     """
 
-    document: dict[str, Any]
+    document: Document
     baselines: Baselines
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Document:
         """Plain dictionaries, numbers, text and lists."""
         return self.document
 
@@ -200,7 +213,7 @@ def evaluate(
     for name, baseline in baselines.fitted.items():
         theirs = baseline.score_samples(modeled, seed=fit.seed)
         compared[name] = compare(scores.log_likelihood, theirs, baseline.settings)
-    diagnostics: dict[str, Any] = {"warnings": []}
+    diagnostics: Document = {"warnings": []}
     if method == "iwae":
         diagnostics = _weights(fit, units, numbers, limits)
     return Evaluation(
@@ -240,9 +253,7 @@ def assess(
     return Results({**found.to_dict(), **about}, baselines)
 
 
-def _about(
-    fit: Fit, values: Values, found: Evaluation, samples: int, limits: Limits
-) -> dict[str, Any]:
+def _about(fit: Fit, values: Values, found: Evaluation, samples: int, limits: Limits) -> Document:
     """What only the fit's own rows tell: the gap to training rows, latents, and how it was fitted."""
     parts = fit.parts
     numbers = found.held_out
@@ -294,7 +305,7 @@ def _aggregate(fit: Fit, units: Units) -> dict[str, float]:
     return numbers
 
 
-def _weights(fit: Fit, units: Units, numbers: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+def _weights(fit: Fit, units: Units, numbers: Document, limits: Limits) -> Document:
     """How far importance weights can be trusted: the share of rows with a tail too heavy."""
     # More draws would not sharpen k by much, and all of a row's weights are held at once.
     samples = int(np.clip(numbers["samples"], limits.least_samples, 1_000))

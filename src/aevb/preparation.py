@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from aevb.errors import ConfigError, DataError
 from aevb.likelihoods import Likelihood, asked_for, is_decoder
 from aevb.rows import content_hashes, row_keys
-from aevb.settings import Settings
+from aevb.settings import RandomState, Settings
 from aevb.table import encode, infer
 from aevb.table.schema import Schema
 from aevb.table.tables import TableLike, is_frame
@@ -79,7 +79,7 @@ class Preparation:
         """The same, but left grey where they are to be drawn afresh for every minibatch."""
         return self._grey(values) if self.binarize == "dynamic" else self.units(values)
 
-    def values_of(self, units: NDArray[Any]) -> Values:
+    def values_of(self, units: NDArray[np.float32]) -> Values:
         """The inverse of `units`: probabilities of 1 become grey values again."""
         values = self.schema.from_model_units(units)
         if self.binarize is None:
@@ -88,7 +88,7 @@ class Preparation:
         return low + values * (high - low)
 
     @property
-    def resample(self) -> Callable[..., Any] | None:
+    def resample(self) -> Callable[[jax.Array, PRNGKeyArray], jax.Array] | None:
         """What training applies to every minibatch."""
         return bernoulli if self.binarize == "dynamic" else None
 
@@ -174,8 +174,8 @@ def restored(source: Schema, settings: Settings, seed: int) -> Preparation:
 
 
 def weighted_rows(
-    data: Any, y: Any, weights: ArrayLike | None, groups: ArrayLike | None
-) -> tuple[Any, Any, NDArray[np.float64] | None, ArrayLike | None]:
+    data: Any, y: object, weights: ArrayLike | None, groups: ArrayLike | None
+) -> tuple[Any, object, NDArray[np.float64] | None, ArrayLike | None]:
     """The rows of positive weight, with their labels, weights and groups; a row of weight 0 is as
     if it were not there.
 
@@ -239,14 +239,16 @@ def identical_rows(values: Values) -> NDArray[np.intp] | None:
     return np.cumsum(~same) if same.any() else None
 
 
-def labels_of(data: Any, y: Any, labels: Sequence[str]) -> tuple[str, NDArray[Any]] | None:
+def labels_of(
+    data: TableLike, y: object, labels: Sequence[str]
+) -> tuple[str, NDArray[np.generic]] | None:
     """Name and values, shape (n,), of what colours the latent space: y, or the first label column."""
     if y is not None:
         return "label", np.asarray(y)
     return (labels[0], column_of(data, labels[0])) if labels else None
 
 
-def seed_of(random_state: Any) -> int:
+def seed_of(random_state: int | RandomState | None) -> int:
     """The seed that scikit-learn's `random_state` says: itself, one drawn from it, or a fresh one
     for None.
     """
@@ -257,7 +259,7 @@ def seed_of(random_state: Any) -> int:
     return int(random_state)
 
 
-def column_of(data: Any, name: str) -> NDArray[Any]:
+def column_of(data: Any, name: str) -> NDArray[np.generic]:
     """The values of one column of an array or a frame, by the name the schema has for it."""
     if is_frame(data):
         frame = nw.from_native(data, eager_only=True)

@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,9 @@ from aevb.errors import ConfigError, DataError, OutputError
 from aevb.settings import RunSettings, read_settings
 
 if TYPE_CHECKING:
+    from jaxtyping import PyTree
+
+    from aevb.assess import Document
     from aevb.disk.checkpoints import Checkpoint
     from aevb.sklearn.estimator import VAE
     from aevb.table import Source
@@ -138,7 +141,7 @@ def _fit(
     overwrite: bool,
     changed_data: bool,
     command: str,
-) -> dict[str, Any]:
+) -> "Document":
     """Read, fit, assess and save; the results, and what only the command line knows."""
     from aevb import disk
     from aevb.disk import checkpoints
@@ -169,11 +172,9 @@ def _fit(
     }
 
 
-def _parameters(
-    settings: RunSettings, source: "Source", test_fraction: float = 0.2
-) -> dict[str, Any]:
+def _parameters(settings: RunSettings, source: "Source", test_fraction: float = 0.2) -> "Document":
     """The parameters of `VAE`: what was given, and the command line's own defaults."""
-    parameters: dict[str, Any] = {"random_state": 0, "test_fraction": test_fraction}
+    parameters: "Document" = {"random_state": 0, "test_fraction": test_fraction}
     parameters |= settings.given()
     if settings.group is not None:
         parameters["ignore"] = _together(parameters.get("ignore"), [settings.group])
@@ -196,10 +197,10 @@ class _Interruptible:
     checkpoint: "Checkpoint"
     termination: Termination
 
-    def load(self, like: Any) -> Any:
+    def load(self, like: "PyTree") -> "tuple[PyTree, Document] | None":
         return self.checkpoint.load(like)
 
-    def save(self, state: Any, document: dict[str, Any]) -> None:
+    def save(self, state: "PyTree", document: "Document") -> None:
         self.checkpoint.save(state, document)
         self.termination.check()
 
@@ -207,7 +208,7 @@ class _Interruptible:
 def _checkpoint(
     place: Path,
     source: "Source",
-    parameters: Mapping[str, Any],
+    parameters: "Document",
     settings: RunSettings,
     changed_data: bool,
 ) -> "Checkpoint":
@@ -232,7 +233,7 @@ def _checkpoint(
 def _train(
     terminal: Terminal,
     source: "Source",
-    parameters: dict[str, Any],
+    parameters: "Document",
     settings: RunSettings,
     checkpoint: "Checkpoint",
 ) -> "VAE":
@@ -242,7 +243,7 @@ def _train(
     try:
         with Termination() as termination, EpochProgress(terminal) as progress:
 
-            def after_epoch(epoch: Mapping[str, Any]) -> None:
+            def after_epoch(epoch: "Document") -> None:
                 termination.patient = True
                 progress(epoch)
 

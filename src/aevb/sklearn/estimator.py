@@ -8,26 +8,31 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from aevb import marginal, predict
 from aevb import run as runs
-from aevb.assess import Baselines, Results, assess, evaluate
+from aevb.assess import Baselines, Document, Results, assess, evaluate
 from aevb.diagnostics import codes
 from aevb.fit import Fit, fit
 from aevb.marginal import Scores
 from aevb.model import Model
 from aevb.objectives import estimator_of
 from aevb.report import Contents
-from aevb.rows import check_count
+from aevb.rows import Progress, check_count
 from aevb.settings import Settings
 from aevb.sklearn.checks import checked
 from aevb.sklearn.parameters import with_parameters
 from aevb.table import decode, encode
 from aevb.table.schema import Schema
+from aevb.table.tables import TableLike
 from aevb.train import Checkpoint
 
 __all__ = ["VAE", "load"]
+
+#: Rows in the container the data came in.
+Rows = Any
 
 
 @with_parameters()
@@ -75,8 +80,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: TableLike,
+        y: object = None,
         sample_weight: ArrayLike | None = None,
         *,
         groups: ArrayLike | None = None,
@@ -141,22 +146,22 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             raise KeyboardInterrupt
         return self
 
-    def transform(self, X: Any) -> NDArray[np.float64]:
+    def transform(self, X: TableLike) -> NDArray[np.float64]:
         """Codes: the means of q(z|x), shape (n, latent_dim). Deterministic."""
         check_is_fitted(self)
         return codes(self.model_, self._units(X)).astype(np.float64)
 
-    def inverse_transform(self, Z: ArrayLike) -> Any:
+    def inverse_transform(self, Z: ArrayLike) -> Rows:
         """E[x|z] of codes of shape (n, latent_dim), in the columns of the data."""
         check_is_fitted(self)
         return self._decoded(np.asarray(Z, dtype=np.float32))
 
-    def reconstruct(self, X: Any) -> Any:
+    def reconstruct(self, X: TableLike) -> Rows:
         """E[x|z] at the mean of q(z|x), in the columns of the data."""
         check_is_fitted(self)
         return self._decoded(codes(self.model_, self._units(X)), like=X)
 
-    def score_samples(self, X: Any, *, samples: int = 1_000) -> NDArray[np.float64]:
+    def score_samples(self, X: TableLike, *, samples: int = 1_000) -> NDArray[np.float64]:
         """log p(x) of each row by importance weighting, nats in the units of the data, shape (n,).
 
         A row's number does not depend on the batch, the order or the company it comes in, to the
@@ -164,16 +169,16 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         return self.score_details(X, samples=samples).log_likelihood
 
-    def score_details(self, X: Any, *, samples: int = 1_000) -> Scores:
+    def score_details(self, X: TableLike, *, samples: int = 1_000) -> Scores:
         """`score_samples` with the Monte Carlo error and the effective sample size of each row."""
         check_is_fitted(self)
         return marginal.importance(self.model_, self._units(X), samples=samples, seed=self.seed_)
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: TableLike, y: object = None) -> float:
         """The mean of `score_samples`, nats per row."""
         return float(self.score_samples(X).mean())
 
-    def bound(self, X: Any, *, samples: int = 16) -> NDArray[np.float64]:
+    def bound(self, X: TableLike, *, samples: int = 16) -> NDArray[np.float64]:
         """The bound that the fit maximized, nats of each row, by the fit's own estimator; (n,).
 
         "iwae", "dreg", "vimco" and "renyi" have a tighter bound than the evidence lower bound,
@@ -186,7 +191,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             self.model_, objective, self._units(X), samples=samples, seed=self.seed_
         )
 
-    def sample(self, n: int = 1, *, random_state: int | None = None) -> Any:
+    def sample(self, n: int = 1, *, random_state: int | None = None) -> Rows:
         """Rows drawn from p(x), with the columns, types and categories of the data.
 
         They are drawn with the fit's seed unless another is given.
@@ -196,7 +201,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         units = predict.sampled(self.model_, n, seed)
         return decode(self.fit_.preparation.values_of(units), self.schema_)
 
-    def impute(self, X: Any, *, draws: int | None = None, samples: int = 500) -> Any:
+    def impute(self, X: TableLike, *, draws: int | None = None, samples: int = 500) -> Rows:
         """Fill the missing cells and touch no other.
 
         Parameters
@@ -222,8 +227,13 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return np.stack(decoded) if isinstance(decoded[0], np.ndarray) else decoded
 
     def evaluate(
-        self, X: Any, *, samples: int | None = None, method: str = "iwae", **options: Any
-    ) -> dict[str, Any]:
+        self,
+        X: TableLike,
+        *,
+        samples: int | None = None,
+        method: str = "iwae",
+        progress: Progress | None = None,
+    ) -> Document:
         """Log-likelihood of these rows, compared with the baselines fitted to the fit's own rows.
 
         The method is "iwae", "ais" or "harmonic". Baselines are those of `assess`, which is called
@@ -232,7 +242,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         baselines = self.assess().baselines
         found = evaluate(
-            self.fit_, self._values(X), baselines, samples=samples, method=method, **options
+            self.fit_, self._values(X), baselines, samples=samples, method=method, progress=progress
         )
         return found.to_dict()
 
@@ -244,7 +254,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self._results
 
     @property
-    def report_(self) -> dict[str, Any]:
+    def report_(self) -> Document:
         """Bounds, baselines, diagnostics and the verdict: see the README for its keys."""
         return self.assess().to_dict()
 
@@ -306,7 +316,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "fit_")
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.string = False
@@ -332,15 +342,15 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         reason = "no baselines were fitted before the run was saved: call assess() first"
         return assess(self.fit_, Baselines.none(reason))
 
-    def _values(self, X: Any) -> NDArray[np.float64]:
+    def _values(self, X: TableLike) -> NDArray[np.float64]:
         check_is_fitted(self)
         rows = checked(self, X, reset=False)
         return encode(rows, self.schema_, reorder=self.reorder, inf=self.fit_.settings.inf)
 
-    def _units(self, X: Any) -> NDArray[np.float32]:
+    def _units(self, X: TableLike) -> NDArray[np.float32]:
         return self.fit_.units(self._values(X))
 
-    def _decoded(self, z: NDArray[np.float32], like: Any = None) -> Any:
+    def _decoded(self, z: NDArray[np.float32], like: TableLike | None = None) -> Rows:
         """E[x|z] in the columns of the data; of grey values made 0 or 1, their probability."""
         preparation = self.fit_.preparation
         units = predict.decoded(self.model_, z, means=preparation.binarize is not None)
@@ -363,7 +373,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return complete
 
 
-def load(path: Path | str, **parts: Any) -> VAE:
+def load(path: Path | str, **parts: object) -> VAE:
     """The fitted `VAE` of a run folder; every file is checked against the manifest first.
 
     Parameters
