@@ -249,12 +249,10 @@ def labels_of(
 
 
 def seed_of(random_state: int | RandomState | None) -> int:
-    """The seed that scikit-learn's `random_state` says: itself, one drawn from it, or a fresh one
-    for None.
-    """
+    """The seed of scikit-learn's `random_state`: itself, drawn from it, or a fresh one for None."""
     if random_state is None:
         return secrets.randbelow(2**31)
-    if isinstance(random_state, np.random.RandomState):
+    if isinstance(random_state, RandomState):
         return int(random_state.randint(2**31 - 1))
     return int(random_state)
 
