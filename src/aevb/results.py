@@ -1,4 +1,4 @@
-"""The numbers of a fit beside the baselines', and the verdict."""
+"""The numbers of a fit next to those of the baselines, and the verdict."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +11,6 @@ from aevb.rows import mean_and_error
 
 __all__ = ["compare", "held_out", "verdict"]
 
-Array = NDArray[np.float64]
-
 
 def held_out(
     scores: Scores,
@@ -21,18 +19,18 @@ def held_out(
     samples: int,
     bound: float,
     part: str,
-    identical: NDArray[np.integer[Any]] | None = None,
+    identical: NDArray[np.intp] | None = None,
 ) -> dict[str, Any]:
-    """Log-likelihood of held-out rows in nats a row, with both errors.
+    """Log-likelihood of held-out rows in nats per row, with both errors.
 
-    ``standard_error`` is that of sampling rows, ``monte_carlo_error`` that of sampling z: draws of
-    different rows are independent, those of identical ones (of the same number in `identical`) the
-    same, so it is sqrt(sum over distinct rows of (their errors' sum)^2) / rows; NaN of one sample a
-    row. ``bits_per_dim`` is minus the mean over columns, in bits.
+    ``standard_error`` comes from sampling the rows, ``monte_carlo_error`` from sampling z. Draws of
+    different rows are independent and those of identical rows (with the same number in `identical`)
+    are the same, so it is sqrt(sum over distinct rows of (sum of their errors)^2) / rows; NaN for
+    one sample per row. ``bits_per_dim`` is minus the mean over columns, in bits.
     """
     mean, error = mean_and_error(scores.log_likelihood)
     rows = len(scores.log_likelihood)
-    errors: Array = scores.monte_carlo_error
+    errors: NDArray[np.float64] = scores.monte_carlo_error
     if identical is not None:
         errors = np.bincount(identical, weights=errors).astype(np.float64)
     return {
@@ -48,8 +46,12 @@ def held_out(
     }
 
 
-def compare(log_likelihood: Array, baseline: Array, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A baseline's numbers and the paired difference to it, VAE minus baseline, on the same rows."""
+def compare(
+    log_likelihood: NDArray[np.float64],
+    baseline: NDArray[np.float64],
+    settings: Mapping[str, object],
+) -> dict[str, Any]:
+    """Numbers of a baseline, and the difference paired by row, VAE minus baseline."""
     mean, error = mean_and_error(baseline)
     difference, difference_error = mean_and_error(log_likelihood - baseline)
     return {
@@ -64,37 +66,26 @@ def compare(log_likelihood: Array, baseline: Array, settings: Mapping[str, Any])
 def verdict(baselines: Mapping[str, Mapping[str, Any]], *, part: str, rows: int) -> dict[str, str]:
     """Which model to use, in one sentence.
 
-    The VAE is best only where it is above the best baseline by more than two standard errors of the
-    paired difference; within two either way the simpler model is advised, for it says as much with
-    less.
+    The VAE is best only if it is above the best baseline by more than two standard errors of the
+    paired difference. Within two errors either way the advice is the simpler model.
     """
     if not baselines:
-        return {
-            "best": "VAE",
-            "text": f"No baseline was scored: there is nothing to compare the VAE with on the {part} rows.",
-        }
+        text = f"No baseline was scored on the {part} rows, so there is nothing to compare with."
+        return {"best": "VAE", "text": text}
     name = max(baselines, key=lambda baseline: baselines[baseline]["log_likelihood"])
     difference = baselines[name]["difference"]
     error = baselines[name]["difference_standard_error"]
-    if not np.isfinite(error):
-        return {
-            "best": name,
-            "text": f"Use the simpler model, {name}: {rows} {part} row cannot tell the VAE from it.",
-        }
-    gap = f"{abs(difference):.2f} ± {error:.2f} nats a row on {rows:,} {part} rows"
+    where = f"nats per row on {rows:,} {part} rows"
     if difference > 2 * error:
-        return {
-            "best": "VAE",
-            "text": f"Use the VAE: it is better than the best baseline, {name}, by {gap}.",
-        }
-    if difference < -2 * error:
-        return {
-            "best": name,
-            "text": f"Use the simpler model, {name}: it is better than the VAE by {gap}.",
-        }
-    relation = "not clearly better than" if difference >= 0 else "no better than"
-    signed = f"{difference:+.2f} ± {error:.2f} nats a row on {rows:,} {part} rows"
-    return {
-        "best": name,
-        "text": f"Use the simpler model, {name}: the VAE is {relation} it ({signed}).",
-    }
+        text = f"Use the VAE: it is better than the best baseline, {name}, "
+        return {"best": "VAE", "text": f"{text}by {difference:.2f} ± {error:.2f} {where}."}
+    text = f"Use the simpler model, {name}: "
+    if not np.isfinite(error):
+        text += f"{rows} {part} row is not enough to compare it with the VAE."
+    elif difference < -2 * error:
+        text += f"it is better than the VAE by {-difference:.2f} ± {error:.2f} {where}."
+    elif difference < 0:
+        text += f"the VAE is no better than it ({difference:+.2f} ± {error:.2f} {where})."
+    else:
+        text += f"the VAE is not clearly better than it ({difference:+.2f} ± {error:.2f} {where})."
+    return {"best": name, "text": text}

@@ -33,7 +33,7 @@ def inspect(
     terminal = Terminal(json, quiet, debug)
     with terminal.warned():
         stored = aevb.disk.read_run(run)
-        document: "Document" = {"run": str(run), "manifest": dict(stored.manifest)}
+        document: Document = {"run": str(run), "manifest": dict(stored.manifest)}
         for name in ("files", "sha256"):
             document["manifest"].pop(name, None)
         for name in ("schema", "configuration", "results"):
