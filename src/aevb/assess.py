@@ -12,6 +12,7 @@ from aevb.baselines import NAMES, Baseline, fit_baselines
 from aevb.diagnostics import architecture, latent_diagnostics
 from aevb.errors import ConfigError
 from aevb.fit import Fit
+from aevb.marginal import Scores
 from aevb.objectives import sgvb_b
 from aevb.preparation import Units, Values
 from aevb.results import compare, held_out, verdict
@@ -195,24 +196,9 @@ def evaluate(
     scores = chosen.estimator(
         fit.model, units, seed=fit.seed, progress=progress, **{chosen.samples: samples}
     )
-    bound = marginal.elbo(fit.model, sgvb_b, units, seed=fit.seed)
-    numbers = held_out(
-        scores,
-        dimensions=values.shape[1],
-        samples=samples,
-        bound=float(bound.mean()),
-        part=part,
-        identical=np.unique(row_hashes(units), return_inverse=True)[1],
-    )
-    acceptance = getattr(scores, "acceptance", None)
-    if acceptance is not None:
-        numbers["acceptance"] = float(acceptance.mean())
-    modeled = _modeled(fit, values)
-    baselines = baselines.for_rows(modeled)
-    compared = {}
-    for name, baseline in baselines.fitted.items():
-        theirs = baseline.score_samples(modeled, seed=fit.seed)
-        compared[name] = compare(scores.log_likelihood, theirs, baseline.settings)
+    numbers = _held_out(fit, units, scores, samples, part)
+    baselines = baselines.for_rows(_modeled(fit, values))
+    compared = _compared(fit, values, scores, baselines)
     diagnostics: Document = {"warnings": []}
     if method == "iwae":
         diagnostics = _weights(fit, units, numbers, limits)
@@ -225,6 +211,35 @@ def evaluate(
         measure=fit.preparation.schema.measure,
         diagnostics=diagnostics,
     )
+
+
+def _held_out(fit: Fit, units: Units, scores: Scores, samples: int, part: str) -> Document:
+    """The fit's own numbers on these rows."""
+    bound = marginal.elbo(fit.model, sgvb_b, units, seed=fit.seed)
+    numbers = held_out(
+        scores,
+        dimensions=units.shape[1],
+        samples=samples,
+        bound=float(bound.mean()),
+        part=part,
+        identical=np.unique(row_hashes(units), return_inverse=True)[1],
+    )
+    acceptance = getattr(scores, "acceptance", None)
+    if acceptance is not None:
+        numbers["acceptance"] = float(acceptance.mean())
+    return numbers
+
+
+def _compared(
+    fit: Fit, values: Values, scores: Scores, baselines: Baselines
+) -> dict[str, Document]:
+    """Each baseline's numbers on these rows, and the difference to it."""
+    modeled = _modeled(fit, values)
+    compared = {}
+    for name, baseline in baselines.fitted.items():
+        theirs = baseline.score_samples(modeled, seed=fit.seed)
+        compared[name] = compare(scores.log_likelihood, theirs, baseline.settings)
+    return compared
 
 
 def assess(
@@ -254,44 +269,53 @@ def assess(
 
 
 def _about(fit: Fit, values: Values, found: Evaluation, samples: int, limits: Limits) -> Document:
-    """What only the fit's own rows tell: the gap to training rows, latents, and how it was fitted."""
+    """What only the fit's own rows tell, and how it was fitted."""
     parts = fit.parts
-    numbers = found.held_out
-    units = fit.units(values)
-    train_scores = marginal.importance(
-        fit.model, fit.units(parts.train[: limits.train_rows]), samples=samples, seed=fit.seed
-    )
-    mean, error = mean_and_error(train_scores.log_likelihood)
-    latents = {
-        **latent_diagnostics(fit.model, units),
-        **_aggregate(fit, units[: limits.aggregate_rows]),
-    }
-    collapsed = bool(latents["collapsed"])
-    batch = min(fit.settings.batch_size, len(parts.train))
     return {
         "parts": {
             "train": len(parts.train),
             "validation": len(parts.validation),
             "test": len(parts.test),
         },
-        "diagnostics": {
-            **found.diagnostics,
-            **latents,
-            "train_log_likelihood": mean,
-            "gap": mean - numbers["log_likelihood"],
-            "gap_standard_error": float(np.hypot(error, numbers["standard_error"])),
-            "warnings": _warnings(fit, collapsed, found),
-        },
+        "diagnostics": _diagnostics(fit, values, found, samples, limits),
         "latent_dim": {"chosen": fit.architecture.latents, "tried": fit.tried},
         "architecture": architecture(fit.model),
-        "fit": {
-            "epochs": fit.epochs,
-            "best_epoch": fit.best_epoch,
-            "steps": fit.epochs * -(-len(parts.train) // batch),
-            "skipped_steps": int(fit.history[-1]["skipped_steps"]),
-            "stopped": fit.stopped,
-            "seconds": fit.seconds,
-        },
+        "fit": _training(fit),
+    }
+
+
+def _training(fit: Fit) -> Document:
+    """How the model was fitted."""
+    rows = len(fit.parts.train)
+    batch = min(fit.settings.batch_size, rows)
+    return {
+        "epochs": fit.epochs,
+        "best_epoch": fit.best_epoch,
+        "steps": fit.epochs * -(-rows // batch),
+        "skipped_steps": int(fit.history[-1]["skipped_steps"]),
+        "stopped": fit.stopped,
+        "seconds": fit.seconds,
+    }
+
+
+def _diagnostics(
+    fit: Fit, values: Values, found: Evaluation, samples: int, limits: Limits
+) -> Document:
+    """What the latents do, the gap to training rows, and warnings."""
+    units = fit.units(values)
+    train = fit.units(fit.parts.train[: limits.train_rows])
+    train_scores = marginal.importance(fit.model, train, samples=samples, seed=fit.seed)
+    mean, error = mean_and_error(train_scores.log_likelihood)
+    latents = latent_diagnostics(fit.model, units)
+    numbers = found.held_out
+    return {
+        **found.diagnostics,
+        **latents,
+        **_aggregate(fit, units[: limits.aggregate_rows]),
+        "train_log_likelihood": mean,
+        "gap": mean - numbers["log_likelihood"],
+        "gap_standard_error": float(np.hypot(error, numbers["standard_error"])),
+        "warnings": _warnings(fit, bool(latents["collapsed"]), found),
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -427,26 +428,18 @@ def _fit(
     )
     if given is not None:
         model = _with_numbers_of(given, model)
+    objective = estimator_of(settings.objective).with_options(alpha=settings.alpha)
     result = train.fit(
         model,
         rows.train,
-        estimator_of(settings.objective).with_options(alpha=settings.alpha),
+        objective,
         key_train,
         validate=partial(_held_out, rows=rows, seed=seed),
         weights=rows.weights,
         resample=preparation.resample,
         progress=progress,
         checkpoint=checkpoint,
-        epochs=epochs_of(settings, len(rows.train)),
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        optimizer=settings.optimizer,
-        kl_warmup=settings.kl_warmup,
-        free_bits=settings.free_bits,
-        samples=settings.samples,
-        weight_prior=settings.weight_prior,
-        weight_decay=weight_decay_of(settings, len(rows.train)),
-        patience=settings.patience,
+        **_training_options(settings, len(rows.train)),
     )
     nothing = np.empty((0, len(preparation.schema)))
     return Fit(
@@ -460,6 +453,24 @@ def _fit(
         stopped=result.stopped,
         parts=Parts(nothing, nothing, nothing),
     )
+
+
+def _training_options(settings: Settings, rows: int) -> dict[str, Any]:
+    """What `train.fit` is asked for, for so many training rows."""
+    same = (
+        "batch_size",
+        "learning_rate",
+        "optimizer",
+        "kl_warmup",
+        "free_bits",
+        "samples",
+        "weight_prior",
+        "patience",
+    )
+    options = {name: getattr(settings, name) for name in same}
+    options["epochs"] = epochs_of(settings, rows)
+    options["weight_decay"] = weight_decay_of(settings, rows)
+    return options
 
 
 def _with_numbers_of(other: Model, model: Model) -> Model:

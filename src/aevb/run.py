@@ -159,9 +159,9 @@ def contents_of(
         Rows shown in the latent space and reconstructed, and rows drawn, at most.
     """
     rows = fit.parts.held_out[1][:most_rows]
+    back = fit.preparation.values_of
     z = codes(fit.model, fit.units(rows))
     shown = predict.decoded(fit.model, z, means=fit.preparation.binarize is not None)
-    drawn = predict.sampled(fit.model, len(rows), fit.seed)
     colors, color_name, levels = _colors(fit, rows)
     return Contents(
         title=name,
@@ -170,8 +170,8 @@ def contents_of(
         schema=fit.preparation.source,
         codes=z.astype(np.float64),
         originals=rows,
-        reconstructions=fit.preparation.values_of(shown),
-        samples=fit.preparation.values_of(drawn),
+        reconstructions=back(shown),
+        samples=back(predict.sampled(fit.model, len(rows), fit.seed)),
         colors=colors,
         color_name=color_name,
         color_levels=levels,
