@@ -201,7 +201,7 @@ def evaluate(
     compared = _compared(fit, values, scores, baselines)
     diagnostics: Document = {"warnings": []}
     if method == "iwae":
-        diagnostics = _weights(fit, units, numbers, limits)
+        diagnostics = _tails_of_weights(fit, units, numbers, limits)
     return Evaluation(
         held_out=numbers,
         method=method,
@@ -329,7 +329,7 @@ def _aggregate(fit: Fit, units: Units) -> dict[str, float]:
     return numbers
 
 
-def _weights(fit: Fit, units: Units, numbers: Document, limits: Limits) -> Document:
+def _tails_of_weights(fit: Fit, units: Units, numbers: Document, limits: Limits) -> Document:
     """How far importance weights can be trusted: the share of rows with a tail too heavy."""
     # More draws would not sharpen k by much, and all of a row's weights are held at once.
     samples = int(np.clip(numbers["samples"], limits.least_samples, 1_000))

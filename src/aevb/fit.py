@@ -24,6 +24,7 @@ from aevb.objectives import estimator_of
 from aevb.posteriors import POSTERIORS
 from aevb.preparation import (
     Preparation,
+    Units,
     Values,
     are_repetitions,
     canonical_order,
@@ -42,8 +43,7 @@ from aevb.table.tables import TableLike
 
 __all__ = ["Fit", "Parts", "automatic_epochs", "fit"]
 
-Units = NDArray[np.float32]
-Progress = Callable[[dict[str, float]], None]
+EpochProgress = Callable[[dict[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def fit(
     sample_weight: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     ordered: bool = False,
-    progress: Progress | None = None,
+    progress: EpochProgress | None = None,
     checkpoint: train.Checkpoint | None = None,
     start: Model | None = None,
 ) -> Fit:
@@ -191,7 +191,7 @@ def fit(
     cut = _split(preparation, values, order, settings, seed, groups, ordered)
     parts = Parts(*(values[order[part]] for part in cut))
     preparation = preparation.scaled_by(parts.train)
-    rows = _rows(preparation, values, order, cut, None if repeated else weights)
+    rows = _training_rows(preparation, values, order, cut, None if repeated else weights)
     fitted = fit_model(
         preparation,
         rows,
@@ -243,7 +243,7 @@ def _split(
     )
 
 
-def _rows(
+def _training_rows(
     preparation: Preparation,
     values: Values,
     order: NDArray[np.intp],
@@ -267,7 +267,7 @@ def fit_model(
     settings: Settings,
     seed: int,
     *,
-    progress: Progress | None = None,
+    progress: EpochProgress | None = None,
     checkpoint: train.Checkpoint | None = None,
     start: Model | None = None,
 ) -> Fit:
@@ -295,7 +295,7 @@ def fit_model(
         latent_dim = _sizes_of(start)
     else:
         latent_dim, tried = _choose_size(preparation, rows, settings, seed)
-    fitted = _fit(preparation, rows, settings, latent_dim, seed, progress, checkpoint, start)
+    fitted = _fit_size(preparation, rows, settings, latent_dim, seed, progress, checkpoint, start)
     return replace(fitted, tried=tried)
 
 
@@ -382,7 +382,7 @@ def _warn_of_one_draw(settings: Settings) -> None:
     )
 
 
-def _reported(progress: Progress | None, verbose: int) -> Progress:
+def _reported(progress: EpochProgress | None, verbose: int) -> EpochProgress:
     """What is called with each epoch's line: `progress`, and every ten epochs a printed line."""
 
     def report(line: dict[str, float]) -> None:
@@ -410,13 +410,13 @@ def _make_room(most_maps: int = 30_000) -> None:
         gc.collect()
 
 
-def _fit(
+def _fit_size(
     preparation: Preparation,
     rows: Rows,
     settings: Settings,
     latent_dim: int | tuple[int, int],
     seed: int,
-    progress: Progress | None = None,
+    progress: EpochProgress | None = None,
     checkpoint: train.Checkpoint | None = None,
     given: Model | None = None,
 ) -> Fit:
@@ -516,7 +516,7 @@ def _choose_size(
     tried: dict[int, float] = {}
 
     def bound(size: int) -> float:
-        fitted = _fit(preparation, rows, short, size, seed)
+        fitted = _fit_size(preparation, rows, short, size, seed)
         if fitted.stopped == "interrupt":
             raise KeyboardInterrupt
         tried[size] = fitted.history[fitted.best_epoch]["validation_bound"]

@@ -122,7 +122,7 @@ class MLP(eqx.Module):
     def __init__(
         self, sizes: Sequence[int], activation: str, key: PRNGKeyArray, *, smooth: bool = False
     ) -> None:
-        self.layers = _layers(sizes, activation, key, smooth)
+        self.layers = _affine_layers(sizes, activation, key, smooth)
         self.activation = activation
 
     def __call__(self, x: Array) -> Array:
@@ -134,7 +134,7 @@ class MLP(eqx.Module):
 
     def describe(self) -> list[Layer]:
         """Each affine layer, named by the activation after it."""
-        return _described(self.layers, self.activation)
+        return _layer_list(self.layers, self.activation)
 
     def starting_at(self, output: Array, *, weights: float = 1.0) -> "MLP":
         """The same network, its last bias `output` and its last weights times `weights`."""
@@ -166,7 +166,7 @@ class Residual(eqx.Module):
     def __init__(
         self, sizes: Sequence[int], activation: str, key: PRNGKeyArray, *, smooth: bool = False
     ) -> None:
-        self.layers = _layers(sizes, activation, key, smooth)
+        self.layers = _affine_layers(sizes, activation, key, smooth)
         self.activation = activation
 
     def __call__(self, x: Array) -> Array:
@@ -180,7 +180,7 @@ class Residual(eqx.Module):
 
     def describe(self) -> list[Layer]:
         """Each affine layer, named by the activation after it."""
-        return _described(self.layers, self.activation)
+        return _layer_list(self.layers, self.activation)
 
     def starting_at(self, output: Array, *, weights: float = 1.0) -> "Residual":
         """The same network, its last bias `output` and its last weights times `weights`."""
@@ -244,7 +244,7 @@ def class_words(part: object) -> str:
     return words.removesuffix(" columns")
 
 
-def _described(layers: Sequence[eqx.nn.Linear], activation: str) -> list[Layer]:
+def _layer_list(layers: Sequence[eqx.nn.Linear], activation: str) -> list[Layer]:
     described = []
     for place, layer in enumerate(layers):
         name = "linear" if place == len(layers) - 1 else activation
@@ -253,7 +253,7 @@ def _described(layers: Sequence[eqx.nn.Linear], activation: str) -> list[Layer]:
     return described
 
 
-def _layers(
+def _affine_layers(
     sizes: Sequence[int], activation: str, key: PRNGKeyArray, smooth: bool
 ) -> tuple[eqx.nn.Linear, ...]:
     """The affine maps of a network, from input to output."""
@@ -262,7 +262,7 @@ def _layers(
     layers = []
     for place, (inputs, outputs) in enumerate(pairwise(sizes)):
         numbers = 1 if place == last else ACTIVATIONS[activation].inputs
-        layers.append(_dense(inputs, numbers * outputs, keys[place], smooth))
+        layers.append(_affine_layer(inputs, numbers * outputs, keys[place], smooth))
     return tuple(layers)
 
 
@@ -281,7 +281,7 @@ def _affine(layer: eqx.nn.Linear, x: Array) -> Array:
     return x @ layer.weight.T + layer.bias
 
 
-def _dense(inputs: int, outputs: int, key: PRNGKeyArray, smooth: bool) -> eqx.nn.Linear:
+def _affine_layer(inputs: int, outputs: int, key: PRNGKeyArray, smooth: bool) -> eqx.nn.Linear:
     """One affine layer with normal weights, shape (outputs, inputs), and zero bias."""
     variance = 2 / (inputs + outputs) if smooth else 1 / max(inputs, 1)
     layer = eqx.filter_eval_shape(eqx.nn.Linear, inputs, outputs, key=key)

@@ -137,12 +137,14 @@ def prepare(data: TableLike, settings: Settings, seed: int) -> tuple[Preparation
         return restored(source, settings, seed), encode(data, source, inf=settings.inf)
     others = [name for name in source.names if name not in kinds]
     if is_decoder(settings.likelihood):
-        source = _with_columns(source, _numbers(source, others), kind="continuous", **DENSITY)
+        source = _with_columns(
+            source, _columns_of_numbers(source, others), kind="continuous", **DENSITY
+        )
     else:
         asked = asked_for(settings.likelihood, others)
         if asked:
             source = find(columns=kinds | {name: part.kind for name, part in asked.items()})
-            source = _with_columns(source, _densities(asked), **DENSITY)
+            source = _with_columns(source, _columns_of_densities(asked), **DENSITY)
     return restored(source, settings, seed), encode(data, source, inf=settings.inf)
 
 
@@ -150,12 +152,12 @@ def prepare(data: TableLike, settings: Settings, seed: int) -> tuple[Preparation
 DENSITY: Mapping[str, Any] = {"resolution": 0.0, "atoms": ()}
 
 
-def _densities(asked: Mapping[str, type[Likelihood]]) -> list[str]:
+def _columns_of_densities(asked: Mapping[str, type[Likelihood]]) -> list[str]:
     """The columns of any numbers whose likelihood is a density."""
     return [name for name, part in asked.items() if part.density and part.kind == "continuous"]
 
 
-def _numbers(source: Schema, names: Collection[str]) -> list[str]:
+def _columns_of_numbers(source: Schema, names: Collection[str]) -> list[str]:
     """Those of these columns that hold numbers, not levels."""
     return [
         column.name for column in source.columns if column.name in names and not column.categories
@@ -186,7 +188,7 @@ def weighted_rows(
     """
     if weights is None:
         return data, y, None, groups
-    array = _weights(weights, len(data))
+    array = _checked_weights(weights, len(data))
     positive = array > 0
     if positive.all():
         return data, y, array, groups
@@ -199,7 +201,7 @@ def weighted_rows(
     return rows, next(kept), array[positive], next(kept)
 
 
-def _weights(weights: ArrayLike, rows: int) -> NDArray[np.float64]:
+def _checked_weights(weights: ArrayLike, rows: int) -> NDArray[np.float64]:
     array = np.asarray(weights, dtype=np.float64)
     if array.ndim == 0:
         array = np.full(rows, float(array))

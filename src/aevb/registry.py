@@ -8,11 +8,11 @@ from aevb.errors import ConfigError
 
 __all__ = ["Configured", "Registry", "configured", "label_of"]
 
-Part = TypeVar("Part")
-Registered = TypeVar("Registered")
+RegisteredPart = TypeVar("RegisteredPart")
+Definition = TypeVar("Definition")
 
 
-class Registry(Generic[Part]):
+class Registry(Generic[RegisteredPart]):
     """The parts of one role by the name that people give, in the order they were defined in.
 
     Parameters
@@ -35,12 +35,12 @@ class Registry(Generic[Part]):
 
     def __init__(self, role: str) -> None:
         self.role = role
-        self._parts: dict[str, Part] = {}
+        self._parts: dict[str, RegisteredPart] = {}
 
-    def register(self, name: str) -> Callable[[Registered], Registered]:
+    def register(self, name: str) -> Callable[[Definition], Definition]:
         """A decorator that files a part under this name."""
 
-        def file(part: Registered) -> Registered:
+        def file(part: Definition) -> Definition:
             if name in self._parts:
                 raise ConfigError(f"a {self.role} named {name!r} is registered already")
             self._parts[name] = part  # type: ignore[assignment]
@@ -48,13 +48,13 @@ class Registry(Generic[Part]):
 
         return file
 
-    def find(self, part: object) -> Part:
+    def find(self, part: object) -> RegisteredPart:
         """The part of this name, or the part itself where it is not a name."""
         if isinstance(part, str):
             return self[part]
         return part  # type: ignore[return-value]
 
-    def __getitem__(self, name: str) -> Part:
+    def __getitem__(self, name: str) -> RegisteredPart:
         if name not in self._parts:
             raise ConfigError(f"no {self.role} is named {name!r}; {self._advice(name)}")
         return self._parts[name]

@@ -37,7 +37,7 @@ from aevb.table.schema import Schema
 __all__ = ["Run", "contents_of", "load", "save"]
 
 #: Settings that may be a part of one's own, and so be asked for again when a run is loaded.
-PARTS = ("likelihood", "prior", "posterior", "network", "objective")
+OWN_PARTS = ("likelihood", "prior", "posterior", "network", "objective")
 #: What stands for such a part in a file.
 OWN = "own"
 #: What a file says of the architecture; the rest of it is in the settings and the schema.
@@ -211,7 +211,7 @@ def _colors(
 def _configuration(fit: Fit) -> Document:
     """The settings, the seed among them, and what is needed to rebuild the model."""
     parameters = {name: getattr(fit.settings, name) for name in Settings.model_fields}
-    parameters |= {name: _name_of(parameters[name]) for name in PARTS}
+    parameters |= {name: _name_of(parameters[name]) for name in OWN_PARTS}
     parameters["random_state"] = fit.seed
     if not isinstance(parameters["optimizer"], str):
         parameters["optimizer"] = "adam"  # an Optax transformation is code; only a name is kept
@@ -264,7 +264,7 @@ def _history(text: str) -> list[dict[str, float]]:
 def _fit_of(stored: Stored, parts: Mapping[str, object]) -> Fit:
     document = stored.documents["configuration"]
     fitted = document["fitted"]
-    settings = _settings(document["parameters"], parts)
+    settings = _stored_settings(document["parameters"], parts)
     schema = Schema.from_json(stored.documents["schema"])
     seed = int(fitted["seed"])
     preparation = restored(schema, settings, seed)
@@ -292,10 +292,10 @@ def _fit_of(stored: Stored, parts: Mapping[str, object]) -> Fit:
     )
 
 
-def _settings(document: Document, parts: Mapping[str, object]) -> Settings:
+def _stored_settings(document: Document, parts: Mapping[str, object]) -> Settings:
     """The settings of a run, with the parts of one's own that were given in place of their marks."""
     parameters = {**document, **parts}
-    for name in PARTS:
+    for name in OWN_PARTS:
         if not _is_own(parameters[name]):
             continue
         if name == "objective":  # what a model was trained by is not needed to use it

@@ -114,7 +114,7 @@ def _kinds() -> Iterable[str]:
     return KINDS
 
 
-def _named(names: Callable[[], Iterable[str]]) -> AfterValidator:
+def _part_or_name(names: Callable[[], Iterable[str]]) -> AfterValidator:
     """A name there is, or the part itself: an object, or a class that can be built."""
 
     def check(value: object) -> object:
@@ -130,7 +130,7 @@ def _named(names: Callable[[], Iterable[str]]) -> AfterValidator:
 
 def _by_column(names: Callable[[], Iterable[str]]) -> AfterValidator:
     """A mapping of column names to names there are, or to classes."""
-    part = _named(names)
+    part = _part_or_name(names)
 
     def check(value: object) -> object:
         if not isinstance(value, Mapping):
@@ -248,7 +248,7 @@ class Settings(BaseModel):
     ] = "auto"
     prior: Annotated[
         object,
-        _named(_priors),
+        _part_or_name(_priors),
         About(
             "{names}, or a prior",
             "p(z). 'auto' is the mixture of Gaussians, N(0, I) for a linear model, and what levels "
@@ -258,7 +258,7 @@ class Settings(BaseModel):
     ] = "auto"
     posterior: Annotated[
         object,
-        _named(_posteriors),
+        _part_or_name(_posteriors),
         About(
             "{names}, or a posterior",
             "q(z|x): a Gaussian of diagonal or full covariance, a flow of one, or levels: bits, or "
@@ -268,7 +268,7 @@ class Settings(BaseModel):
     ] = "diagonal"
     objective: Annotated[
         object,
-        _named(_objectives),
+        _part_or_name(_objectives),
         About(
             "{names}, or a function",
             "Estimator of the bound and of its gradient, by name or as a function (model, x, key) "
@@ -322,7 +322,7 @@ class Settings(BaseModel):
     ] = 0.5
     network: Annotated[
         object,
-        _named(_networks),
+        _part_or_name(_networks),
         About(
             "{names}, or a network",
             "Kind of the encoder's and the decoder's network: a name, or a class called as "
@@ -446,7 +446,7 @@ class Settings(BaseModel):
     @classmethod
     def of(cls, values: Mapping[str, object]) -> Self:
         """These settings, and the defaults of the others; `ConfigError` names the first wrong one."""
-        plain = {name: _plain(value) for name, value in values.items()}
+        plain = {name: _without_numpy(value) for name, value in values.items()}
         try:
             return cls.model_validate(plain)
         except ValidationError as error:
@@ -583,7 +583,7 @@ def _explain(model: type[Settings], values: Mapping[str, object], error: Validat
     if name in known:
         expected = known[name].with_names(known[name].expected)
         inputs = [one["input"] for one in error.errors(include_url=False)]
-        near = _nearest([*inputs, *_texts(values[name])], expected)
+        near = _meant([*inputs, *_texts(values[name])], expected)
         return f"{name} must be {expected}; got {_short(values[name])}{near}"
     nearest = get_close_matches(name, known, n=1, cutoff=0.5)
     advice = f"known settings: {', '.join(known)}"
@@ -597,7 +597,7 @@ def _texts(value: object) -> list[object]:
     return list(value.values()) if isinstance(value, Mapping) else []
 
 
-def _nearest(inputs: Iterable[object], expected: str) -> str:
+def _meant(inputs: Iterable[object], expected: str) -> str:
     """The word that was meant, where a choice was misspelled."""
     words = re.findall(r"\w+", expected)
     for value in inputs:
@@ -615,12 +615,12 @@ def _short(value: object) -> str:
     return short.repr(value)
 
 
-def _plain(value: object) -> object:
+def _without_numpy(value: object) -> object:
     """NumPy's numbers and arrays as Python's: a grid search hands those over."""
     if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
         return value.tolist()
     if type(value) in (list, tuple):
-        return tuple(_plain(item) for item in value)  # type: ignore[attr-defined]
+        return tuple(_without_numpy(item) for item in value)  # type: ignore[attr-defined]
     return value
 
 

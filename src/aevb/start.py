@@ -198,7 +198,9 @@ class Start:
         located = _linear_columns(schema, classes) if linear_start else []
         model = None
         if located:
-            model = _fit_linear(schema, features, units, located, architecture.latent_dim, weights)
+            model = _linear_model(
+                schema, features, units, located, architecture.latent_dim, weights
+            )
             places = [features.numeric.index(place) for place in located]
             deviation[located] = np.sqrt(model.noise[places])
         parts = likelihoods_of(
@@ -246,7 +248,7 @@ def _linear_columns(schema: Schema, classes: Sequence[type[Likelihood]]) -> list
     return [place for place, (column, part) in enumerate(pairs) if part.linear and not column.atoms]
 
 
-def _fit_linear(
+def _linear_model(
     schema: Schema,
     features: Features,
     units: np.ndarray,

@@ -69,7 +69,7 @@ def fit(
             assert place is not None
             _show_finished(terminal, place)
             return
-        results = _fit(
+        results = _fit_and_save(
             terminal,
             data,
             place,
@@ -132,7 +132,7 @@ def _show_finished(terminal: Terminal, place: Path) -> None:
     terminal.result(results, lambda out: show_results(out, results))
 
 
-def _fit(
+def _fit_and_save(
     terminal: Terminal,
     data: str,
     place: Path | None,
@@ -239,7 +239,7 @@ def _train(
 ) -> "VAE":
     from aevb import VAE
 
-    groups = None if settings.group is None else _column(source.data, settings.group)
+    groups = None if settings.group is None else _groups(source.data, settings.group)
     try:
         with Termination() as termination, EpochProgress(terminal) as progress:
 
@@ -273,7 +273,7 @@ def _images(source: "Source") -> Any:
     return source.data.reshape(-1, *source.image_shape)
 
 
-def _column(frame: Any, name: str) -> Any:
+def _groups(frame: Any, name: str) -> Any:
     """The values of one column of any data frame."""
     import narwhals as nw
 

@@ -49,7 +49,9 @@ class CouplingFlow(eqx.Module):
 
     def __init__(self, latent_dim: int, key: PRNGKeyArray, condition: int = 0) -> None:
         self.weights = jax.tree.leaves(
-            eqx.filter(_layers(latent_dim, condition, key, FlowSizes()), eqx.is_inexact_array)
+            eqx.filter(
+                _coupling_layers(latent_dim, condition, key, FlowSizes()), eqx.is_inexact_array
+            )
         )
         self.latent_dim, self.condition = latent_dim, condition
 
@@ -90,7 +92,7 @@ class BoundedAffine(AbstractBijection):
         return (y - self.loc) / self.scale, -jnp.log(jnp.abs(self.scale)).sum()
 
 
-def _layers(latent_dim: int, condition: int, key: PRNGKeyArray, sizes: FlowSizes) -> Any:
+def _coupling_layers(latent_dim: int, condition: int, key: PRNGKeyArray, sizes: FlowSizes) -> Any:
     """The coupling layers, each followed by a flip, so that each half turns the other."""
     flip: Any = Flip((latent_dim,))  # type: ignore[call-arg]
     bijections = []
@@ -118,7 +120,7 @@ def _layers(latent_dim: int, condition: int, key: PRNGKeyArray, sizes: FlowSizes
 def layers_without_weights(latent_dim: int, condition: int) -> tuple[Any, Any]:
     """The structure that the weights belong in, and all else; one for all flows of these sizes."""
     with jax.ensure_compile_time_eval():  # FlowJAX keeps arrays in it, which must not be tracers
-        layers = _layers(latent_dim, condition, jax.random.key(0), FlowSizes())
+        layers = _coupling_layers(latent_dim, condition, jax.random.key(0), FlowSizes())
     weights, rest = eqx.partition(layers, eqx.is_inexact_array)
     return jax.tree.structure(weights), rest
 

@@ -31,8 +31,8 @@ from aevb.train import Checkpoint
 
 __all__ = ["VAE", "load"]
 
-#: Rows in the container the data came in.
-Rows = Any
+#: Container in the container the data came in.
+Container = Any
 
 
 @with_parameters()
@@ -104,7 +104,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             in the bound, the linear start and the choice of the epoch, but not in units, other
             starts, baselines and the report's means.
         groups
-            Rows of one group are kept on the same side of every split.
+            Container of one group are kept on the same side of every split.
         ordered
             Train on the first rows, validate and test on the last.
         progress
@@ -151,12 +151,12 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return codes(self.model_, self._units(X)).astype(np.float64)
 
-    def inverse_transform(self, Z: ArrayLike) -> Rows:
+    def inverse_transform(self, Z: ArrayLike) -> Container:
         """E[x|z] of codes of shape (n, latent_dim), in the columns of the data."""
         check_is_fitted(self)
         return self._decoded(np.asarray(Z, dtype=np.float32))
 
-    def reconstruct(self, X: TableLike) -> Rows:
+    def reconstruct(self, X: TableLike) -> Container:
         """E[x|z] at the mean of q(z|x), in the columns of the data."""
         check_is_fitted(self)
         return self._decoded(codes(self.model_, self._units(X)), like=X)
@@ -191,8 +191,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             self.model_, objective, self._units(X), samples=samples, seed=self.seed_
         )
 
-    def sample(self, n: int = 1, *, random_state: int | None = None) -> Rows:
-        """Rows drawn from p(x), with the columns, types and categories of the data.
+    def sample(self, n: int = 1, *, random_state: int | None = None) -> Container:
+        """Container drawn from p(x), with the columns, types and categories of the data.
 
         They are drawn with the fit's seed unless another is given.
         """
@@ -201,13 +201,13 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         units = predict.sampled(self.model_, n, seed)
         return decode(self.fit_.preparation.values_of(units), self.schema_)
 
-    def impute(self, X: TableLike, *, draws: int | None = None, samples: int = 500) -> Rows:
+    def impute(self, X: TableLike, *, draws: int | None = None, samples: int = 500) -> Container:
         """Fill the missing cells and touch no other.
 
         Parameters
         ----------
         X
-            Rows with missing cells.
+            Container with missing cells.
         draws
             None fills with the conditional mean (the most probable level of a category); M gives M
             rows drawn from p(x_missing | x_observed) by importance resampling: an array of shape
@@ -350,7 +350,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _units(self, X: TableLike) -> NDArray[np.float32]:
         return self.fit_.units(self._values(X))
 
-    def _decoded(self, z: NDArray[np.float32], like: TableLike | None = None) -> Rows:
+    def _decoded(self, z: NDArray[np.float32], like: TableLike | None = None) -> Container:
         """E[x|z] in the columns of the data; of grey values made 0 or 1, their probability."""
         preparation = self.fit_.preparation
         units = predict.decoded(self.model_, z, means=preparation.binarize is not None)

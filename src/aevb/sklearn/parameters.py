@@ -9,13 +9,13 @@ from aevb.settings import Settings, about
 
 __all__ = ["PARAMETERS", "with_parameters"]
 
-Estimator = TypeVar("Estimator", bound=type)
+EstimatorClass = TypeVar("EstimatorClass", bound=type)
 
 #: The parameters in their order, with their defaults.
 PARAMETERS = tuple(Settings.signature().parameters.values())
 
 
-def with_parameters(**own: object) -> Callable[[Estimator], Estimator]:
+def with_parameters(**own: object) -> Callable[[EstimatorClass], EstimatorClass]:
     """A class decorator: a constructor that stores the settings, and their documentation.
 
     Parameters
@@ -39,7 +39,7 @@ def with_parameters(**own: object) -> Callable[[Estimator], Estimator]:
 
     store.__signature__ = known  # type: ignore[attr-defined]
 
-    def decorate(estimator: Estimator) -> Estimator:
+    def decorate(estimator: EstimatorClass) -> EstimatorClass:
         estimator.__init__ = store  # type: ignore[misc]
         documentation = cleandoc(estimator.__doc__ or "")
         estimator.__doc__ = documentation.replace("{parameters}", document())
