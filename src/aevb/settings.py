@@ -311,7 +311,7 @@ class Settings(BaseModel):
             "a whole number from 0 to 4,294,967,295",
             "Seed of everything random. None takes a fresh one, kept in `seed_`; at the shell "
             "it is 0.",
-            option="--seed",
+            option="seed",
             metavar="N",
         ),
     ] = None
@@ -398,7 +398,7 @@ class Settings(BaseModel):
             "a mapping of column names to one of {names}",
             "Kinds of columns by name, where the inferred ones are wrong.",
             _kinds,
-            option="--column",
+            option="column",
             metavar="NAME=KIND",
         ),
     ] = None
@@ -415,7 +415,7 @@ class Settings(BaseModel):
         About(
             "a list of column names",
             "Columns left out as well, by the first of which the report is colored.",
-            option="--label",
+            option="label",
             metavar="NAME",
         ),
     ] = ()

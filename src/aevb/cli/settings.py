@@ -64,9 +64,9 @@ class SettingsCommand(TyperCommand):
 def _option(name: str, default: object, described: About) -> Parameter:
     """A parameter of the command, from which Typer makes an option."""
     types_there = _types(RunSettings.model_fields[name].annotation)
-    flag = described.option or f"--{name.replace('_', '-')}"
+    flag = f"--{described.option or name.replace('_', '-')}"
     if types_there == {bool}:
-        flag = f"{flag}/--no-{flag.removeprefix('--')}"
+        flag = f"{flag}/--no-{flag[2:]}"
     shown = "" if default in (None, (), False) else f" [{_shown(default)}]"
     names = " One of {names}." if described.names is not None and name != "columns" else ""
     option = typer.Option(flag, help=f"{described.help}{names}{shown}", metavar=described.metavar)

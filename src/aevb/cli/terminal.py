@@ -47,8 +47,8 @@ def _flags(setting: str, value: object) -> str:
     from aevb.settings import RunSettings, about
 
     flags = {name: described.option for name, _, described in about(RunSettings)}
-    flags["changed_data"] = "--allow-changed-data"
-    flag = flags.get(setting) or f"--{setting.replace('_', '-')}"
+    flags["changed_data"] = "allow-changed-data"
+    flag = f"--{flags.get(setting) or setting.replace('_', '-')}"
     if value is True:
         return flag
     values = [value]
