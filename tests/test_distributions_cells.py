@@ -164,7 +164,7 @@ def test_one_grid_point_is_certain() -> None:
 
 
 def test_padded_levels_have_no_probability_and_no_gradient() -> None:
-    """A column with 3 levels beside one with 5: the same numbers as on its own, and finite slopes."""
+    """A column with 3 levels next to one with 5: its numbers stay, its slopes are finite."""
     own = CumulativeLogistic(-2.0, 0.2, jnp.array([-0.5, 0.1]))
     padded: Any = examples()["CumulativeLogistic"][0]
     np.testing.assert_allclose(padded.probs[1, :3], own.probs, rtol=1e-5)

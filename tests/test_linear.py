@@ -1,4 +1,4 @@
-"""Laws of factor analysis and probabilistic PCA: closed forms, peers, marginalisation, monotone EM."""
+"""Laws of factor analysis and probabilistic PCA: closed forms, peers, marginals, EM."""
 
 import numpy as np
 import pytest

@@ -86,7 +86,7 @@ def test_training_may_change_every_float_that_is_not_fixed() -> None:
 
 
 def test_residual_layers_add_to_what_comes_in() -> None:
-    """h <- h + f(W h + b) between layers of one width; the others are the multilayer perceptron's."""
+    """h <- h + f(W h + b) between layers of one width; the others are as in `MLP`."""
     sizes = (3, 8, 8, 5, 2)
     network = Residual(sizes, "tanh", KEY)
     first, second, third, last = network.layers

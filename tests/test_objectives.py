@@ -336,7 +336,8 @@ def test_a_and_b_agree_in_mean(
     (mean_a, error_a), (mean_b, error_b) = mean_and_error(a), mean_and_error(b)
     with capsys.disabled():
         print(
-            f"\nvariance of A {np.var(a, axis=1).mean():.3f}, of B {np.var(b, axis=1).mean():.3f} nats^2",
+            f"\nvariance of A {np.var(a, axis=1).mean():.3f}, "
+            f"of B {np.var(b, axis=1).mean():.3f} nats^2",
             end=" ",
         )
     assert (np.abs(mean_a - mean_b) < 4 * np.hypot(error_a, error_b) + 1e-4).all()

@@ -72,7 +72,7 @@ def test_weights_that_are_none_are_refused(weights: list[float]) -> None:
 
 
 def test_binarisation_is_the_row_s_own() -> None:
-    """The same 0s and 1s for a row in any company, others for another seed; missing stays missing."""
+    """The same 0s and 1s for a row in any company, others for another seed; NaN stays."""
     grey = GREY.copy()
     grey[3, 5] = np.nan
     preparation, values = prepare(grey, Settings(binarize="static"), seed=1)

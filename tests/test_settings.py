@@ -144,9 +144,15 @@ def test_what_cannot_be_said(name: str, value: object) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "meant"),
-    [({"latent_dims": 2}, "latent_dim"), ({"lr_rate": 1}, "learning_rate"), ({"latent-dim": 2}, "latent_dim"),
-     ({"optimizer": "adan"}, "adam"), ({"columns": {"a": "continous"}}, "continuous"), ({"epochs": "aut"}, "auto")],
-)  # fmt: skip
+    [
+        ({"latent_dims": 2}, "latent_dim"),
+        ({"lr_rate": 1}, "learning_rate"),
+        ({"latent-dim": 2}, "latent_dim"),
+        ({"optimizer": "adan"}, "adam"),
+        ({"columns": {"a": "continous"}}, "continuous"),
+        ({"epochs": "aut"}, "auto"),
+    ],
+)
 def test_the_nearest_word_is_suggested(settings: dict[str, Any], meant: str) -> None:
     with pytest.raises(ConfigError, match=f"did you mean '{meant}'"):
         Settings.of(settings)

@@ -1,4 +1,4 @@
-"""What scikit-learn asks of an estimator, of `VAE`: its own checks, and the company it has to keep."""
+"""What scikit-learn asks of an estimator: its own checks, pipelines and searches."""
 
 import copy
 import io

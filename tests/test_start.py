@@ -37,7 +37,7 @@ def complete(linear_table: Table) -> tuple[Schema, np.ndarray]:
 def test_estimator_a_at_step_0_is_factor_analysis(
     complete: tuple[Schema, np.ndarray], hidden: tuple[int, ...]
 ) -> None:
-    """Row by row that of `aevb.linear`, and scikit-learn's in the mean, in the units of the data."""
+    """Row by row `aevb.linear`'s, and scikit-learn's in the mean, in the units of the data."""
     schema, values = complete
     units = schema.to_model_units(values)
     model = initial_model(

@@ -125,8 +125,8 @@ class LinearPosterior(eqx.Module):
     gain
         B, shape (k, F).
     complete
-        Whether rows have no missing cell, so that nothing need be filled; `Posterior.for_missing` gives the
-        other kind.
+        Whether rows have no missing cell, so that nothing need be filled; the other kind is for
+        rows that have some.
     """
 
     mean: NonTrainable[Array]
@@ -234,7 +234,7 @@ class Encoder(eqx.Module):
 
 
 def _mean_and_deviation(values: np.ndarray, how: int) -> tuple[float, float]:
-    """The mean and the deviation of a column's observed values or their logarithms; 0 and 1 of none."""
+    """Mean and deviation of a column's observed values or their logarithms; 0 and 1 for none."""
     seen = values[np.isfinite(values)].astype(np.float64)
     if not len(seen):
         return 0.0, 1.0

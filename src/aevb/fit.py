@@ -56,7 +56,7 @@ class Parts:
 
     @property
     def held_out(self) -> tuple[str, Values]:
-        """The rows a fit is judged on, and which part they are: test, else validation, else train."""
+        """The rows a fit is judged on and their part: test, else validation, else training."""
         for name, values in (("test", self.test), ("validation", self.validation)):
             if len(values):
                 return name, values

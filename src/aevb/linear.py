@@ -192,7 +192,9 @@ def _profile(leading: Leading, variances: Array, start: Array, settings: _Settin
     With l_j the leading eigenvalues of Psi^-1/2 S Psi^-1/2 and v_j its eigenvectors, W = Psi^1/2 v
     (l - 1)^1/2 and
 
-        -2 log p = sum log Psi + sum_j (log l_j + 1 - l_j) + tr(Psi^-1 S),   its gradient (diag(W W') + Psi - S) / Psi.
+        -2 log p = sum log Psi + sum_j (log l_j + 1 - l_j) + tr(Psi^-1 S),
+
+    whose gradient is (diag(W W') + Psi - S) / Psi.
     """
 
     def at(log_noise: Array) -> tuple[Array, Array, Array]:

@@ -77,7 +77,8 @@ def optimizer_of(
         return choice, True
     if choice not in OPTIMIZERS:
         raise ConfigError(
-            f"optimizer is one of {', '.join(OPTIMIZERS)} or an Optax transformation, not {choice!r}"
+            f"optimizer is one of {', '.join(OPTIMIZERS)} or an Optax transformation, "
+            f"not {choice!r}"
         )
     return _named(choice), False
 

@@ -207,7 +207,8 @@ def _checked_weights(weights: ArrayLike, rows: int) -> NDArray[np.float64]:
         array = np.full(rows, float(array))
     if array.shape != (rows,):
         raise DataError(
-            f"sample_weight must have one number for each of the {rows} rows; its shape is {array.shape}"
+            f"sample_weight must have one number for each of the {rows} rows; "
+            f"its shape is {array.shape}"
         )
     if not np.isfinite(array).all() or (array < 0).any() or not array.any():
         raise DataError("sample_weight must be finite, not negative, and not zero for every row")
@@ -244,7 +245,7 @@ def identical_rows(values: Values) -> NDArray[np.intp] | None:
 def labels_of(
     data: TableLike, y: object, labels: Sequence[str]
 ) -> tuple[str, NDArray[np.generic]] | None:
-    """Name and values, shape (n,), of what colours the latent space: y, or the first label column."""
+    """Name and values, (n,), of what colors the latent space: y, or the first label column."""
     if y is not None:
         return "label", np.asarray(y)
     return (labels[0], column_of(data, labels[0])) if labels else None
@@ -276,8 +277,8 @@ def _binarized(source: Schema, binarize: str, seed: int) -> Preparation:
     for column in source.columns:
         if column.kind not in ("pixel", "binary", "proportion"):
             raise ConfigError(
-                f"binarize is for grey values; column {column.name!r} is {column.kind}: leave binarize out, "
-                "or say its kind is pixel"
+                f"binarize is for gray values; column {column.name!r} is {column.kind}: "
+                "leave binarize out, or make its kind pixel"
             )
     # A source that comes from a file has the units of its grey values; 0 and 1 have none.
     levels: dict[str, Any] = {

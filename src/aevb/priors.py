@@ -1,4 +1,4 @@
-"""The prior p(z): a module whose call returns a distribution over latents of shape (latent_dim,)."""
+"""The prior p(z): a module whose call returns a distribution over latents (latent_dim,)."""
 
 from abc import abstractmethod
 from collections.abc import Callable

@@ -194,7 +194,7 @@ def environment() -> dict[str, str]:
 def _colors(
     fit: Fit, rows: NDArray[np.float64], most_levels: int = 10
 ) -> tuple[NDArray[np.float64] | None, str, tuple[str, ...]]:
-    """Codes of what colors the rows, its name and levels: the label, else a column of few levels."""
+    """What colors the rows, its name and levels: the label, else a column of few levels."""
     if fit.labels is not None:
         name, labels = fit.labels
         kept = labels[fit.held_out_rows[: len(rows)]]
@@ -293,7 +293,7 @@ def _fit_of(stored: Stored, parts: Mapping[str, object]) -> Fit:
 
 
 def _stored_settings(document: Document, parts: Mapping[str, object]) -> Settings:
-    """The settings of a run, with the parts of one's own that were given in place of their marks."""
+    """The settings of a run, parts of one's own in place of their marks."""
     parameters = {**document, **parts}
     for name in OWN_PARTS:
         if not _is_own(parameters[name]):

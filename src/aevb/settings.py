@@ -445,7 +445,7 @@ class Settings(BaseModel):
 
     @classmethod
     def of(cls, values: Mapping[str, object]) -> Self:
-        """These settings, and the defaults of the others; `ConfigError` names the first wrong one."""
+        """These settings and the defaults of the others; `ConfigError` names a wrong one."""
         plain = {name: _without_numpy(value) for name, value in values.items()}
         try:
             return cls.model_validate(plain)

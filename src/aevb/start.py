@@ -160,7 +160,7 @@ class Start:
         return Encoder(self.features, network, self.linear, sees_missing=missing)
 
     def decoder(self) -> Decoder:
-        """A network from z to the raw numbers of the likelihoods, and the linear start beside it."""
+        """A network from z to the likelihoods' raw numbers, plus the linear start."""
         linear_start = self.slope is not None
         network = self.network(
             self.latent_dim, len(self.raw), hidden=self.hidden[::-1], smooth=linear_start
@@ -222,7 +222,7 @@ class Start:
         linear_start: bool = True,
         most_rows: int = 10_000,
     ) -> Self:
-        """A start of the same shapes, without training rows: for a model to be filled from a file."""
+        """A start of the same shapes without training rows, for a model filled from a file."""
         units = np.zeros((2, len(schema)), dtype=np.float32)
         features = Features.of(schema, units)
         classes = chosen(schema, architecture.likelihoods)
@@ -304,7 +304,7 @@ def _raw_start(
 def _features_of(
     part: Likelihood, features: Features, model: linear.LinearModel
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (d,) and loadings (d, k) of a likelihood's columns; zeros where it has no use for them."""
+    """Mean (d,) and loadings (d, k) of a likelihood's columns; zeros where it uses none."""
     if not part.linear:
         shape = (len(part.columns), model.loadings.shape[1])
         return np.zeros(shape[0]), np.zeros(shape)

@@ -174,7 +174,7 @@ def _fit_and_save(
 
 def _parameters(settings: RunSettings, source: "Source", test_fraction: float = 0.2) -> "Document":
     """The parameters of `VAE`: what was given, and the command line's own defaults."""
-    parameters: "Document" = {"random_state": 0, "test_fraction": test_fraction}
+    parameters: Document = {"random_state": 0, "test_fraction": test_fraction}
     parameters |= settings.given()
     if settings.group is not None:
         parameters["ignore"] = _together(parameters.get("ignore"), [settings.group])

@@ -37,7 +37,8 @@ class CouplingFlow(eqx.Module):
 
     Examples
     --------
-    >>> z, log_det = CouplingFlow(3, jax.random.key(0)).bijection().transform_and_log_det(jnp.ones(3))
+    >>> f = CouplingFlow(3, jax.random.key(0)).bijection()
+    >>> z, log_det = f.transform_and_log_det(jnp.ones(3))
     >>> bool(jnp.allclose(z, 1, atol=0.05)), bool(abs(log_det) < 0.05)
     (True, True)
     """
@@ -59,7 +60,7 @@ class CouplingFlow(eqx.Module):
         return _restored, (self.weights, self.latent_dim, self.condition)
 
     def bijection(self) -> Any:
-        """The FlowJAX bijection of these weights: `transform_and_log_det`, `inverse_and_log_det`."""
+        """FlowJAX's bijection of these weights: `transform_and_log_det`, `inverse_and_log_det`."""
         structure, rest = layers_without_weights(self.latent_dim, self.condition)
         return eqx.combine(jax.tree.unflatten(structure, self.weights), rest)
 

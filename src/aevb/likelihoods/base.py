@@ -93,9 +93,8 @@ class Likelihood(eqx.Module):
     columns
         Their places in a row.
     log_units
-        log(scale) of each column where the likelihood is a density, 0 where it is a mass: subtracted
-        from the log-density of u to give that of x in the units of the data,
-        log p(x) = log p(u) - log(scale).
+        log(scale) of each column for a density, 0 for a mass: subtracted from the log-density of u
+        to give that of x in the units of the data, log p(x) = log p(u) - log(scale).
     """
 
     columns: tuple[int, ...] = eqx.field(static=True)
@@ -138,7 +137,7 @@ class Likelihood(eqx.Module):
 
     @abstractmethod
     def __call__(self, raw: Array) -> dist.Distribution:
-        """The distribution of the columns in model units, batch shape (d,), raw: (d, parameters)."""
+        """The distribution of the columns in model units, batch shape (d,), by (d, parameters)."""
 
     @abstractmethod
     def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -163,7 +162,7 @@ class Likelihood(eqx.Module):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Raw numbers at z = 0 and their slope in z, (d, parameters, k), by a linear model.
 
-        `raw` is `start`'s, `mean` (d,) and `loadings` (d, k) are the linear model's, in model units.
+        `raw` is `start`'s; `mean` (d,) and `loadings` (d, k) are the linear model's.
         """
         return raw, np.zeros((*raw.shape, loadings.shape[1]))
 
@@ -172,7 +171,7 @@ class Likelihood(eqx.Module):
         return distribution.log_prob(x) - self.log_units.tree
 
     def expectation(self, distribution: dist.Distribution) -> Array:
-        """What is averaged over z to impute a cell, (d, m): its mean, or its levels' probabilities."""
+        """What is averaged over z to impute a cell, (d, m): its mean, or the odds of its levels."""
         return distribution.mean[..., None]
 
     def point(self, expectation: Array) -> Array:

@@ -84,9 +84,9 @@ class VAEOutlierDetector(OutlierMixin, Adaptor):
 def threshold(scores: NDArray[np.float64], false_alarms: float) -> float:
     """The score below which at most this fraction of rows like the m scored ones will fall.
 
-    A fresh row, exchangeable with them, falls below the k-th smallest of m scores with probability at most k / (m + 1),
-    whatever their distribution (conformal prediction; Vovk, Gammerman and Shafer 2005); k =
-    floor(false_alarms (m + 1)), at least 1.
+    A fresh row, exchangeable with them, falls below the k-th smallest of m scores with probability
+    at most k / (m + 1), whatever their distribution (conformal prediction; Vovk, Gammerman and
+    Shafer 2005); k = floor(false_alarms (m + 1)), at least 1.
 
     >>> threshold(np.arange(99.0), 0.05)
     4.0
