@@ -114,7 +114,8 @@ def fitted(row: str, epochs: int | None, folder: Path, train: np.ndarray) -> VAE
         bound, seconds = line["validation_bound"], line["seconds"]
         left = seconds / max(line["epoch"], 1) * (line["epochs"] - line["epoch"])
         print(
-            f"{row}, epoch {line['epoch']:.0f}: {bound:.2f} nats, {seconds:.0f} s, {left:.0f} s to go",
+            f"{row}, epoch {line['epoch']:.0f}: {bound:.2f} nats, {seconds:.0f} s, "
+            f"{left:.0f} s to go",
             flush=True,
         )
 

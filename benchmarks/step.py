@@ -143,7 +143,7 @@ def peer_step(python: str, path: Path, batch: int, epochs: int) -> float:
 
 
 def steps(batch: int, rounds: int, epochs: int, python: str | None) -> dict[str, float]:
-    """Milliseconds a step, the best epoch of all rounds; all take turns, and so meet the same load."""
+    """Milliseconds per step, the best epoch of all rounds; all take turns, at the same load."""
     best: dict[str, float] = {}
 
     def keep(name: str, seconds: float) -> None:
