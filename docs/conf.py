@@ -4,7 +4,9 @@ docstrings.
 
 import os
 import re
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -28,7 +30,7 @@ html_show_sphinx = False
 # A page whose code fails is an error; pages say the same whenever they are built.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 300
+nb_execution_timeout = 900
 nb_merge_streams = True
 nb_render_markdown_format = "myst"  # which has tables
 myst_enable_extensions = ["attrs_inline", "colon_fence"]
@@ -42,6 +44,12 @@ autodoc_inherit_docstrings = False
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
+
+
+sys.path.insert(0, str(Path(__file__).parent))
+import make_pages  # noqa: E402
+
+make_pages.main()
 
 
 def escape(

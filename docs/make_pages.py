@@ -1,0 +1,162 @@
+"""Write docs/settings.md from the settings there are, and docs/api.md from the modules.
+
+The build of the documentation does so; `python docs/make_pages.py` does it by hand.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from aevb.settings import About, RunSettings, Settings, about
+
+DOCS = Path(__file__).parent
+SOURCE = DOCS.parent / "src"
+
+#: The modules of `aevb` by what they are for, in the order in which the paper and a fit need them.
+SECTIONS = {
+    "Errors and settings": ["errors", "registry", "settings"],
+    "Parts of a model": ["distributions", "networks", "likelihoods", "posteriors", "priors"],
+    "What parts start from": ["linear", "encoders", "start", "build"],
+    "The model, and its training": ["model", "objectives", "optimizers", "train"],
+    "What a model is worth": ["rows", "marginal", "diagnostics", "predict"],
+    "Tables": ["table", "preparation"],
+    "A fit": ["fit", "baselines", "results", "assess", "run", "sklearn"],
+    "Files and pages": ["disk", "figures", "report"],
+    "Tests of your own parts": ["testing"],
+    "The command line": ["cli"],
+    "The paper": ["aevb_paper"],
+}
+
+SETTINGS = """# Settings
+
+Every setting has a default. Python takes them as arguments of `aevb.VAE`, a TOML file (`--config`) as keys, and `aevb fit` as
+options, under the same names. Wherever a name of a part is accepted, Python also takes
+[a part of your own](extending.md).
+
+{table}
+
+`aevb fit` and its TOML file take three more:
+
+{run_table}
+"""
+
+API = """# API
+
+Most people need `aevb.VAE`, its two adaptors, `aevb.load` and `aevb.errors`. The rest are the parts they are made of, public
+for those who [build their own](extending.md).
+
+```{{eval-rst}}
+.. currentmodule:: aevb
+
+.. autosummary::
+   :toctree: api/generated
+   :template: class.rst
+
+   VAE
+   VAEImputer
+   VAEOutlierDetector
+
+.. autosummary::
+   :toctree: api/generated
+
+   load
+   configured
+```
+
+{sections}"""
+
+SECTION = """## {title}
+
+```{{eval-rst}}
+.. autosummary::
+   :toctree: api/generated
+   :template: module.rst
+
+   {modules}
+```
+"""
+
+
+def settings_page() -> str:
+    rows = list(about(Settings))
+    more = list(about(RunSettings))[len(rows) :]
+    return SETTINGS.format(table=table(rows), run_table=table(more))
+
+
+def table(settings: list[tuple[str, object, About]]) -> str:
+    lines = ["| setting | default | at the shell | what it is |", "|---|---|---|---|"]
+    for name, default, described in settings:
+        option = described.option or f"--{name.replace('_', '-')}"
+        if name == "output":
+            option = "-o"
+        elif described.shell:
+            option = f"{option} {described.metavar or ''}".strip()
+        else:
+            option = ""
+        what = f"{described.help} Takes {described.with_names(described.expected)}."
+        cells = (f"`{name}`", f"`{default!r}`", f"`{option}`" if option else "", what)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def api_page() -> str:
+    sections = []
+    for title, names in SECTIONS.items():
+        modules = []
+        for name in names:
+            package = name if name.startswith("aevb") else f"aevb.{name}"
+            modules += documented(package)
+        if modules:
+            listed = "\n   ".join(modules)
+            sections.append(SECTION.format(title=title, modules=listed))
+    return API.format(sections="\n".join(sections))
+
+
+def documented(package: str) -> Iterator[str]:
+    """The package and its modules, but for those whose names the package exports itself."""
+    exported = exports(package)
+    at_top = exports("aevb")
+    if exported and not exported <= at_top:
+        yield package
+    for module in modules_of(package):
+        if not exports(module) <= exported | at_top:
+            yield module
+
+
+def modules_of(package: str) -> list[str]:
+    """The modules below a package, at any depth."""
+    folder = SOURCE.joinpath(*package.split("."))
+    found = []
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        module = ".".join(parts).removesuffix(".__init__")
+        if module != package:
+            found.append(module)
+    return found
+
+
+def exports(module: str) -> set[str]:
+    """What a module's `__all__` names, those of modules it exports whole among them."""
+    path = SOURCE.joinpath(*module.split("."))
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    if not source.is_file():
+        return set()
+    names: set[str] = set()
+    for statement in ast.parse(source.read_text("utf-8")).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__all__":
+            for element in statement.value.elts:
+                if isinstance(element, ast.Starred):  # *base.__all__
+                    part = ast.unparse(element.value).removesuffix(".__all__")
+                    names |= exports(f"{module}.{part}")
+                else:
+                    names.add(element.value)
+    return names
+
+
+def main() -> None:
+    (DOCS / "settings.md").write_text(settings_page(), "utf-8")
+    (DOCS / "api.md").write_text(api_page(), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
