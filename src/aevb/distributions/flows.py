@@ -10,11 +10,6 @@ from jaxtyping import Array, PRNGKeyArray
 
 __all__ = ["CouplingFlow", "prepare"]
 
-#: An even number, so that the halves end where they began.
-LAYERS, WIDTH = 6, 64
-#: The last layers of the networks start so many times smaller than Equinox makes them.
-NEAR_IDENTITY = 1e-2
-
 
 class CouplingFlow(eqx.Module):
     """f: R^k -> R^k, affine coupling layers (Dinh et al. 2017), near the identity at first.
@@ -30,7 +25,8 @@ class CouplingFlow(eqx.Module):
 
     Examples
     --------
-    >>> z, log_det = CouplingFlow(3, jax.random.key(0)).bijection().transform_and_log_det(jnp.ones(3))
+    >>> flow = CouplingFlow(3, jax.random.key(0)).bijection()
+    >>> z, log_det = flow.transform_and_log_det(jnp.ones(3))
     >>> bool(jnp.allclose(z, 1, atol=0.05)), bool(abs(log_det) < 0.05)
     (True, True)
     """
@@ -51,23 +47,45 @@ class CouplingFlow(eqx.Module):
         return _restored, (self.weights, self.latent_dim, self.condition)
 
     def bijection(self) -> Any:
-        """The FlowJAX bijection of these weights: `transform_and_log_det`, `inverse_and_log_det`."""
+        """The FlowJAX bijection with these weights.
+
+        It has `transform_and_log_det` and `inverse_and_log_det`.
+        """
         structure, rest = _without_weights(self.latent_dim, self.condition)
         return eqx.combine(jax.tree.unflatten(structure, self.weights), rest)
 
 
 def prepare(latent_dim: int, condition: int = 0) -> None:
-    """Keep ready what flows of these sizes share, so that one can be made inside a function that
-    JAX traces.
-    """
+    """Keep what flows of these sizes share, so that a function that JAX traces can make one."""
     _without_weights(latent_dim, condition)
 
 
-def _layers(latent_dim: int, condition: int, key: PRNGKeyArray) -> Any:
+def _layers(
+    latent_dim: int,
+    condition: int,
+    key: PRNGKeyArray,
+    *,
+    layers: int = 6,
+    width: int = 64,
+    near_identity: float = 1e-2,
+) -> Any:
+    """The FlowJAX bijection at its start.
+
+    Parameters
+    ----------
+    latent_dim, key, condition
+        As in `CouplingFlow`.
+    layers
+        An even number, so that the halves end where they began.
+    width
+        Hidden units of each layer's network.
+    near_identity
+        The last layers of the networks start so many times smaller than Equinox makes them.
+    """
     import paramax
     from flowjax.bijections import Affine, Chain, Coupling, Flip
 
-    # Scales in [exp(-2), exp(2)] a layer, so that no weights overflow.
+    # Scales of a layer are in [exp(-2), exp(2)], so that no weights overflow.
     affine = eqx.tree_at(
         lambda a: a.scale, Affine(), paramax.Parameterize(_bounded_scale, jnp.zeros(()))
     )
@@ -81,16 +99,18 @@ def _layers(latent_dim: int, condition: int, key: PRNGKeyArray) -> Any:
 
     def coupling(key: PRNGKeyArray) -> Any:
         layer = Coupling(
-            key, transformer=affine, **halves, nn_width=WIDTH, nn_depth=1, nn_activation=jnp.tanh
+            key, transformer=affine, **halves, nn_width=width, nn_depth=1, nn_activation=jnp.tanh
         )
         last: Any = layer.conditioner.layers[-1]
-        small = (NEAR_IDENTITY * last.weight, jnp.zeros_like(last.bias))
+        small = (near_identity * last.weight, jnp.zeros_like(last.bias))
         return eqx.tree_at(
             lambda c: (c.conditioner.layers[-1].weight, c.conditioner.layers[-1].bias), layer, small
         )
 
-    keys = jax.random.split(key, LAYERS)
-    return Chain([bijection for key in keys for bijection in (coupling(key), flip)])
+    bijections = []
+    for layer_key in jax.random.split(key, layers):
+        bijections += [coupling(layer_key), flip]
+    return Chain(bijections)
 
 
 def _bounded_scale(raw: Array) -> Array:
@@ -99,11 +119,10 @@ def _bounded_scale(raw: Array) -> Array:
 
 @cache
 def _without_weights(latent_dim: int, condition: int) -> tuple[Any, Any]:
-    """The structure that the weights belong in, and everything else; one for all flows of these
-    sizes.
+    """The structure that the weights belong in, and all the rest, for all flows of these sizes.
 
-    FlowJAX keeps arrays in it, so that it must first be made outside of any compiled function:
-    where a flow is made.
+    FlowJAX keeps arrays in it, so it must first be made outside of any compiled function: where a
+    flow is made.
     """
     weights, rest = eqx.partition(
         _layers(latent_dim, condition, jax.random.key(0)), eqx.is_inexact_array
