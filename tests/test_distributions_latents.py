@@ -6,33 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from numpyro.distributions import kl_divergence
 
 from aevb.distributions.latents import Chain, StraightThroughBernoulli, StraightThroughCategorical
 
 KEY = jax.random.key(0)
-
-
-def test_kl_of_bits_is_the_sum_over_their_levels() -> None:
-    q, p = (
-        StraightThroughBernoulli(jnp.array([0.3, -2.0])),
-        StraightThroughBernoulli(jnp.array([0.0, 1.0])),
-    )
-    levels = jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    log_q, log_p = q.log_prob(levels), p.log_prob(levels)
-    np.testing.assert_allclose(
-        kl_divergence(q, p).sum(), jnp.sum(jnp.exp(log_q) * (log_q - log_p)), rtol=1e-5
-    )
-    np.testing.assert_allclose(kl_divergence(q, q), 0.0, atol=1e-7)
-
-
-def test_kl_of_levels_is_the_sum_over_them() -> None:
-    q = StraightThroughCategorical(jnp.array([[0.3, -2.0, 1.0]]))
-    p = StraightThroughCategorical(jnp.zeros((1, 3)))
-    log_q, log_p = q.log_prob(jnp.eye(3)), p.log_prob(jnp.eye(3))
-    np.testing.assert_allclose(
-        kl_divergence(q, p)[0], jnp.sum(jnp.exp(log_q) * (log_q - log_p)), rtol=1e-5
-    )
 
 
 def test_draws_are_levels() -> None:

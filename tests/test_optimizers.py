@@ -65,5 +65,10 @@ def test_the_cosine_falls_from_the_learning_rate_to_zero() -> None:
     np.testing.assert_allclose(rates[50], 0.1, rtol=1e-6)
 
 
+def test_an_unknown_schedule_is_named() -> None:
+    with pytest.raises(ConfigError, match="'cosine' or 'constant', not 'cosin'"):
+        learning_rates("cosin", 0.2, 7)
+
+
 def test_a_constant_schedule_is_constant() -> None:
     assert (learning_rates("constant", 0.2, 7) == np.float32(0.2)).all()

@@ -27,7 +27,7 @@ ROWS = np.random.default_rng(0).normal(3.0, 1.0, (23, 2)).astype(np.float32)
 
 
 class Toy(eqx.Module):
-    """A model whose bound is highest at the mean of the rows; its network plays no part."""
+    """A model whose bound is largest at the mean of the rows; its network has no part in it."""
 
     mean: jax.Array
     network: MLP

@@ -1,7 +1,7 @@
 """Directions of descent by name, and the size of each step along them."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +15,11 @@ __all__ = ["OPTIMIZERS", "adam", "learning_rates", "optimizer_of"]
 
 
 def adam(b1: float = 0.9, b2: float = 0.999, epsilon: float = 1e-8) -> optax.GradientTransformation:
-    """Adam's direction m' / (sqrt(v') + epsilon), m' and v' the moments corrected for their start
-    (Kingma and Ba 2015).
+    """Adam's direction m' / (sqrt(v') + epsilon), m' and v' the moments corrected for their start.
 
-    `optax.scale_by_adam` to rounding, in the order of section 2 of that paper: the corrections 1 -
-    b1^t and 1 - b2^t are two numbers a step, and need not divide every weight. Divisions are what a
-    step of Adam costs on a CPU.
+    Kingma and Ba (2015). It is `optax.scale_by_adam` to rounding, in the order of section 2 of that
+    paper: the corrections 1 - b1^t and 1 - b2^t are two numbers per step, and need not divide every
+    weight. Divisions are what a step of Adam costs on a CPU.
 
     Examples
     --------
@@ -49,7 +48,7 @@ def _descent(direction: optax.GradientTransformation) -> optax.GradientTransform
     return optax.chain(direction, optax.scale(-1.0))
 
 
-#: By name; the step size is applied outside, so that one compiled loop serves any schedule.
+#: By name; the loop applies the step size, so that one program serves any schedule.
 OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {
     "adam": lambda: _descent(adam()),
     "adagrad": lambda: _descent(optax.scale_by_rss(initial_accumulator_value=0.0)),
@@ -58,7 +57,7 @@ OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {
 }
 
 
-@lru_cache
+@cache  # of one name always the same object, so that one compilation serves all fits
 def _named(name: str) -> optax.GradientTransformation:
     return OPTIMIZERS[name]()
 
@@ -66,7 +65,7 @@ def _named(name: str) -> optax.GradientTransformation:
 def optimizer_of(
     choice: str | optax.GradientTransformation,
 ) -> tuple[optax.GradientTransformation, bool]:
-    """The transformation, and whether it brings its own step size.
+    """The transformation, and whether it has its own step size.
 
     Raises
     ------
@@ -76,19 +75,31 @@ def optimizer_of(
     if not isinstance(choice, str):
         return choice, True
     if choice not in OPTIMIZERS:
-        raise ConfigError(
-            f"optimizer is one of {', '.join(OPTIMIZERS)} or an Optax transformation, "
-            f"not {choice!r}"
-        )
+        names = ", ".join(OPTIMIZERS)
+        raise ConfigError(f"optimizer is one of {names} or an Optax transformation, not {choice!r}")
     return _named(choice), False
 
 
 def learning_rates(schedule: str, learning_rate: float, steps: int) -> NDArray[np.float32]:
-    """The step size of every step: "constant", or falling to 0 along half a cosine (Loshchilov and
-    Hutter 2017).
+    """The step size of every step.
+
+    Parameters
+    ----------
+    schedule
+        "constant", or "cosine" to fall to 0 along half a cosine (Loshchilov and Hutter 2017).
+    learning_rate
+        The first step size.
+    steps
+        How many steps there are.
+
+    Raises
+    ------
+    ConfigError
+        There is no such schedule.
     """
     if schedule == "constant":
         return np.full(steps, learning_rate, dtype=np.float32)
-    return np.asarray(
-        learning_rate * 0.5 * (1 + np.cos(np.pi * np.arange(steps) / steps)), dtype=np.float32
-    )
+    if schedule != "cosine":
+        raise ConfigError(f"schedule is 'cosine' or 'constant', not {schedule!r}")
+    fall = 0.5 * (1 + np.cos(np.pi * np.arange(steps) / steps))
+    return np.asarray(learning_rate * fall, dtype=np.float32)

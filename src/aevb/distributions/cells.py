@@ -1,13 +1,15 @@
 """Distributions over one cell that NumPyro lacks, in NumPyro's form."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax.nn import log_sigmoid, softplus
+from jax.typing import ArrayLike
 from jaxtyping import Array, PRNGKeyArray
 from numpyro.distributions import constraints
+from numpyro.distributions.constraints import Constraint
 
 __all__ = [
     "Atoms",
@@ -21,11 +23,10 @@ __all__ = [
 
 
 def log_logistic_interval(lower: Array, width: Array) -> Array:
-    """log[F(lower + width) - F(lower)] of the standard logistic F, for width > 0, without
-    cancellation.
+    """log[F(lower + width) - F(lower)] of the standard logistic F, without cancellation.
 
-    F(b) - F(a) = F(b) F(-a) (1 - exp(-(b - a))), so the logarithm is a sum of three
-    bounded-gradient terms.
+    `width` is above 0. F(b) - F(a) = F(b) F(-a) (1 - exp(-(b - a))), so the logarithm is a sum of
+    three terms of bounded gradient.
     """
     width = jnp.maximum(width, 1e-30)
     # Each branch sees only widths it can take: the gradient of an unused one must be finite too.
@@ -37,11 +38,11 @@ def log_logistic_interval(lower: Array, width: Array) -> Array:
 
 
 class DiscretizedLogistic(dist.Distribution):
-    r"""Mass of a logistic variable rounded to a grid: P(x) = F((x + r/2 - m)/s) - F((x - r/2 -
-    m)/s).
+    """Mass of a logistic variable rounded to a grid.
 
-    The cells at `low` and `high` hold the whole tail beyond them (Salimans et al. 2017, PixelCNN++,
-    eq. 2), so the mass sums to one on the grid between them; infinite ends are allowed.
+    P(x) = F((x + r/2 - m)/s) - F((x - r/2 - m)/s), with F the standard logistic. The cells at `low`
+    and `high` hold the whole tail beyond them (Salimans et al. 2017, PixelCNN++, eq. 2), so the
+    mass sums to one on the grid between them; infinite ends are allowed.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ class DiscretizedLogistic(dist.Distribution):
     1.0
     """
 
-    arg_constraints: ClassVar[dict[str, Any]] = {
+    arg_constraints: ClassVar[dict[str, Constraint]] = {
         "loc": constraints.real,
         "scale": constraints.positive,
         "resolution": constraints.positive,
@@ -73,20 +74,17 @@ class DiscretizedLogistic(dist.Distribution):
 
     def __init__(
         self,
-        loc: Any,
-        scale: Any,
-        resolution: Any,
-        low: Any = -jnp.inf,
-        high: Any = jnp.inf,
-        anchor: Any = 0.0,
+        loc: ArrayLike,
+        scale: ArrayLike,
+        resolution: ArrayLike,
+        low: ArrayLike = -jnp.inf,
+        high: ArrayLike = jnp.inf,
+        anchor: ArrayLike = 0.0,
         *,
         validate_args: bool | None = None,
     ) -> None:
-        self.loc, self.scale, self.resolution, self.low, self.high, self.anchor = (
-            jnp.broadcast_arrays(
-                *(jnp.asarray(a) for a in (loc, scale, resolution, low, high, anchor))
-            )
-        )
+        arrays = jnp.broadcast_arrays(loc, scale, resolution, low, high, anchor)
+        self.loc, self.scale, self.resolution, self.low, self.high, self.anchor = arrays
         super().__init__(batch_shape=jnp.shape(self.loc), validate_args=validate_args)
 
     def log_prob(self, value: Array) -> Array:
@@ -94,7 +92,8 @@ class DiscretizedLogistic(dist.Distribution):
         half = self.resolution / 2
         lower = (value - half - self.loc) / self.scale
         upper = (value + half - self.loc) / self.scale
-        at_low, at_high = value < self.low + half, value > self.high - half
+        at_low = value < self.low + half
+        at_high = value > self.high - half
         inside = log_logistic_interval(lower, self.resolution / self.scale)
         tails = jnp.where(at_low, log_sigmoid(upper), log_sigmoid(-lower))
         return jnp.where(at_low & at_high, 0.0, jnp.where(at_low | at_high, tails, inside))
@@ -108,19 +107,16 @@ class DiscretizedLogistic(dist.Distribution):
     @property
     def mean(self) -> Array:
         """E[min(max(y, low), high)] of the logistic y: exact up to the rounding to the grid."""
-        below, above = (
-            softplus((self.low - self.loc) / self.scale),
-            softplus((self.loc - self.high) / self.scale),
-        )
+        below = softplus((self.low - self.loc) / self.scale)
+        above = softplus((self.loc - self.high) / self.scale)
         return self.loc + self.scale * (below - above)
 
 
 class CumulativeLogistic(dist.Distribution):
-    """Ordered levels 0..K-1 cut out of a logistic variable: P(k) = F((c_{k+1} - m)/s) - F((c_k -
-    m)/s).
+    """Ordered levels 0..K-1 cut out of a logistic variable.
 
-    McCullagh (1980), with a scale as well as a location; c_0 = -inf, c_K = inf, the other K - 1 cut
-    points increase.
+    P(k) = F((c_{k+1} - m)/s) - F((c_k - m)/s) (McCullagh 1980), with a scale as well as a location;
+    c_0 = -inf, c_K = inf, the other K - 1 cut points increase.
 
     Parameters
     ----------
@@ -136,7 +132,7 @@ class CumulativeLogistic(dist.Distribution):
     1.0
     """
 
-    arg_constraints: ClassVar[dict[str, Any]] = {
+    arg_constraints: ClassVar[dict[str, Constraint]] = {
         "loc": constraints.real,
         "scale": constraints.positive,
         "cutpoints": constraints.dependent,
@@ -144,26 +140,29 @@ class CumulativeLogistic(dist.Distribution):
     support = constraints.nonnegative_integer
 
     def __init__(
-        self, loc: Any, scale: Any, cutpoints: Array, *, validate_args: bool | None = None
+        self,
+        loc: ArrayLike,
+        scale: ArrayLike,
+        cutpoints: Array,
+        *,
+        validate_args: bool | None = None,
     ) -> None:
         shape = jnp.broadcast_shapes(jnp.shape(loc), jnp.shape(scale), cutpoints.shape[:-1])
-        self.loc, self.scale = jnp.broadcast_to(loc, shape), jnp.broadcast_to(scale, shape)
+        self.loc = jnp.broadcast_to(loc, shape)
+        self.scale = jnp.broadcast_to(scale, shape)
         self.cutpoints = jnp.broadcast_to(cutpoints, (*shape, cutpoints.shape[-1]))
         super().__init__(batch_shape=shape, validate_args=validate_args)
 
     @property
     def log_probs(self) -> Array:
-        """Log-probability of every level, shape (..., K); -inf-like (below -1e8) past a column's
-        own levels.
-        """
+        """Log-probability of every level, shape (..., K); below -1e8 past a column's own levels."""
         finite = jnp.isfinite(self.cutpoints)
-        cuts = (jnp.where(finite, self.cutpoints, 0.0) - self.loc[..., None]) / self.scale[
-            ..., None
-        ]
-        first, last = cuts[..., :1], cuts
+        cutpoints = jnp.where(finite, self.cutpoints, 0.0)
+        cuts = (cutpoints - self.loc[..., None]) / self.scale[..., None]
+        first = cuts[..., :1]
         inside = log_logistic_interval(cuts[..., :-1], cuts[..., 1:] - cuts[..., :-1])
         is_last = finite & ~jnp.concatenate([finite[..., 1:], jnp.zeros_like(finite[..., :1])], -1)
-        above = jnp.where(is_last, log_sigmoid(-last), -1e9)
+        above = jnp.where(is_last, log_sigmoid(-cuts), -1e9)
         inside = jnp.concatenate([inside, jnp.full_like(first, -1e9)], -1)
         above = jnp.where(finite & ~is_last, inside, above)
         return jnp.concatenate([log_sigmoid(first), above], -1)
@@ -186,11 +185,10 @@ class CumulativeLogistic(dist.Distribution):
 
 
 class Bernoulli(dist.BernoulliLogits):
-    """Eq. 11 in logits t: log p(x) = x t - log(1 + e^t), for 0 and 1 and finite t, of which nothing
-    is checked.
+    """Eq. 11 in logits t: log p(x) = x t - log(1 + e^t), for 0 and 1 and finite t.
 
-    NumPyro's looks at every cell for infinite logits and values that are neither, which costs as
-    much as the logarithm.
+    NumPyro's checks every cell for infinite logits and other values, which costs as much as the
+    logarithm.
 
     Examples
     --------
@@ -200,18 +198,17 @@ class Bernoulli(dist.BernoulliLogits):
 
     def log_prob(self, value: Array) -> Array:
         """Logarithm of the mass of each 0 or 1, in nats."""
-        t, size = self.logits, jnp.abs(self.logits)
-        return value * t - (
-            0.5 * (t + size) + jnp.log1p(jnp.exp(-size))
-        )  # the larger of t and 0, and what it lacks
+        t = self.logits
+        size = jnp.abs(t)
+        larger = 0.5 * (t + size)  # of t and 0
+        return value * t - (larger + jnp.log1p(jnp.exp(-size)))
 
 
 class Poisson(dist.Poisson):
-    """The Poisson, with the digits of a log-probability that x log(rate) - rate - log x! loses for
-    large counts.
+    """The Poisson, with the digits that x log(rate) - rate - log x! loses for large counts.
 
-    Loader (2000): log P(x) = -r [(1 + t) log(1 + t) - t] - log(2 pi x) / 2 - 1 / (12 x) + 1 / (360
-    x^3), with r the rate and t = (x - r) / r; no term is larger than the result.
+    Loader (2000): log P(x) = -r [(1 + t) log(1 + t) - t] - log(2 pi x) / 2 - 1 / (12 x)
+    + 1 / (360 x^3), with r the rate and t = (x - r) / r; no term is larger than the result.
 
     Examples
     --------
@@ -231,7 +228,7 @@ class Poisson(dist.Poisson):
 
 
 class ContinuousBernoulli(dist.Distribution):
-    r"""Density on [0, 1]: p(x) = C(l) l^x (1 - l)^(1 - x), with l = sigmoid(logits).
+    """Density on [0, 1]: p(x) = C(l) l^x (1 - l)^(1 - x), with l = sigmoid(logits).
 
     Loaiza-Ganem and Cunningham (2019). In logits t the constant C = 2 atanh(1 - 2 l) / (1 - 2 l)
     makes it log p(x) = x t - log[(e^t - 1) / t], a truncated exponential.
@@ -242,10 +239,10 @@ class ContinuousBernoulli(dist.Distribution):
     0.0
     """
 
-    arg_constraints: ClassVar[dict[str, Any]] = {"logits": constraints.real}
+    arg_constraints: ClassVar[dict[str, Constraint]] = {"logits": constraints.real}
     support = constraints.unit_interval
 
-    def __init__(self, logits: Any, *, validate_args: bool | None = None) -> None:
+    def __init__(self, logits: ArrayLike, *, validate_args: bool | None = None) -> None:
         self.logits = jnp.asarray(logits)
         super().__init__(batch_shape=self.logits.shape, validate_args=validate_args)
 
@@ -257,30 +254,25 @@ class ContinuousBernoulli(dist.Distribution):
         small = t < 1e-2
         safe = jnp.where(small, 1.0, t)
         exact = safe + jnp.log(-jnp.expm1(-safe)) - jnp.log(safe)
-        log_normaliser = jnp.where(small, t / 2 + t**2 / 24, exact)
-        return jnp.where(self.logits < 0, 1 - value, value) * t - log_normaliser
+        log_normalizer = jnp.where(small, t / 2 + t**2 / 24, exact)
+        return jnp.where(self.logits < 0, 1 - value, value) * t - log_normalizer
 
     def icdf(self, q: Array) -> Array:
-        """x with P(X <= x) = q: log(1 + q (e^t - 1)) / t, written for t < 0 so that nothing
-        overflows.
-        """
+        """x with P(X <= x) = q: log(1 + q (e^t - 1)) / t, written for t < 0 to avoid overflow."""
         t = -jnp.abs(self.logits)
         small = t > -1e-2
         safe = jnp.where(small, -1.0, t)
         q_down = jnp.where(self.logits < 0, q, 1 - q)
-        x = jnp.where(
-            small,
-            q_down + t * q_down * (1 - q_down) * -0.5,
-            jnp.log1p(q_down * jnp.expm1(safe)) / safe,
-        )
+        near = q_down + t * q_down * (1 - q_down) * -0.5
+        far = jnp.log1p(q_down * jnp.expm1(safe)) / safe
+        x = jnp.where(small, near, far)
         return jnp.clip(jnp.where(self.logits < 0, x, 1 - x), 0.0, 1.0)
 
     def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
         """Draws by the inverse CDF, shape sample_shape + batch_shape."""
         shape = (*sample_shape, *self.batch_shape)
-        return self.icdf(
-            jax.random.uniform(key, shape, self.logits.dtype, minval=1e-7, maxval=1 - 1e-7)
-        )
+        q = jax.random.uniform(key, shape, self.logits.dtype, minval=1e-7, maxval=1 - 1e-7)
+        return self.icdf(q)
 
     @property
     def mean(self) -> Array:
@@ -292,8 +284,7 @@ class ContinuousBernoulli(dist.Distribution):
 
 
 class Atoms(dist.Distribution):
-    """Point masses at known values and a continuous or discretised rest: pi_k at atom k, pi_0 times
-    the base elsewhere.
+    """Point masses at known values and a rest: pi_k at atom k, pi_0 times the base elsewhere.
 
     Where the base is a density, an atom's mass is pi_k alone; where it is a mass (`on_grid`), the
     base's own share of that grid point is added, so that the whole sums to one.
@@ -310,7 +301,7 @@ class Atoms(dist.Distribution):
         Whether the base is a mass on grid points of which the atoms are some.
     """
 
-    arg_constraints: ClassVar[dict[str, Any]] = {
+    arg_constraints: ClassVar[dict[str, Constraint]] = {
         "atoms": constraints.dependent,
         "logits": constraints.real_vector,
     }
@@ -327,7 +318,9 @@ class Atoms(dist.Distribution):
         on_grid: bool = False,
         validate_args: bool | None = None,
     ) -> None:
-        self.base, self.atoms, self.on_grid = base, atoms, on_grid
+        self.base = base
+        self.atoms = atoms
+        self.on_grid = on_grid
         present = jnp.concatenate([jnp.ones_like(atoms[..., :1], bool), ~jnp.isnan(atoms)], -1)
         self.logits = jnp.where(present, logits, -1e9)
         super().__init__(batch_shape=base.batch_shape, validate_args=validate_args)
@@ -342,7 +335,9 @@ class Atoms(dist.Distribution):
         at = value[..., None] == self.atoms
         atom = jnp.sum(jnp.where(at, self.log_weights[..., 1:], 0.0), -1)
         rest = self.log_weights[..., 0] + self.base.log_prob(value)
-        return jnp.where(at.any(-1), jnp.logaddexp(atom, rest) if self.on_grid else atom, rest)
+        if self.on_grid:
+            atom = jnp.logaddexp(atom, rest)
+        return jnp.where(at.any(-1), atom, rest)
 
     def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
         """A choice between the rest and the atoms, then the value."""
@@ -357,6 +352,5 @@ class Atoms(dist.Distribution):
     def mean(self) -> Array:
         """Sum of pi_k a_k + pi_0 E[base]."""
         weights = jnp.exp(self.log_weights)
-        return weights[..., 0] * self.base.mean + jnp.sum(
-            weights[..., 1:] * jnp.nan_to_num(self.atoms), -1
-        )
+        atoms = jnp.sum(weights[..., 1:] * jnp.nan_to_num(self.atoms), -1)
+        return weights[..., 0] * self.base.mean + atoms

@@ -1,13 +1,14 @@
 """Distributions of z that NumPyro lacks: levels with a slope, a flow, and a chain of two layers."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
 from numpyro.distributions import constraints
+from numpyro.distributions.constraints import Constraint
 
 from aevb.distributions.flows import CouplingFlow
 from aevb.distributions.kl import register_kl
@@ -21,6 +22,8 @@ __all__ = [
     "latent_count",
 ]
 
+Part = TypeVar("Part")
+
 
 def _straight_through(hard: Array, soft: Array) -> Array:
     """`hard`, with the slope of `soft` (Bengio, Leonard and Courville 2013)."""
@@ -28,10 +31,10 @@ def _straight_through(hard: Array, soft: Array) -> Array:
 
 
 class StraightThroughBernoulli(dist.Distribution):
-    """Independent z_j in {0, 1} with P(z_j = 1) = 1 / (1 + exp(-logit_j)); a draw has a relaxed
-    draw's slope.
+    """Independent z_j in {0, 1} with P(z_j = 1) = 1 / (1 + exp(-logit_j)).
 
-    That slope is biased: the score function's (`objectives.score`, `objectives.vimco`) is not.
+    A draw has the slope of a relaxed draw, which is biased; that of the score function
+    (`objectives.score`, `objectives.vimco`) is not.
 
     Parameters
     ----------
@@ -47,7 +50,7 @@ class StraightThroughBernoulli(dist.Distribution):
     [1.0, 0.0]
     """
 
-    arg_constraints: ClassVar[dict[str, Any]] = {"logits": constraints.real_vector}
+    arg_constraints: ClassVar[dict[str, Constraint]] = {"logits": constraints.real_vector}
     support = constraints.independent(constraints.boolean, 1)
     pytree_data_fields = ("logits",)
     pytree_aux_fields = ("temperature",)
@@ -61,9 +64,8 @@ class StraightThroughBernoulli(dist.Distribution):
     def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
         """z = [logit + noise > 0], logistic noise; shape sample_shape + (k,)."""
         noisy = self.logits + jax.random.logistic(key, (*sample_shape, *self.event_shape))
-        return _straight_through(
-            (noisy > 0).astype(noisy.dtype), jax.nn.sigmoid(noisy / self.temperature)
-        )
+        hard = (noisy > 0).astype(noisy.dtype)
+        return _straight_through(hard, jax.nn.sigmoid(noisy / self.temperature))
 
     def log_prob(self, value: Array) -> Array:
         """sum_j z_j log p_j + (1 - z_j) log(1 - p_j), in nats."""
@@ -93,7 +95,7 @@ class StraightThroughCategorical(dist.Distribution):
         As in `StraightThroughBernoulli`.
     """
 
-    arg_constraints: ClassVar[dict[str, Any]] = {"logits": constraints.real_matrix}
+    arg_constraints: ClassVar[dict[str, Constraint]] = {"logits": constraints.real_matrix}
     support = constraints.independent(constraints.boolean, 1)
     pytree_data_fields = ("logits",)
     pytree_aux_fields = ("temperature",)
@@ -111,14 +113,11 @@ class StraightThroughCategorical(dist.Distribution):
         return count
 
     def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
-        """The largest of logit + Gumbel noise in each group (Gumbel-max); shape sample_shape +
-        (groups K,).
-        """
+        """The largest of logit + Gumbel noise in each group, shape sample_shape + (groups K,)."""
         noisy = self.logits + jax.random.gumbel(key, (*sample_shape, *self.logits.shape))
         hard = jax.nn.one_hot(noisy.argmax(-1), self.logits.shape[-1])
-        return _straight_through(hard, jax.nn.softmax(noisy / self.temperature)).reshape(
-            *sample_shape, -1
-        )
+        z = _straight_through(hard, jax.nn.softmax(noisy / self.temperature))
+        return z.reshape(*sample_shape, -1)
 
     def log_prob(self, value: Array) -> Array:
         """The sum over groups of the logarithm of the chosen level's probability, in nats."""
@@ -137,14 +136,15 @@ class StraightThroughCategorical(dist.Distribution):
 
 @register_kl(StraightThroughBernoulli, StraightThroughBernoulli)
 def _kl_of_bernoullis(q: StraightThroughBernoulli, p: StraightThroughBernoulli) -> Array:
-    """One number a latent, shape (k,)."""
-    positive = q.mean * (jax.nn.log_sigmoid(q.logits) - jax.nn.log_sigmoid(p.logits))
-    return positive + (1 - q.mean) * (jax.nn.log_sigmoid(-q.logits) - jax.nn.log_sigmoid(-p.logits))
+    """One number per latent, shape (k,)."""
+    of_one = jax.nn.log_sigmoid(q.logits) - jax.nn.log_sigmoid(p.logits)
+    of_zero = jax.nn.log_sigmoid(-q.logits) - jax.nn.log_sigmoid(-p.logits)
+    return q.mean * of_one + (1 - q.mean) * of_zero
 
 
 @register_kl(StraightThroughCategorical, StraightThroughCategorical)
 def _kl_of_categoricals(q: StraightThroughCategorical, p: StraightThroughCategorical) -> Array:
-    """One number a group, shape (groups,)."""
+    """One number per group, shape (groups,)."""
     return (jnp.exp(q.logits) * (q.logits - p.logits)).sum(-1)
 
 
@@ -169,20 +169,21 @@ class _MomentsByDraws(dist.Distribution):
 
 
 class Flow(_MomentsByDraws):
-    """z = f(u; condition), u ~ base: log p(z) = log p(u) - log |det df/du| (Rezende and Mohamed
-    2015).
+    """z = f(u; condition), u ~ base: log p(z) = log p(u) - log |det df/du|.
+
+    Rezende and Mohamed (2015).
 
     Parameters
     ----------
     base
-        Of event shape (k,).
+        Distribution of u, event shape (k,).
     flow
         f.
     condition
-        What f depends on beside u, or None.
+        What else f depends on, or None.
     """
 
-    arg_constraints: ClassVar[dict[str, Any]] = {}
+    arg_constraints: ClassVar[dict[str, Constraint]] = {}
     support = constraints.real_vector
     pytree_data_fields = ("base", "flow", "condition")
     reparametrized_params: ClassVar[list[str]] = []
@@ -190,7 +191,9 @@ class Flow(_MomentsByDraws):
     def __init__(
         self, base: dist.Distribution, flow: CouplingFlow, condition: Array | None = None
     ) -> None:
-        self.base, self.flow, self.condition = base, flow, condition
+        self.base = base
+        self.flow = flow
+        self.condition = condition
         super().__init__(event_shape=base.event_shape)
 
     def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
@@ -203,9 +206,12 @@ class Flow(_MomentsByDraws):
     def log_prob(self, value: Array) -> Array:
         """In nats, shape () for one z."""
         f = self.flow.bijection()
-        u, log_det = jnp.vectorize(
-            lambda z: f.inverse_and_log_det(z, self.condition), signature="(k)->(k),()"
-        )(value)
+
+        def inverse(z: Array) -> tuple[Array, Array]:
+            u, log_det = f.inverse_and_log_det(z, self.condition)
+            return u, log_det
+
+        u, log_det = jnp.vectorize(inverse, signature="(k)->(k),()")(value)
         return self.base.log_prob(u) + log_det
 
 
@@ -215,7 +221,7 @@ class Chain(_MomentsByDraws):
     Parameters
     ----------
     first
-        Of event shape (k1,).
+        Distribution of event shape (k1,).
     second
         first -> distribution of event shape (k2,).
     width
@@ -224,7 +230,7 @@ class Chain(_MomentsByDraws):
         Whether z is (second, first) instead.
     """
 
-    arg_constraints: ClassVar[dict[str, Any]] = {}
+    arg_constraints: ClassVar[dict[str, Constraint]] = {}
     support = constraints.real_vector
     pytree_data_fields = ("first", "second")
     pytree_aux_fields = ("width", "backwards")
@@ -238,7 +244,10 @@ class Chain(_MomentsByDraws):
         *,
         backwards: bool = False,
     ) -> None:
-        self.first, self.second, self.width, self.backwards = first, second, width, backwards
+        self.first = first
+        self.second = second
+        self.width = width
+        self.backwards = backwards
         super().__init__(event_shape=(first.event_shape[0] + width,))
 
     def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
@@ -247,18 +256,22 @@ class Chain(_MomentsByDraws):
         first = self.first.sample(key_first, sample_shape)
         rows = first.reshape(-1, *self.first.event_shape)
         keys = jax.random.split(key_second, len(rows))
-        second = jax.vmap(lambda z, key: self.second(z).sample(key))(rows, keys).reshape(
-            *sample_shape, self.width
-        )
-        return jnp.concatenate([second, first] if self.backwards else [first, second], -1)
+        draws = jax.vmap(lambda z, key: self.second(z).sample(key))(rows, keys)
+        second = draws.reshape(*sample_shape, self.width)
+        return jnp.concatenate(self._in_order(first, second), -1)
 
     def log_prob(self, value: Array) -> Array:
         """In nats, shape () for one z."""
+        left_size, _ = self._in_order(self.first.event_shape[0], self.width)
 
         def one(z: Array) -> Array:
-            cut = self.width if self.backwards else self.first.event_shape[0]
-            left, right = z[:cut], z[cut:]
-            first, second = (right, left) if self.backwards else (left, right)
+            first, second = self._in_order(z[:left_size], z[left_size:])
             return self.first.log_prob(first) + self.second(first).log_prob(second)
 
         return jnp.vectorize(one, signature="(k)->()")(value)
+
+    def _in_order(self, first: Part, second: Part) -> tuple[Part, Part]:
+        """(first, second), or the other way round where z is (second, first)."""
+        if self.backwards:
+            return second, first
+        return first, second
