@@ -17,7 +17,7 @@ from aevb.distributions.observed import cells
 from aevb.errors import ConfigError
 from aevb.model import Model
 from aevb.networks import MLP, parameter_count
-from aevb.objectives import ESTIMATORS, log_weights, sgvb_a, sgvb_b
+from aevb.objectives import OBJECTIVES, log_weights, sgvb_a, sgvb_b
 from aevb.priors import StandardNormal, VampPrior
 
 KEY = jax.random.key(0)
@@ -128,10 +128,10 @@ def test_its_sizes_are_those_of_its_distributions(model: Model) -> None:
     assert model.decode(jnp.zeros(LATENTS)).shape == model.draw(KEY).shape == (COLUMNS,)
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_estimator_bounds_it(name: str, model: Model) -> None:
     x = jnp.asarray(X[150], jnp.float32)
-    objective = ESTIMATORS[name].function
+    objective = OBJECTIVES[name].function
     values = eqx.filter_jit(lambda m: jax.vmap(lambda key: objective(m, x, key))(KEYS))(model)
     error = np.std(values) / np.sqrt(len(KEYS))
     assert np.mean(values) < by_quadrature(model, X[150]) + 4 * error
@@ -356,7 +356,7 @@ def test_a_q_without_reparameterization_is_told_which_objectives_it_has() -> Non
         sgvb_b(bits, jnp.zeros(COLUMNS), KEY)
     with pytest.raises(ConfigError, match="latents that are levels"):
         marginal.annealed(bits, X[:2])
-    fitted = train.fit(bits, X[:50], ESTIMATORS["score"].function, KEY, epochs=2, samples=4)
+    fitted = train.fit(bits, X[:50], OBJECTIVES["score"].function, KEY, epochs=2, samples=4)
     assert np.isfinite(marginal.importance(fitted.model, X[:3], samples=20).mean())
     assert np.isfinite(latent_diagnostics(fitted.model, X[:20])["kl_per_latent"]).all()
 

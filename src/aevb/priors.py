@@ -114,7 +114,7 @@ class GaussianMixture(Prior):
 
     @classmethod
     def build(cls, start: Start, *, components: int = 10) -> Self:
-        """This many Gaussians, their means spread over N(0, I)."""
+        """So many Gaussians, their means spread over N(0, I)."""
         return cls(start.latent_dim, components, key=start.key)
 
     def __call__(self) -> dist.Distribution:
