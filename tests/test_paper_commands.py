@@ -1,13 +1,17 @@
 """The commands of the paper's experiments, on a few small rows: tables, files, JSON, and going on."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
+import aevb
 from aevb.cli import app
 from aevb_paper.experiments import algorithm, figure2, figure3, full_vb
 from aevb_paper.experiments.data import PaperData
@@ -113,3 +117,23 @@ def test_pictures_are_drawn_from_models_that_are_kept(name: str, parts: int) -> 
     assert len(document["points"]) == parts
     assert document["files"] == [f"out/{name}.json", f"out/{name}.svg"]
     assert len(list(Path("out/models").iterdir())) == parts
+
+
+def test_aevb_does_not_import_the_paper() -> None:
+    sources = Path(aevb.__file__).parent.rglob("*.py")
+    assert not [path for path in sources if "aevb_paper" in path.read_text("utf-8")]
+
+
+def test_the_commands_are_listed_without_heavy_imports() -> None:
+    code = (
+        "import sys, aevb_paper.commands; print(*{'jax', 'numpy', 'matplotlib'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_entry_point_is_found_by_name_and_listed_last() -> None:
+    group = typer.main.get_command(app)
+    assert "paper" not in group.commands
+    assert group.list_commands(None)[-1] == "paper"
+    assert "figure2" in group.get_command(None, "paper").commands
