@@ -4,6 +4,7 @@ Heavy libraries are imported inside the functions, so that `aevb --help` stays f
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from aevb_paper.checks import Card, Result
+    from aevb_paper.experiments.lines import Point
 
 __all__ = ["app"]
 
@@ -47,8 +49,6 @@ Deck = Annotated[
     typer.Option("--deck", help="A folder to write the cards to: questions, answers and pictures."),
 ]
 
-Point = Mapping[str, Any]
-
 
 @app.command()
 def figure2(
@@ -65,27 +65,26 @@ def figure2(
     """AEVB against wake-sleep: the bound on train and test rows, beside the printed values."""
     from aevb_paper.drawings.figure2 import figure2 as draw
     from aevb_paper.experiments import figure2 as experiment
-    from aevb_paper.experiments.published import beside
+    from aevb_paper.experiments.published import compare_figure2
 
     run = _Run(output, "figure2", json, quiet, debug)
     panels: Sequence[tuple[str, int]] = experiment.PANELS
     if quick:
-        panels = experiment.QUICK
+        panels = [("mnist", 20), ("frey-face", 10)]
     if panel:
         panels = [_panel(text) for text in panel]
-    budget = _budget(samples, quick)
     with run.progress() as progress:
         points = experiment.figure2(
             output,
-            budget,
+            _budget(samples, quick),
             panels=panels,
             seeds=range(seeds),
-            said=run.terminal.note,
+            note=run.terminal.note,
             progress=progress,
         )
         names = "dataset latents algorithm seeds rate samples train test spread printed difference"
         title = "The bound against training samples"
-        run.finish(points, beside(points), names.split(), draw(points), title)
+        run.finish(points, compare_figure2(points), names.split(), draw(points), title)
 
 
 @app.command()
@@ -102,13 +101,12 @@ def figure3(
     """AEVB, wake-sleep and Monte Carlo EM: log p(x) after 1,000 and 50,000 training rows."""
     from aevb_paper.drawings.figure3 import figure3 as draw
     from aevb_paper.experiments import figure3 as experiment
-    from aevb_paper.experiments.published import beside_figure3
+    from aevb_paper.experiments.published import compare_figure3
 
     run = _Run(output, "figure3", json, quiet, debug)
-    sizes: Sequence[int] = experiment.SIZES
-    rows = experiment.ROWS
+    sizes, rows = [1_000, 50_000], 1_000
     if quick:
-        sizes, rows = experiment.QUICK, experiment.QUICK_ROWS
+        sizes, rows = [1_000], 200
     with run.progress() as progress:
         points = experiment.figure3(
             output,
@@ -116,12 +114,12 @@ def figure3(
             sizes=sizes,
             seeds=range(seeds),
             rows=rows,
-            said=run.terminal.note,
+            note=run.terminal.note,
             progress=progress,
         )
         names = "n_train algorithm seed rate samples train printed_train test printed_test"
         title = "log p(x) against training samples"
-        run.finish(points, beside_figure3(points), names.split(), draw(points), title)
+        run.finish(points, compare_figure3(points), names.split(), draw(points), title)
 
 
 @app.command()
@@ -135,11 +133,12 @@ def figure4(
     debug: DEBUG = False,
 ) -> None:
     """Manifolds of two latents of MNIST and Frey Face, through the inverse Gaussian CDF."""
-    from aevb_paper.experiments.manifolds import FIGURE_4, grid
+    from aevb_paper.experiments.manifolds import grid
 
     run = _Run(output, "figure4", json, quiet, debug)
     budget = _budget(samples, quick, 500_000)
-    _pictures(run, FIGURE_4, lambda model: grid(15), budget, "Manifolds of two latents")
+    parts = [("frey-face", 2), ("mnist", 2)]
+    _pictures(run, parts, lambda model: grid(15), budget, "Manifolds of two latents")
 
 
 @app.command()
@@ -155,11 +154,12 @@ def figure5(
     """Random samples of MNIST models of 2, 5, 10 and 20 latents."""
     import jax
 
-    from aevb_paper.experiments.manifolds import FIGURE_5, drawn_from_prior
+    from aevb_paper.experiments.manifolds import draw_from_prior
 
     run = _Run(output, "figure5", json, quiet, debug)
     budget = _budget(samples, quick, 500_000)
-    _pictures(run, FIGURE_5, drawn_from_prior(100, jax.random.key(0)), budget, "Random samples")
+    parts = [("mnist", latents) for latents in (2, 5, 10, 20)]
+    _pictures(run, parts, draw_from_prior(100, jax.random.key(0)), budget, "Random samples")
 
 
 @app.command("full-vb")
@@ -178,10 +178,9 @@ def full_vb(
     from aevb_paper.experiments import full_vb as experiment
 
     run = _Run(output, "full-vb", json, quiet, debug)
-    sizes: Sequence[int] = experiment.SIZES
-    rows = experiment.ROWS
+    sizes, rows = [100, 1_000, 10_000], 1_000
     if quick:
-        sizes, rows = experiment.QUICK, experiment.QUICK_ROWS
+        sizes, rows = [100, 1_000], 300
     with run.progress() as progress:
         points = experiment.full_vb(
             output,
@@ -189,7 +188,7 @@ def full_vb(
             sizes=sizes,
             seeds=range(seeds),
             rows=rows,
-            said=run.terminal.note,
+            note=run.terminal.note,
             progress=progress,
         )
         names = "n_train algorithm seed rate samples train validation test test_error test_at_mean"
@@ -201,8 +200,8 @@ def full_vb(
 def cards(
     *, deck: Deck = None, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False
 ) -> None:
-    """Print the five study cards and run every check; an error where one does not hold."""
-    from aevb_paper.cards import CARDS, left_out, results
+    """Print the five study cards and run every check; an error where one fails."""
+    from aevb_paper.cards import CARDS, results, skipped
 
     terminal = Terminal(json, quiet, debug)
     start = time.monotonic()
@@ -211,24 +210,21 @@ def cards(
         for number, card in enumerate(CARDS, 1):
             terminal.note(f"{number} of {len(CARDS)}: {card.title}")
             found.append((card, results(card)))
-        missing = list(left_out())
-        for package in sorted(set(missing)):
-            terminal.note(
-                f"left out for want of {package}: {missing.count(package)} of the checks "
-                f"(pip install {package.lower()} brings it)"
-            )
+        for package, count in Counter(skipped()).items():
+            terminal.note(f"skipped {count} checks that need {package}: pip install {package}")
         document: dict[str, Any] = {
             "cards": [_card_document(card, checked) for card, checked in found],
             "seconds": round(time.monotonic() - start, 1),
         }
         written = []
         if deck:
-            written = document["deck"] = _write_deck(deck, CARDS)
+            written = document["deck"] = _write_deck(deck)
         terminal.result(document, lambda out: _show_cards(out, found, written))
     failed = [result.name for _, checked in found for result in checked if not result.passed]
     if failed:
+        names = "; ".join(failed)
         raise NumericalError(
-            f"expected every check to pass, got {len(failed)} that did not: {'; '.join(failed)}"
+            f"expected every check to pass, got {len(failed)} that failed: {names}"
         )
 
 
@@ -237,25 +233,22 @@ def _card_document(card: "Card", checked: Sequence["Result"]) -> dict[str, Any]:
     return {"name": card.name, "title": card.title, "checks": checks}
 
 
-def _write_deck(folder: Path, cards: Sequence["Card"]) -> list[str]:
+def _write_deck(folder: Path) -> list[str]:
     from aevb.disk import write_together
-    from aevb_paper.deck import deck
+    from aevb_paper.cards import CARDS, deck
 
-    files = {name: text.encode() for name, text in deck(cards).items()}
+    files = {name: text.encode() for name, text in deck(CARDS).items()}
     return [str(path) for path in write_together(folder, files)]
 
 
 def _show_cards(
     out: "Console", found: Sequence[tuple["Card", Sequence["Result"]]], written: Sequence[str]
 ) -> None:
-    from aevb_paper.notation import plain_formula, plain_text
-
     everything: list[Result] = []
     for number, (card, checked) in enumerate(found, 1):
-        out.print(f"\n{number}. {card.title}\n")
-        out.print(plain_text(card.text).replace("`", "") + "\n")
+        out.print(f"\n{number}. {card.title}\n\n{card.text}\n")
         for formula in card.formulas:
-            out.print(f"    {plain_formula(formula)}", soft_wrap=True)
+            out.print(f"    {formula}", soft_wrap=True)
         out.print()
         table(out, ("check", "error", "at most", ""), [_check_row(r) for r in checked], right=3)
         everything += checked
@@ -298,8 +291,8 @@ class _Run:
 
     def finish(
         self,
-        points: Sequence[Point],
-        rows: Sequence[Point],
+        points: Sequence["Point"],
+        rows: Sequence["Point"],
         columns: Sequence[str],
         figure: "Figure",
         title: str,
@@ -323,7 +316,7 @@ class _Run:
 
 def _pictures(
     run: _Run,
-    parts: tuple[tuple[str, int], ...],
+    parts: Sequence[tuple[str, int]],
     look: Callable[[Any], Any],
     samples: int,
     title: str,
@@ -334,7 +327,7 @@ def _pictures(
 
     with run.progress() as progress:
         found = pictures(
-            run.folder, parts, look, samples, said=run.terminal.note, progress=progress
+            run.folder, parts, look, samples, note=run.terminal.note, progress=progress
         )
         points = [{"dataset": p.dataset, "latents": p.latents, **p.point} for p in found]
         run.write("json", to_json(points))
