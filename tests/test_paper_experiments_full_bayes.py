@@ -1,8 +1,7 @@
-"""Laws of full variational Bayes: eq. 22 and 24 agree, and come to the exact posterior of theta
-where it is known.
-"""
+"""Laws of full variational Bayes: eq. 22 and 24 agree, and find a known posterior of theta."""
 
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import equinox as eqx
@@ -21,8 +20,7 @@ from aevb.model import Model
 from aevb.networks import trainable
 from aevb.objectives import sgvb_a
 from aevb.priors import StandardNormal
-from aevb_paper.drawings import full_bayes as drawn
-from aevb_paper.experiments import algorithm
+from aevb_paper.drawings.full_bayes import full_vb as draw
 from aevb_paper.experiments import full_vb as experiment
 from aevb_paper.experiments.algorithm import run
 from aevb_paper.experiments.data import PaperData
@@ -33,7 +31,7 @@ from aevb_paper.experiments.full_bayes import (
     generic,
     kl_from_prior,
 )
-from aevb_paper.experiments.full_vb import ends, full_vb, log_predictive, spent
+from aevb_paper.experiments.full_vb import cost_of_theta, ends, full_vb, log_predictive
 from aevb_paper.experiments.networks import paper_model
 
 PIXELS, ROWS, DRAWS = 6, 20, 4_000
@@ -103,9 +101,8 @@ def test_both_estimators_have_one_mean_and_one_mean_slope_and_the_closed_form_sc
     uncertain: Uncertain,
 ) -> None:
     x = black_and_white(ROWS)
-    (value, slope), (value_24, slope_24) = (
-        values_and_slopes(way, uncertain, x, ROWS) for way in (generic, closed_form)
-    )
+    value, slope = values_and_slopes(generic, uncertain, x, ROWS)
+    value_24, slope_24 = values_and_slopes(closed_form, uncertain, x, ROWS)
     # The draws are the same, so that it is their differences whose mean is to be 0.
     for a, b in ((value[:, None], value_24[:, None]), (slope, slope_24)):
         error = (a - b).std(0) / np.sqrt(DRAWS)
@@ -141,9 +138,7 @@ def test_the_kl_is_numpyro_s_and_that_of_a_quadrature(uncertain: Uncertain) -> N
 
 
 def test_with_no_spread_it_is_map_s_objective_up_to_a_constant() -> None:
-    """sigma -> 0: eq. 22 is the mean of eq. 6 at mu plus log N(mu; 0, I) / N, less log q of zeta
-    and sigma alone.
-    """
+    """sigma -> 0: eq. 22 is the mean of eq. 6 at mu plus log N(mu; 0, I) / N, up to log q."""
     x, key = jnp.asarray(black_and_white(ROWS)), jax.random.key(4)
     constants = []
     for seed in range(3):
@@ -152,9 +147,8 @@ def test_with_no_spread_it_is_map_s_objective_up_to_a_constant() -> None:
         certain = Uncertain(model, scale=1e-4)
         keys = jax.random.split(jax.random.split(key)[1], ROWS)
         rows = jax.vmap(partial(sgvb_a, model))(x, keys).mean()
-        assert (
-            certain.mean.size == 3 * 2 + 3 + PIXELS * 3 + PIXELS
-        )  # the decoder's, biases too, and no more
+        # Theta is the decoder's numbers, biases too, and no more.
+        assert certain.mean.size == 3 * 2 + 3 + PIXELS * 3 + PIXELS
         at_point = rows + certain.p().log_prob(certain.mean) / ROWS
         value = eqx.filter_jit(generic)(certain, x, key, ROWS)
         constants.append(float(value - at_point))
@@ -177,9 +171,8 @@ def test_anywhere_else_the_bound_is_lower_by_the_kl_to_the_posterior(
 ) -> None:
     values, _ = values_and_slopes(closed_form, conjugate(mean, scale), X, len(X))
     gap = float(dist.kl_divergence(dist.Normal(mean, scale), dist.Normal(MEAN, VARIANCE**0.5)))
-    assert abs(LOG_EVIDENCE - gap - len(X) * values.mean()) < 4 * len(X) * values.std() / np.sqrt(
-        DRAWS
-    )
+    error = len(X) * values.std() / np.sqrt(DRAWS)
+    assert abs(LOG_EVIDENCE - gap - len(X) * values.mean()) < 4 * error
 
 
 @pytest.mark.parametrize(("estimator", "draws"), [(closed_form, 1), (generic, 20)])
@@ -187,42 +180,24 @@ def test_ascent_comes_to_the_exact_posterior_of_theta(estimator, draws: int) -> 
     model = conjugate()
     start = eqx.combine(model.unravel(model.mean), model.rest.likelihood)
     data = PaperData(X, X, None, "gaussian", 1)
-    fit = full_bayes(
-        Model(Ignored(), start, StandardNormal(1)), data, estimator=estimator, draws=draws
-    )
-    found, points = run(
-        fit,
-        lambda: 0.1,
-        jax.random.key(5),
-        6 * algorithm.CHUNK,
-        lambda found: {"mean": float(found.mean[0])},
-    )
+    whole = Model(Ignored(), start, StandardNormal(1))
+    fit = full_bayes(whole, data, estimator=estimator, draws=draws)
+    found, points = run(fit, lambda: 0.1, jax.random.key(5), 300_000, lambda found: {})
     assert float(found.mean[0]) == pytest.approx(MEAN, abs=0.2 * VARIANCE**0.5)
     assert float(found.log_scale[0]) == pytest.approx(0.5 * np.log(VARIANCE), abs=0.1)
     assert len(X) * points[-1]["bound"] == pytest.approx(LOG_EVIDENCE, abs=0.3)
 
 
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Chunks, and tries of a step size, of few samples; how many."""
-    monkeypatch.setattr(algorithm, "CHUNK", 1_000)
-    monkeypatch.setattr(algorithm, "FIRST", 1_000)
-    return 1_000
-
-
-def test_a_fit_stopped_and_taken_up_again_is_the_fit_that_went_on(
-    tmp_path: Path, short: int
-) -> None:
+def test_a_fit_that_is_resumed_is_the_fit_that_went_on(tmp_path: Path) -> None:
     data = PaperData(black_and_white(ROWS), black_and_white(5), None, "bernoulli", 3)
     fit = full_bayes(data.model(2, jax.random.key(0)), data)
 
-    def ran(samples: int, checkpoint: Checkpoint | None = None) -> Uncertain:
-        return run(
-            fit, lambda: 0.1, jax.random.key(1), samples, lambda found: {}, checkpoint=checkpoint
-        )[0]
+    def run_to(samples: int, checkpoint: Checkpoint | None = None) -> Uncertain:
+        how = {"chunk": 1_000, "checkpoint": checkpoint}
+        return run(fit, lambda: 0.1, jax.random.key(1), samples, lambda found: {}, **how)[0]
 
-    ran(short, Checkpoint(tmp_path))
-    again, straight = ran(3 * short, Checkpoint(tmp_path)), ran(3 * short)
+    run_to(1_000, Checkpoint(tmp_path))
+    again, straight = run_to(3_000, Checkpoint(tmp_path)), run_to(3_000)
     np.testing.assert_array_equal(again.mean, straight.mean)
     np.testing.assert_array_equal(again.log_scale, straight.log_scale)
 
@@ -257,50 +232,42 @@ def test_the_predictive_likelihood_averages_over_z_and_theta_before_the_logarith
 
 
 def test_the_experiment_has_both_fits_and_knows_what_is_done(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short: int
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     grey = np.random.default_rng(0).random((60, PIXELS)).astype(np.float32)
-    data = PaperData(
-        grey, black_and_white(12), lambda x, key: x / 0, "bernoulli", 3
-    )  # nothing is to be drawn afresh
+    # Nothing is to be drawn afresh.
+    data = PaperData(grey, black_and_white(12), lambda x, key: x / 0, "bernoulli", 3)
     monkeypatch.setattr(experiment, "paper_data", {"mnist": data}.__getitem__)
-    monkeypatch.setattr(experiment, "CHUNK", short)
-    monkeypatch.setattr(experiment.log_predictive, "__kwdefaults__", {"thetas": 3, "samples": 64})
-    how = {"sizes": (8,), "latents": 2, "hidden": 3, "seeds": (0,), "rows": 10}
-    points = full_vb(tmp_path, 2 * short, **how)
-    assert [point["algorithm"] for point in points if point["samples"] == 2 * short] == [
-        "map",
-        "full-vb",
-    ]
+    few = partial(log_predictive, thetas=3, samples=64)
+    monkeypatch.setattr(experiment, "log_predictive", few)
+    line = {"sizes": (8,), "latents": 2, "hidden": 3, "seeds": (0,), "rows": 10}
+    how = {**line, "chunk": 1_000, "search": 1_000}
+    points = full_vb(tmp_path, 2_000, **how)
+    ends = [point["algorithm"] for point in points if point["samples"] == 2_000]
+    assert ends == ["map", "full-vb"]
+    settings = {"dataset": "mnist", "n_train": 8, "latents": 2, "hidden": 3}
     for point in points:
-        assert (point["dataset"], point["n_train"], point["latents"], point["hidden"]) == (
-            "mnist",
-            8,
-            2,
-            3,
-        )
-        assert point["rate"] in algorithm.RATES
+        assert settings.items() <= point.items()
+        assert point["rate"] in (0.01, 0.02, 0.1)
         for part in ("train", "validation", "test", "test_at_mean"):
             assert -2 * PIXELS < point[part] < 0 < point[f"{part}_error"]
         assert (point["test"] == point["test_at_mean"]) == (point["algorithm"] == "map")
     assert ["kl" in point for point in points] == [False] * (len(points) - 1) + [True]
     assert points[-1]["kl"] > 0
     assert points[-1]["units"] in range(4)
-    said: list[str] = []
-    assert full_vb(tmp_path, 2 * short, **how, said=said.append) == points
-    assert not said
+    notes: list[str] = []
+    assert full_vb(tmp_path, 2_000, **how, note=notes.append) == points
+    assert not notes
 
 
-def test_what_is_spent_is_the_divergence_a_row_and_units_at_their_prior_are_not_used(
+def test_the_cost_is_the_divergence_per_row_and_units_at_their_prior_are_not_used(
     uncertain: Uncertain,
 ) -> None:
-    """N(0, 1) for every number costs nothing; one weight to a pixel known to a hundredth uses its
-    unit.
-    """
+    """N(0, 1) costs nothing; one weight to a pixel known to a hundredth uses its unit."""
     at_prior = eqx.tree_at(
         lambda u: (u.mean, u.log_scale), uncertain, (0 * uncertain.mean, 0 * uncertain.log_scale)
     )
-    assert spent(at_prior, 7) == {"kl": 0.0, "units": 0}
+    assert cost_of_theta(at_prior, 7) == {"kl": 0.0, "units": 0}
     decoder = at_prior.unravel(at_prior.log_scale)
     known = eqx.tree_at(
         lambda d: d.network.layers[-1].weight,
@@ -308,32 +275,24 @@ def test_what_is_spent_is_the_divergence_a_row_and_units_at_their_prior_are_not_
         replace_fn=lambda w: w.at[2, 1].set(np.log(0.01)),
     )
     found = eqx.tree_at(lambda u: u.log_scale, at_prior, ravel_pytree(known)[0])
-    assert spent(found, 7) == {
+    assert cost_of_theta(found, 7) == {
         "kl": pytest.approx((np.log(100) - (1 - 1e-4) / 2) / 7, rel=1e-5),
         "units": 1,
     }
     inward = eqx.tree_at(
         lambda d: d.network.layers[0].weight, decoder, replace_fn=lambda w: w - 5.0
     )
-    assert (
-        spent(eqx.tree_at(lambda u: u.log_scale, at_prior, ravel_pytree(inward)[0]), 7)["units"]
-        == 0
-    )
+    found = eqx.tree_at(lambda u: u.log_scale, at_prior, ravel_pytree(inward)[0])
+    assert cost_of_theta(found, 7)["units"] == 0
 
 
 def test_ends_are_last_points_and_of_map_where_validation_rows_like_it_best_too() -> None:
-    points = [
-        {
-            "n_train": 8,
-            "algorithm": name,
-            "seed": seed,
-            "samples": samples,
-            "validation": validation,
-        }
-        for name in ("map", "full-vb")
-        for seed, validations in enumerate([(-9.0, -7.0, -8.0), (-9.0, -8.0, -7.0)])
-        for samples, validation in zip((10, 20, 30), validations, strict=True)
-    ]
+    points = []
+    for name in ("map", "full-vb"):
+        for seed, validations in enumerate([(-9.0, -7.0, -8.0), (-9.0, -8.0, -7.0)]):
+            fit = {"n_train": 8, "algorithm": name, "seed": seed}
+            for samples, validation in zip((10, 20, 30), validations, strict=True):
+                points.append({**fit, "samples": samples, "validation": validation})
     found = [(point["algorithm"], point["seed"], point["samples"]) for point in ends(points)]
     assert found == [
         ("map", 0, 20),
@@ -345,15 +304,13 @@ def test_ends_are_last_points_and_of_map_where_validation_rows_like_it_best_too(
 
 
 def test_the_figure_has_a_panel_for_each_size_and_a_dot_for_each_seed() -> None:
-    points = [
-        {
-            "n_train": size, "algorithm": name, "seed": seed, "samples": samples,
-            "test": -150.0 + seed, "test_at_mean": -140.0, "test_error": 1.0,
-            "test_at_mean_error": 1.0, "train": -120.0, "validation": -samples,
-        }
-        for size in (8, 40) for name in ("map", "full-vb") for seed in (0, 1) for samples in (10, 100)
-    ]  # fmt: skip
-    figure = drawn.full_vb(points)
+    points = []
+    for size, name, seed, samples in product((8, 40), ("map", "full-vb"), (0, 1), (10, 100)):
+        fit = {"n_train": size, "algorithm": name, "seed": seed, "samples": samples}
+        nats = {"train": -120.0, "validation": -samples, "test": -150.0 + seed}
+        others = {"test_at_mean": -140.0, "test_error": 1.0, "test_at_mean_error": 1.0}
+        points.append(fit | nats | others)
+    figure = draw(points)
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
         "held-out rows, by N",
         "N = 8",

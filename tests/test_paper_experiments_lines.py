@@ -1,4 +1,4 @@
-"""Lines are run once, kept one by one, and run again only for more samples."""
+"""Lines run once, their points are written one by one, and more samples continue them."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +10,13 @@ import pytest
 
 from aevb.disk.checkpoints import Checkpoint
 from aevb.errors import ModelFileError, OutputError
-from aevb_paper.experiments.lines import kept
+from aevb_paper.experiments.lines import run_lines
 
 LINES = [{"latents": 2, "seed": 0}, {"latents": 5, "seed": 0}]
 
 
 class Runner:
-    """Runs a line to the samples it is told, and remembers which, and what state it found."""
+    """Runs a line to these samples, and remembers which, and the state it found."""
 
     def __init__(
         self, samples: int, fails_at: int | None = None, stops_at: int | None = None
@@ -42,13 +42,13 @@ class Runner:
 
 
 def test_a_line_that_is_there_is_not_run_again(tmp_path: Path) -> None:
-    first, said = Runner(100, fails_at=5), []
+    first, notes = Runner(100, fails_at=5), []
     with pytest.raises(KeyboardInterrupt):
-        kept(tmp_path, "figure", LINES, 100, first, said.append)
+        run_lines(tmp_path, "figure", LINES, 100, first, notes.append)
     assert first.ran == [2]
-    assert said == ["line 1 of 2: latents 2, seed 0", "line 2 of 2: latents 5, seed 0"]
+    assert notes == ["line 1 of 2: latents 2, seed 0", "line 2 of 2: latents 5, seed 0"]
     second = Runner(100)
-    points = kept(tmp_path, "figure", LINES, 100, second)
+    points = run_lines(tmp_path, "figure", LINES, 100, second)
     assert second.ran == [5]
     assert points == json.loads((tmp_path / "figure.json").read_text())
     assert [(point["latents"], point["samples"]) for point in points] == [
@@ -58,14 +58,14 @@ def test_a_line_that_is_there_is_not_run_again(tmp_path: Path) -> None:
         (5, 100),
     ]
     third = Runner(100)
-    assert kept(tmp_path, "figure", LINES, 100, third) == points
+    assert run_lines(tmp_path, "figure", LINES, 100, third) == points
     assert third.ran == []
 
 
 def test_for_more_samples_a_line_goes_on_and_takes_the_place_of_the_old(tmp_path: Path) -> None:
-    kept(tmp_path, "figure", LINES, 100, Runner(100))
+    run_lines(tmp_path, "figure", LINES, 100, Runner(100))
     longer = Runner(1_000)
-    points = kept(tmp_path, "figure", LINES[:1], 1_000, longer)
+    points = run_lines(tmp_path, "figure", LINES[:1], 1_000, longer)
     assert longer.ran == [2]
     assert longer.found == [{"samples": 100}]  # the state that its line left, and no other's
     assert [(point["latents"], point["samples"]) for point in points] == [(2, 500), (2, 1000)]
@@ -80,22 +80,22 @@ def test_for_more_samples_a_line_goes_on_and_takes_the_place_of_the_old(tmp_path
 
 def test_a_line_stopped_is_in_no_other_s_way(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        kept(tmp_path, "figure", LINES, 100, Runner(100, stops_at=2))
+        run_lines(tmp_path, "figure", LINES, 100, Runner(100, stops_at=2))
     other = Runner(100)
-    kept(tmp_path, "figure", LINES[1:], 100, other)
+    run_lines(tmp_path, "figure", LINES[1:], 100, other)
     assert other.found == [None]
     same = Runner(100)
-    kept(tmp_path, "figure", LINES[:1], 100, same)
+    run_lines(tmp_path, "figure", LINES[:1], 100, same)
     assert same.found == [{"samples": 100}]
 
 
 def test_another_process_in_the_folder_is_an_error_and_loses_nothing(tmp_path: Path) -> None:
     def meanwhile(line: dict[str, Any], checkpoint: Checkpoint) -> list[dict[str, Any]]:
         with ThreadPoolExecutor(1) as pool, pytest.raises(OutputError):
-            pool.submit(kept, tmp_path, "figure", LINES, 100, Runner(100)).result()
+            pool.submit(run_lines, tmp_path, "figure", LINES, 100, Runner(100)).result()
         return [{"samples": 100}]
 
-    assert len(kept(tmp_path, "figure", LINES, 100, meanwhile)) == 2
+    assert len(run_lines(tmp_path, "figure", LINES, 100, meanwhile)) == 2
 
 
 @pytest.mark.parametrize("content", ["[{", "{}", "[1]", '[{"test": 1.0}]'])
@@ -104,8 +104,8 @@ def test_points_that_cannot_be_read_are_refused_and_left_alone(
 ) -> None:
     (tmp_path / "figure.json").write_text(content)
     with pytest.raises(ModelFileError, match="figure"):
-        kept(tmp_path, "figure", LINES, 100, Runner(100))
+        run_lines(tmp_path, "figure", LINES, 100, Runner(100))
     assert (tmp_path / "figure.json").read_text() == content
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
-        kept(tmp_path / "file", "figure", LINES, 100, Runner(100))
+        run_lines(tmp_path / "file", "figure", LINES, 100, Runner(100))

@@ -1,27 +1,31 @@
-"""What a study card is made of: words, formulas, pictures, and checks that measure how far a
-formula is from true.
-"""
+"""What a study card is made of: words, formulas, pictures, and checks that run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Card", "Check", "Picture", "Question", "Result", "quickly"]
+__all__ = ["Card", "Check", "Picture", "Question", "Result", "check", "compile_quickly"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def quickly(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled in little time rather than to run in little: it will run once."""
+def compile_quickly(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function that will run once: in little time, rather than to run in little."""
     import jax
 
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+    compiled: Callable[P, R] = jax.jit(
+        function, compiler_options={"xla_backend_optimization_level": 0}
+    )
+    return compiled
 
 
 class Result(NamedTuple):
-    """What came of a check: `error`, in `unit`, and whether it is within the `tolerance`."""
+    """What came of a check: its `error`, and whether it is within the `tolerance`."""
 
     name: str
     passed: bool
@@ -32,35 +36,25 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True)
 class Check:
-    """Something that is so, and how to measure how far it is from being so.
+    """A statement, and a function that measures how far it is from true.
 
     Parameters
     ----------
     name
-        What is so, in words.
+        The statement in words.
     error
-        Measures it: 0 where it is exactly so.
-    formulas
-        The functions it stands on: with a sign or a factor of one of them wrong, it fails.
+        Measures it: 0 where it is exactly true.
     tolerance
         The error that rounding, quadrature or sampling may leave.
     unit
-        Of the error. Where draws are compared with what they should be in the mean, "standard
+        The unit of the error. Where a mean of draws is compared with what it should be, "standard
         errors".
     needs
-        A package without which it cannot be measured, and is left out.
-
-    Examples
-    --------
-    >>> def square(x):
-    ...     return x * x
-    >>> Check("3 squared is 9", lambda: square(3.0) - 9, (square,)).result()
-    Result(name='3 squared is 9', passed=True, error=0.0, tolerance=1e-06, unit='')
+        A package without which it cannot be measured, and is skipped.
     """
 
     name: str
     error: Callable[[], float]
-    formulas: tuple[Callable[..., object], ...]
     tolerance: float = 1e-6
     unit: str = ""
     needs: str = ""
@@ -71,46 +65,43 @@ class Check:
         return not self.needs or find_spec(self.needs) is not None
 
     def result(self) -> Result:
-        """Measure; an error that is not a number passes nothing."""
+        """Measure the error; one that is not a number does not pass."""
         error = abs(float(self.error()))
         return Result(self.name, error <= self.tolerance, error, self.tolerance, self.unit)
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure of a card: its name among files, how it is drawn, and what it shows, for those who
-    cannot see it.
+def check(
+    name: str, *, tolerance: float = 1e-6, unit: str = ""
+) -> Callable[[Callable[[], float]], Check]:
+    """Turn a function that measures an error into a `Check`.
+
+    >>> @check("3 squared is 9")
+    ... def square():
+    ...     return 3.0 * 3.0 - 9.0
+    >>> square.result()
+    Result(name='3 squared is 9', passed=True, error=0.0, tolerance=1e-06, unit='')
     """
+    return lambda error: Check(name, error, tolerance, unit)
+
+
+class Picture(NamedTuple):
+    """A figure of a card: its file name, how to draw it, and a description for the blind."""
 
     name: str
     draw: "Callable[[], Figure]"
     description: str
 
 
-@dataclass(frozen=True)
-class Question:
-    """A question for a deck of flash cards and its answer, in Markdown with formulas in TeX between
-    dollars.
-    """
+class Question(NamedTuple):
+    """A question for flash cards, its answer, and the name of its picture."""
 
     question: str
     answer: str
     picture: str = ""
 
 
-@dataclass(frozen=True)
-class Card:
-    """One of the five: what it says in words, its formulas in TeX, and what runs.
-
-    Parameters
-    ----------
-    name
-        One word, for files and JSON.
-    title, text, formulas
-        What it says; `text` is Markdown.
-    pictures, checks, questions
-        What is drawn, measured and asked.
-    """
+class Card(NamedTuple):
+    """A study card; `name` is one word, for files and JSON."""
 
     name: str
     title: str

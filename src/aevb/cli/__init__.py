@@ -1,17 +1,43 @@
 """The command line: ``aevb fit DATA`` and commands for a run; it imports nothing heavy at start."""
 
-from typing import Annotated
+from importlib.metadata import entry_points
+from typing import Annotated, Any
 
 import typer
 
-from aevb.cli import apply, fit, look, paper
+from aevb.cli import apply, fit, look
 from aevb.cli.application import Application
 from aevb.cli.settings import SettingsCommand
 
 __all__ = ["app", "main"]
 
+
+class _Commands(Application):
+    """The commands of this package, and those that other packages bring by an entry point.
+
+    The entry points of the group `aevb.commands` are looked up only for the list of commands and
+    for a name that is not one of ours; each names a `typer.Typer`.
+    """
+
+    def list_commands(self, ctx: object) -> list[str]:
+        """The names of all commands, ours first."""
+        self.add_entry_points()
+        return list(self.commands)
+
+    def get_command(self, ctx: object, cmd_name: str) -> Any:
+        """The command of this name, or None."""
+        if cmd_name not in self.commands:
+            self.add_entry_points()
+        return self.commands.get(cmd_name)
+
+    def add_entry_points(self) -> None:
+        """Import the commands of other packages."""
+        for point in entry_points(group="aevb.commands"):
+            self.add_command(typer.main.get_command(point.load()), point.name)
+
+
 app = typer.Typer(
-    cls=Application,
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -34,7 +60,6 @@ for command in (
     first_line = (command.__doc__ or "").splitlines()[0]
     kind = SettingsCommand if command is fit.fit else None
     app.command(cls=kind, short_help=first_line)(command)
-app.add_typer(paper.app, name="paper")
 
 
 def _print_version(asked: bool) -> None:

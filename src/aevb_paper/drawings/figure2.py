@@ -1,114 +1,95 @@
-"""Figure 2, drawn again: the bound against training samples, with the printed curves' values as
-marks.
-"""
+"""Figure 2 drawn again: the bound against training samples, with the printed values as rings."""
 
 from collections.abc import Sequence
-from itertools import groupby
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from aevb.figures.style import ALERT, INK, MODEL
-from aevb_paper.drawings.diagram import book
-from aevb_paper.experiments.published import FIGURE_2, FIGURE_2_ENDS, FIGURE_2_RIGHT
+from aevb_paper.drawings.diagram import Style, book
+from aevb_paper.experiments.lines import Point, column, group
+from aevb_paper.experiments.published import FIGURE_2
 
-__all__ = ["COLORS", "NAMES", "figure2"]
+__all__ = ["COLORS", "DATA_SETS", "NAMES", "figure2"]
 
-#: Of each algorithm, in figures 2 and 3.
+#: The algorithms of figures 2 and 3, in colors and in words.
 COLORS = {"aevb": MODEL, "wake-sleep": "#009e73", "mcem": ALERT}
 NAMES = {"aevb": "AEVB", "wake-sleep": "wake-sleep", "mcem": "Monte Carlo EM"}
-#: Of the printed frames, MNIST's 5 nats higher: ours leave it.
-LIMITS = {"mnist": (-150.0, -90.0), "frey-face": (0.0, 1600.0)}
-TITLES = {"mnist": "MNIST", "frey-face": "Frey Face", "mnist-grey": "Grey MNIST"}
-MOST_ACROSS = 5
-#: What the print does not say and its numbers hang on.
-CAPTION = "MNIST is black and white, drawn anew for every minibatch and once for test rows, unless its panel says grey."
+DATA_SETS = {"mnist": "MNIST", "frey-face": "Frey Face", "mnist-grey": "Grey MNIST"}
 
 
 @book
-def figure2(points: Sequence[dict[str, Any]]) -> Figure:
-    """A panel for each data set and number of latents; every seed has its own lines, train solid
-    and test dashed.
+def figure2(points: Sequence[Point]) -> Figure:
+    """A panel for each data set and number of latents: train solid, test dashed, for every seed.
 
     Parameters
     ----------
     points
         As `experiments.figure2.figure2` returns them.
     """
-    key = lambda point: (point["dataset"], point["latents"])  # noqa: E731
-    panels = {panel: list(group) for panel, group in groupby(sorted(points, key=_order), key)}
-    across = max(2, min(MOST_ACROSS, len(panels)))
+    panels = sorted(group(points, "dataset", "latents"), key=_place)
+    across = min(5, max(2, len(panels)))
     down = max(1, -(-len(panels) // across))
     figure = Figure(figsize=(1.2 + 1.9 * across, 0.7 + 2.1 * down), layout="constrained")
-    axes = figure.subplots(down, across).flat
+    axes = list(figure.subplots(down, across).flat)
     before = None
-    for place, (ax, ((dataset, latents), its)) in enumerate(
-        zip(axes, panels.items(), strict=False)
-    ):
-        first = place % across == 0 or dataset != before
-        _panel(ax, its, dataset, latents)
-        ax.set_title(f"{TITLES[dataset] + ', ' if first else ''}{latents} latents")
+    for number, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
+        dataset, latents = panel[0]["dataset"], panel[0]["latents"]
+        _draw_panel(ax, panel, dataset, latents)
+        first = number % across == 0 or dataset != before
+        title = f"{latents} latents"
+        ax.set_title(f"{DATA_SETS[dataset]}, {title}" if first else title)
         ax.tick_params(labelleft=first)
-        ax.set_ylabel("bound, nats a row" if first else "")
-        ax.set_xlabel("training samples" if place >= len(panels) - across else "")
+        if first:
+            ax.set_ylabel("bound, nats per row")
+        if number >= len(panels) - across:
+            ax.set_xlabel("training samples")
         before = dataset
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
-    _legend(figure, sorted({point["algorithm"] for point in points}))
+    _draw_legend(figure, sorted(set(column(points, "algorithm"))))
     return figure
 
 
-def _order(point: dict[str, Any]) -> tuple[Any, ...]:
-    return (
-        list(TITLES).index(point["dataset"]),
-        point["latents"],
-        point["algorithm"],
-        point["seed"],
-        point["samples"],
-    )
+def _place(panel: list[Point]) -> tuple[int, int]:
+    return list(DATA_SETS).index(panel[0]["dataset"]), panel[0]["latents"]
 
 
-def _panel(ax: Axes, points: list[dict[str, Any]], dataset: str, latents: int) -> None:
-    for (algorithm, _), group in groupby(points, lambda point: (point["algorithm"], point["seed"])):
-        line = list(group)
-        samples = [point["samples"] for point in line]
-        for part, look in (("train", "-"), ("test", (0, (3, 1.5)))):
-            ax.plot(
-                samples, [point[part] for point in line], color=COLORS[algorithm], ls=look, lw=1.1
-            )
+def _draw_panel(ax: Axes, points: list[Point], dataset: str, latents: int) -> None:
+    for line in sorted(group(points, "algorithm", "seed"), key=lambda line: line[0]["algorithm"]):
+        in_order = sorted(line, key=lambda point: point["samples"])
+        samples = column(in_order, "samples")
+        color = COLORS[line[0]["algorithm"]]
+        ax.plot(samples, column(in_order, "train"), color=color, ls="-", lw=1.1)
+        ax.plot(samples, column(in_order, "test"), color=color, ls=(0, (3, 1.5)), lw=1.1)
+    ring: Style = {"mfc": "white", "ms": 3.6, "mew": 0.9, "zorder": 3}
     for algorithm, color in COLORS.items():
-        printed = dict(FIGURE_2.get((dataset, latents, algorithm), {}))
-        if algorithm in FIGURE_2_ENDS.get((dataset, latents), {}):
-            printed[FIGURE_2_RIGHT[dataset]] = FIGURE_2_ENDS[dataset, latents][algorithm]
-        ax.plot(
-            list(printed),
-            list(printed.values()),
-            "o",
-            color=color,
-            mfc="white",
-            ms=3.6,
-            mew=0.9,
-            zorder=3,
-        )
-    ax.set(xscale="log", xlim=(1e5, 3e8), ylim=LIMITS[dataset.removesuffix("-grey")])
+        printed = FIGURE_2.get((dataset, latents, algorithm), {})
+        ax.plot(list(printed), list(printed.values()), "o", color=color, **ring)
+    # The frames of the print, MNIST's 5 nats higher, which ours reach.
+    height = (0.0, 1600.0) if dataset == "frey-face" else (-150.0, -90.0)
+    ax.set(xscale="log", xlim=(1e5, 3e8), ylim=height)
     ax.minorticks_off()
     ax.grid(axis="y")
 
 
-def _legend(figure: Figure, algorithms: Sequence[str]) -> None:
-    """Below a figure of curves: whose colours, and what is solid, dashed or a ring."""
+def _draw_legend(figure: Figure, algorithms: Sequence[str]) -> None:
+    """Below the curves: the color of each algorithm, and what is solid, dashed or a ring."""
     marks = [Line2D([], [], color=COLORS[name], lw=1.4, label=NAMES[name]) for name in algorithms]
-    looks = [("train", {"ls": "-"}), ("test", {"ls": (0, (3, 1.5))})]
-    marks += [Line2D([], [], color=INK, lw=1.1, label=name, **how) for name, how in looks]  # type: ignore[arg-type]
-    marks.append(
-        Line2D([], [], color=INK, ls="", marker="o", mfc="white", ms=4, label="printed (test)")
+    marks.append(Line2D([], [], color=INK, lw=1.1, label="train", ls="-"))
+    marks.append(Line2D([], [], color=INK, lw=1.1, label="test", ls=(0, (3, 1.5))))
+    ring: Style = {"ls": "", "marker": "o", "mfc": "white", "ms": 4}
+    marks.append(Line2D([], [], color=INK, label="printed (test)", **ring))
+    # What the print does not say and its numbers depend on.
+    caption = (
+        "MNIST is black and white, drawn anew for every minibatch and once for test rows, "
+        "unless its panel says grey."
     )
     figure.legend(
         handles=marks,
         loc="outside lower center",
         ncols=len(marks),
-        title=CAPTION,
+        title=caption,
         title_fontsize=7.5,
     )

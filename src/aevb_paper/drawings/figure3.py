@@ -1,104 +1,68 @@
-"""Figure 3 drawn again: marginal log-likelihood against training samples, with the values of the
-printed one.
-"""
+"""Figure 3 drawn again: marginal log-likelihood against training samples, with printed values."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from aevb.figures.style import FAINT, INK
-from aevb_paper.drawings.diagram import book, math
+from aevb_paper.drawings.diagram import Style, book, math
 from aevb_paper.drawings.figure2 import COLORS, NAMES
+from aevb_paper.experiments.lines import Point, column, group
 from aevb_paper.experiments.published import FIGURE_3
 
 __all__ = ["figure3"]
 
-#: The parts: line of ours, filling of the printed marker.
-PARTS = {"train": ("-", True), "test": ((0, (4, 2)), False)}
-#: Axes of the print, by training rows: nats a row.
-HEIGHTS = {1_000: (-160, -100), 50_000: (-160, -125)}
-
 
 @book
-def figure3(points: Sequence[dict[str, Any]]) -> Figure:
-    """A panel for few and one for many training rows: ours as lines, the printed values as circles.
+def figure3(points: Sequence[Point]) -> Figure:
+    """A panel for few and one for many training rows: lines are ours, circles the printed values.
 
     Parameters
     ----------
     points
-        As `experiments.figure3` gives them; where there are many seeds, each has its lines.
+        As `experiments.figure3.figure3` returns them; every seed has its lines.
     """
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
-    for axes, (n_train, limits) in zip(figure.subplots(1, 2), HEIGHTS.items(), strict=True):
-        _panel(axes, [point for point in points if point["n_train"] == n_train], n_train)
-        axes.set(ylim=limits, xscale="log", xlim=(4e4, 1e8))
-        math(
-            axes,
-            0.5,
-            1.05,
-            rf"$N_{{\mathrm{{train}}}}$ = {n_train:,}",
-            transform=axes.transAxes,
-            fontsize=10.5,
-        )
-        math(axes, 0.5, -0.17, "training samples evaluated", transform=axes.transAxes)
+    left, right = figure.subplots(1, 2)
+    for axes, n_train, top in ((left, 1_000, -100), (right, 50_000, -125)):
+        _draw_panel(axes, [point for point in points if point["n_train"] == n_train], n_train)
+        axes.set(ylim=(-160, top), xscale="log", xlim=(4e4, 1e8))
+        title = rf"$N_{{\mathrm{{train}}}}$ = {n_train:,}"
+        math(axes, 0.5, 1.05, title, inside=True, fontsize=10.5)
+        math(axes, 0.5, -0.17, "training samples evaluated", inside=True)
         axes.grid(axis="y", color=FAINT)
-    figure.axes[0].set_ylabel(r"$\log p_\theta(x)$, nats a row", parse_math=True)
+    left.set_ylabel(r"$\log p_\theta(x)$, nats per row", parse_math=True)
     figure.legend(
-        handles=_key(), loc="outside lower center", ncols=4, fontsize=8, columnspacing=1.4
+        handles=_legend(), loc="outside lower center", ncols=4, fontsize=8, columnspacing=1.4
     )
     return figure
 
 
-def _panel(axes: Axes, points: Sequence[dict[str, Any]], n_train: int) -> None:
+def _draw_panel(axes: Axes, points: Sequence[Point], n_train: int) -> None:
+    for line in group(points, "algorithm", "seed"):
+        color = COLORS[line[0]["algorithm"]]
+        samples = column(line, "samples")
+        axes.plot(samples, column(line, "train"), color=color, ls="-", lw=1.3)
+        axes.plot(samples, column(line, "test"), color=color, ls=(0, (4, 2)), lw=1.3)
+    circle: Style = {"ls": "", "marker": "o", "ms": 4.5, "mew": 1.1, "zorder": 3}
     for algorithm, color in COLORS.items():
-        for part, (line, filled) in PARTS.items():
-            for seed in sorted({point["seed"] for point in points}):
-                ours = [p for p in points if (p["algorithm"], p["seed"]) == (algorithm, seed)]
-                axes.plot(
-                    [p["samples"] for p in ours],
-                    [p[part] for p in ours],
-                    color=color,
-                    ls=line,
-                    lw=1.3,
-                )
-            printed = FIGURE_3[n_train, algorithm, part]
-            face = color if filled else "white"
-            axes.plot(
-                list(printed),
-                list(printed.values()),
-                "o",
-                mec=color,
-                mfc=face,
-                ms=4.5,
-                mew=1.1,
-                zorder=3,
-            )
+        train = FIGURE_3[n_train, algorithm, "train"]
+        test = FIGURE_3[n_train, algorithm, "test"]
+        axes.plot(list(train), list(train.values()), mec=color, mfc=color, **circle)
+        axes.plot(list(test), list(test.values()), mec=color, mfc="white", **circle)
 
 
-def _key() -> list[Line2D]:
-    """Algorithms by colour, with an empty place that fills their column, then what lines and
-    circles are.
-    """
-    colors = [
-        Line2D([], [], color=color, lw=2, label=NAMES[name]) for name, color in COLORS.items()
+def _legend() -> list[Line2D]:
+    """Algorithms by color, with an empty place that fills their column, then lines and circles."""
+    marks = [Line2D([], [], color=COLORS[name], lw=2, label=NAMES[name]) for name in COLORS]
+    circle: Style = {"ls": "none", "marker": "o", "ms": 4.5}
+    return [
+        *marks,
+        Line2D([], [], ls="none", label=" "),
+        Line2D([], [], color=INK, lw=1.2, ls="-", label="train"),
+        Line2D([], [], color=INK, lw=1.2, ls=(0, (4, 2)), label="test"),
+        Line2D([], [], color=INK, mfc=INK, label="paper, train", **circle),
+        Line2D([], [], color=INK, mfc="white", label="paper, test", **circle),
     ]
-    lines = [
-        Line2D([], [], color=INK, lw=1.2, ls=line, label=part) for part, (line, _) in PARTS.items()
-    ]
-    circles = [
-        Line2D(
-            [],
-            [],
-            color=INK,
-            ls="none",
-            marker="o",
-            ms=4.5,
-            mfc=INK if filled else "white",
-            label=f"paper, {part}",
-        )
-        for part, (_, filled) in PARTS.items()
-    ]
-    return [*colors, Line2D([], [], ls="none", label=" "), *lines, *circles]

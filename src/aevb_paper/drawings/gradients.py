@@ -1,111 +1,74 @@
-"""Card 4: how far gradients by the score function scatter, and those along the path."""
+"""Card 4: how much gradients by the score function and along the path scatter."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from aevb.figures.style import INK, MUTED
-from aevb_paper.drawings.diagram import GENERATIVE, RECOGNITION, book, math
-from aevb_paper.reparameterized import (
-    measured,
+from aevb_paper.drawings.diagram import GENERATIVE, RECOGNITION, Style, book, math
+from aevb_paper.gradients import (
+    gradient_of_bound,
+    gradients_of_bound,
+    path_gradient,
     path_variance,
+    score_gradient,
     score_variance,
-    slope_of_the_bound,
-    slopes_of_the_bound,
+    variance_of_draws,
 )
 
 __all__ = ["variances"]
 
-PATH, SCORE = RECOGNITION, GENERATIVE
-MEAN = 1.0
-
 
 @book
 def variances() -> Figure:
-    """Left, gradients of the bound of a wine from single draws; right, variances of that of
-    E_q[z^2] by scale.
-    """
+    """Left, gradients of the bound of a wine from single draws; right, variances by scale."""
     figure = Figure(figsize=(6.4, 3.0), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.1, 1))
-    _draws(left)
-    _by_scale(right)
+    _draw_gradients(left)
+    _draw_variances(right)
     return figure
 
 
-def _draws(axes: Axes) -> None:
-    slopes, known = slopes_of_the_bound(), slope_of_the_bound()[0]
-    reach = 2.6 * float(slopes.score[:, 0].std())
-    edges = np.linspace(known - reach, known + reach, 82)
-    for values, color in ((slopes.score[:, 0], SCORE), (slopes.path[:, 0], PATH)):
-        axes.hist(
-            values, list(edges), density=True, color=color, alpha=0.45, histtype="stepfilled", lw=0
-        )
-        axes.hist(values, list(edges), density=True, color=color, histtype="step", lw=1.1)
+def _draw_gradients(axes: Axes) -> None:
+    path, score = gradients_of_bound("path")[:, 0], gradients_of_bound("score")[:, 0]
+    known = gradient_of_bound()[0]
+    reach = 2.6 * float(score.std())
+    edges = list(np.linspace(known - reach, known + reach, 82))
+    for values, color in ((score, GENERATIVE), (path, RECOGNITION)):
+        fill: Style = {"alpha": 0.45, "histtype": "stepfilled", "lw": 0}
+        axes.hist(values, edges, density=True, color=color, **fill)
+        axes.hist(values, edges, density=True, color=color, histtype="step", lw=1.1)
     axes.axvline(known, color=INK, lw=0.9, ls=(0, (3, 2)))
     top = axes.get_ylim()[1]
-    math(
-        axes,
-        known + 0.06 * reach,
-        0.94 * top,
-        r"$\partial\mathcal{L}/\partial\mu_1$",
-        fontsize=10,
-        ha="left",
-    )
-    math(axes, known + 0.14 * reach, 0.5 * top, "along the path", fontsize=9, color=PATH, ha="left")
-    math(
-        axes, known + 0.36 * reach, 0.16 * top, "score function", fontsize=9, color=SCORE, ha="left"
-    )
-    axes.set(
-        yticks=[],
-        xticks=[-100, 0, 100],
-        xlabel="gradient of the bound, from one draw",
-        xlim=(edges[0], edges[-1]),
-    )
+    for x, y, text, size, color in (
+        (0.06, 0.94, r"$\partial\mathcal{L}/\partial\mu_1$", 10, INK),
+        (0.14, 0.5, "along the path", 9, RECOGNITION),
+        (0.36, 0.16, "score function", 9, GENERATIVE),
+    ):
+        place = (known + x * reach, y * top)
+        math(axes, *place, text, ha="left", fontsize=size, color=color)
+    axes.set(yticks=[], xticks=[-100, 0, 100], xlim=(edges[0], edges[-1]))
+    axes.set_xlabel("gradient of the bound, from one draw")
     axes.spines["left"].set_visible(False)
 
 
-def _by_scale(axes: Axes) -> None:
+def _draw_variances(axes: Axes, mean: float = 1.0) -> None:
+    """Variances of one draw of the gradient of E_q[z^2]: in closed form, and measured."""
     scales, places = np.geomspace(0.05, 3, 100), np.geomspace(0.07, 2, 7)
-    axes.loglog(scales, [score_variance(MEAN, s) for s in scales], color=SCORE)
-    axes.loglog(scales, [path_variance(s) for s in scales], color=PATH)
-    for way, color in (("score", SCORE), ("path", PATH)):
-        found = [measured(way, MEAN, s)[0] for s in places]
-        axes.loglog(
-            places,
-            found,
-            "o",
-            color=color,
-            markersize=4,
-            markerfacecolor="white",
-            markeredgewidth=1.1,
-        )
-    math(
-        axes, 0.1, 900, r"$\mu^4/\sigma^2+14\mu^2+15\sigma^2$", fontsize=10, color=SCORE, ha="left"
-    )
-    math(axes, 0.36, 0.16, r"$4\sigma^2$", fontsize=10, color=PATH, ha="left")
+    for one_draw, variance, color in (
+        (score_gradient, score_variance, GENERATIVE),
+        (path_gradient, path_variance, RECOGNITION),
+    ):
+        axes.loglog(scales, [variance(mean, scale) for scale in scales], color=color)
+        found = [variance_of_draws(one_draw, mean, scale)[0] for scale in places]
+        ring: Style = {"markersize": 4, "markerfacecolor": "white", "markeredgewidth": 1.1}
+        axes.loglog(places, found, "o", color=color, **ring)
+    formula = r"$\mu^4/\sigma^2+14\mu^2+15\sigma^2$"
+    math(axes, 0.1, 900, formula, fontsize=10, color=GENERATIVE, ha="left")
+    math(axes, 0.36, 0.16, r"$4\sigma^2$", fontsize=10, color=RECOGNITION, ha="left")
     axes.minorticks_off()
-    axes.set(
-        ylabel="variance, one draw",
-        xlim=(0.05, 3),
-        ylim=(5e-3, 3e3),
-        xticks=[0.1, 1],
-        xticklabels=["0.1", "1"],
-    )
-    math(
-        axes,
-        0.5,
-        -0.17,
-        r"$\sigma$ of $q=\mathcal{N}(1,\sigma^2)$",
-        fontsize=10,
-        transform=axes.transAxes,
-    )
-    math(
-        axes,
-        0.98,
-        0.05,
-        r"$\partial\,\mathbb{E}_q[z^2]/\partial\mu$",
-        fontsize=10,
-        color=MUTED,
-        ha="right",
-        transform=axes.transAxes,
-    )
+    axes.set(xlim=(0.05, 3), ylim=(5e-3, 3e3), xticks=[0.1, 1], xticklabels=["0.1", "1"])
+    axes.set_ylabel("variance, one draw")
+    math(axes, 0.5, -0.17, r"$\sigma$ of $q=\mathcal{N}(1,\sigma^2)$", inside=True, fontsize=10)
+    name = r"$\partial\,\mathbb{E}_q[z^2]/\partial\mu$"
+    math(axes, 0.98, 0.05, name, inside=True, fontsize=10, color=MUTED, ha="right")

@@ -1,4 +1,4 @@
-"""Figures 4 and 5, drawn again: images side by side without a gap, as printed."""
+"""Figures 4 and 5 drawn again: images side by side without a gap, as printed."""
 
 from collections.abc import Sequence
 
@@ -7,33 +7,32 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from aevb_paper.drawings.diagram import book
-from aevb_paper.drawings.figure2 import TITLES
-from aevb_paper.experiments.manifolds import SHAPES, Pictures
+from aevb_paper.drawings.figure2 import DATA_SETS
+from aevb_paper.experiments.manifolds import Pictures
 
-__all__ = ["mosaics"]
-
-#: Inches of a part's height.
-HEIGHT = 3.4
+__all__ = ["mosaics", "tile"]
 
 
 @book
-def mosaics(parts: Sequence[Pictures]) -> Figure:
-    """Each part a square of images, with its data set and latents above it."""
-    tiles = [_tiled(part.images, SHAPES[part.dataset]) for part in parts]
-    widths = [tile.shape[1] / tile.shape[0] for tile in tiles]
-    figure = Figure(
-        figsize=(HEIGHT * sum(widths) + 0.15 * len(parts), HEIGHT + 0.45), layout="constrained"
-    )
+def mosaics(parts: Sequence[Pictures], *, height: float = 3.4) -> Figure:
+    """Each part a square of images, `height` inches high, with its data set and latents above."""
+    tiles = [tile(part.images) for part in parts]
+    widths = [image.shape[1] / image.shape[0] for image in tiles]
+    size = (height * sum(widths) + 0.15 * len(parts), height + 0.45)
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(parts), width_ratios=widths, squeeze=False)[0]
-    for ax, part, tile in zip(axes, parts, tiles, strict=True):
-        ax.imshow(tile, cmap="gray", vmin=0, vmax=1, interpolation="none")
+    for ax, part, image in zip(axes, parts, tiles, strict=True):
+        ax.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="none")
         ax.set_axis_off()
-        ax.set_title(f"{TITLES[part.dataset]}, {part.latents} latents")
+        ax.set_title(f"{DATA_SETS[part.dataset]}, {part.latents} latents")
     return figure
 
 
-def _tiled(images: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """(n * n, height * width) -> (n * height, n * width)."""
+def tile(images: NDArray[np.float32], height: int = 28) -> NDArray[np.float32]:
+    """n^2 images of this height, shape (n^2, pixels), as one image, line by line from the top.
+
+    Images of MNIST are 28 by 28, those of Frey Face 28 high and 20 wide.
+    """
     across = round(len(images) ** 0.5)
-    square = images.reshape(across, across, *shape)
-    return square.swapaxes(1, 2).reshape(across * shape[0], across * shape[1])
+    square = images.reshape(across, across, height, -1)
+    return square.swapaxes(1, 2).reshape(across * height, -1)

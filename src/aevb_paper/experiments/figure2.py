@@ -1,11 +1,8 @@
-"""Figure 2: the bound against training samples seen, by AEVB and by wake-sleep with the same
-encoder.
-"""
+"""Figure 2: the bound against training samples, by AEVB and by wake-sleep with the same encoder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -15,25 +12,20 @@ from jaxtyping import Array, PRNGKeyArray
 from aevb.disk.checkpoints import Checkpoint
 from aevb.model import Model
 from aevb.objectives import sgvb_b
-from aevb_paper.experiments.algorithm import chosen_rate, minibatches, run
+from aevb_paper.experiments.algorithm import Numbers, Progress, choose_rate, minibatches, run
 from aevb_paper.experiments.data import paper_data
-from aevb_paper.experiments.lines import Line, Point, kept
+from aevb_paper.experiments.lines import Line, Note, Point, ignore, run_lines
 from aevb_paper.experiments.wake_sleep import wake_sleep
 
-__all__ = ["ALGORITHMS", "PANELS", "QUICK", "figure2", "mean_bound", "trained"]
+__all__ = ["ALGORITHMS", "PANELS", "figure2", "mean_bound", "train"]
 
-ALGORITHMS: dict[str, Callable[..., Array]] = {"aevb": sgvb_b, "wake-sleep": wake_sleep}
-#: Data set and latents of each panel; "mnist-grey" takes MNIST's grey values as they are, to show
-#: what that changes.
-PANELS = tuple(
-    (dataset, latents)
-    for dataset, sizes in {"mnist": (3, 5, 10, 20, 200), "frey-face": (2, 5, 10, 20)}.items()
-    for latents in sizes
+ALGORITHMS = {"aevb": sgvb_b, "wake-sleep": wake_sleep}
+#: Data set and latents of each panel. Another data set is "mnist-grey": MNIST's grey values as they
+#: are.
+PANELS = (
+    *(("mnist", latents) for latents in (3, 5, 10, 20, 200)),
+    *(("frey-face", latents) for latents in (2, 5, 10, 20)),
 )
-#: What a reader runs in minutes: a panel of each data set, and so many training samples.
-QUICK, QUICK_SAMPLES = (("mnist", 20), ("frey-face", 10)), 1_000_000
-#: Rows scored at a time.
-BLOCK = 500
 
 
 def figure2(
@@ -42,73 +34,65 @@ def figure2(
     *,
     panels: Sequence[tuple[str, int]] = PANELS,
     seeds: Sequence[int] = (0,),
-    said: Callable[[str], None] = lambda line: None,
-    progress: Callable[[dict[str, float]], None] | None = None,
+    search: int = 500_000,
+    note: Note = ignore,
+    progress: Progress | None = None,
 ) -> list[Point]:
-    """All lines of these panels, kept in `folder`/figure2.json one by one; called again, it goes on
-    where it stopped.
+    """Run the lines of these panels, one by one, and write their points to `folder`/figure2.json.
 
-    Parameters
-    ----------
-    folder
-        Of the results.
-    samples
-        Training samples that each line sees.
-    panels, seeds
-        Which lines.
-    said, progress
-        Told which line is next, and each chunk of samples, those that choose the step size first.
+    Called again, it continues where it stopped. Each line sees so many training `samples`, after
+    a `search` for its step size over others.
 
     Returns
     -------
     list of dict
-        Points: `dataset`, `latents`, `algorithm`, `seed`, `rate` (the step size chosen), and in
-        nats a row, after `samples`, `train` (of the last 50,000 samples, while the weights moved:
-        early on it lags) and `test`.
+        Points: `dataset`, `latents`, `algorithm`, `seed`, `rate` (the step size), and after
+        `samples`, in nats per row, `train` (the mean over the last 50,000 samples, while the
+        weights moved: early on it lags) and `test`.
     """
-    lines = [
-        {"dataset": dataset, "latents": latents, "algorithm": algorithm, "seed": seed}
-        for seed in seeds
-        for dataset, latents in panels
-        for algorithm in ALGORITHMS
-    ]
+    lines = []
+    for seed in seeds:
+        for dataset, latents in panels:
+            for algorithm in ALGORITHMS:
+                line = {"dataset": dataset, "latents": latents}
+                lines.append({**line, "algorithm": algorithm, "seed": seed})
 
-    def points(line: Line, checkpoint: Checkpoint) -> list[Point]:
-        return trained(**line, samples=samples, progress=progress, checkpoint=checkpoint)[1]
+    def run_line(line: Line, checkpoint: Checkpoint) -> list[Point]:
+        return train(line, checkpoint, samples=samples, search=search, progress=progress)[1]
 
-    return kept(folder, "figure2", lines, samples, points, said)
+    return run_lines(folder, "figure2", lines, samples, run_line, note)
 
 
-def trained(
-    dataset: str, latents: int, algorithm: str = "aevb", seed: int = 0, *, samples: int, **how: Any
+def train(
+    line: Line,
+    checkpoint: Checkpoint,
+    *,
+    samples: int,
+    search: int = 500_000,
+    progress: Progress | None = None,
 ) -> tuple[Model, list[Point]]:
-    """A model of the paper's after so many training samples, and its curve; `how` goes to
-    `algorithm.run`.
-    """
-    data = paper_data(dataset)
-    key_model, key_rate, key_run, key_test = jax.random.split(jax.random.key(seed), 4)
-    rival = minibatches(data.model(latents, key_model), ALGORITHMS[algorithm], data)
-    test = partial(mean_bound, rows=jnp.asarray(data.test), key=key_test)
-    rate = partial(chosen_rate, rival, key_rate, progress=how.get("progress"))
-    model, points = run(
-        rival, rate, key_run, samples, lambda model: {"test": float(test(model))}, **how
-    )
-    return model, [
-        {
-            "rate": point["rate"],
-            "samples": point["samples"],
-            "train": point["bound"],
-            "test": point["test"],
-        }
-        for point in points
-    ]
+    """A model of the paper's after so many training samples, and the points on its way."""
+    data = paper_data(line["dataset"])
+    key_model, key_rate, key_run, key_test = jax.random.split(jax.random.key(line["seed"]), 4)
+    model = data.model(line["latents"], key_model)
+    fit = minibatches(model, ALGORITHMS[line["algorithm"]], data)
+    test_rows = jnp.asarray(data.test)
+
+    def look(model: Model) -> Numbers:
+        return {"test": float(mean_bound(model, test_rows, key_test))}
+
+    rate = partial(choose_rate, fit, key_rate, samples=search, progress=progress)
+    model, points = run(fit, rate, key_run, samples, look, progress=progress, checkpoint=checkpoint)
+    for point in points:
+        point["train"] = point.pop("bound")
+    return model, points
 
 
 @eqx.filter_jit
-def mean_bound(model: Model, rows: Array, key: PRNGKeyArray) -> Array:
-    """The bound of these rows by one draw each, always the same, in nats a row."""
+def mean_bound(model: Model, rows: Array, key: PRNGKeyArray, block: int = 500) -> Array:
+    """The mean bound of these rows, one draw each, in nats per row; `block` rows at a time."""
 
-    def one(row: tuple[Array, PRNGKeyArray]) -> Array:
+    def bound(row: tuple[Array, PRNGKeyArray]) -> Array:
         return sgvb_b(model, *row)
 
-    return jax.lax.map(one, (rows, jax.random.split(key, len(rows))), batch_size=BLOCK).mean()
+    return jax.lax.map(bound, (rows, jax.random.split(key, len(rows))), batch_size=block).mean()

@@ -1,6 +1,4 @@
-"""The lines of a figure, run one by one and kept as they come: stopped at any time, the same call
-goes on.
-"""
+"""The lines of a figure, run one by one and written as they come, so that a run can be resumed."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,66 +8,55 @@ from aevb.disk import locked, parse_json, to_json, write_together
 from aevb.disk.checkpoints import Checkpoint
 from aevb.errors import ModelFileError
 
-__all__ = ["Line", "Point", "kept"]
+__all__ = ["Line", "Note", "Point", "column", "group", "ignore", "run_lines"]
 
-#: What a line is of, and a point of one: names and values.
+#: The settings of a line, and the numbers of one of its points; names and values, for JSON.
 Line = dict[str, Any]
 Point = dict[str, Any]
+Note = Callable[[str], None]
 
 
-def kept(
+def ignore(text: str) -> None:
+    """A note that nobody reads."""
+
+
+def run_lines(
     folder: Path,
     name: str,
     lines: Iterable[Line],
     samples: int,
     run: Callable[[Line, Checkpoint], list[Point]],
-    said: Callable[[str], None] = lambda line: None,
+    note: Note = ignore,
 ) -> list[Point]:
-    """The points of these lines, in `folder`/`name`.json beside those of others; what is there is
-    not run again.
+    """Run the lines that `folder`/`name`.json does not have yet, and return the points of all.
 
-    Parameters
-    ----------
-    folder
-        Of the results, and of the last state of every line, from which it goes on to more samples.
-    name
-        Of the figure.
-    lines
-        What to run.
-    samples
-        Training samples of each: a line that has seen as many is done.
-    run
-        (line, checkpoint) -> points, each of them with ``samples``.
-    said
-        Told which line is next.
+    The file keeps the points of other lines as well. The folder also has the last state of every
+    line, so that one that has seen fewer samples than asked for continues from there.
 
-    Returns
-    -------
-    list of dict
-        Every point has what its line has besides its own.
+    `run` turns a line and its checkpoint into points, each of them with `samples`; `note` gets the
+    settings of a line before it is run. Every point has the settings of its line and its own
+    numbers.
 
     Raises
     ------
     OutputError
-        Another process is at work in the folder, or it cannot be written.
+        If another process is at work in the folder, or it cannot be written.
     ModelFileError
-        The file that is there has no points.
+        If the file that is there has no points.
     """
     path, lines = folder / f"{name}.json", list(lines)
     with locked(folder):
         points = _read(path)
         for number, line in enumerate(lines, start=1):
-            of_line = [point for point in points if line.items() <= point.items()]
-            if max((point["samples"] for point in of_line), default=0) >= samples:
+            old = [point for point in points if line.items() <= point.items()]
+            if max((point["samples"] for point in old), default=0) >= samples:
                 continue
-            said(
-                f"line {number} of {len(lines)}: {', '.join(f'{key} {value}' for key, value in line.items())}"
-            )
-            checkpoint = Checkpoint(
-                folder / "checkpoints" / "-".join(map(str, line.values())), line
-            )
-            new = [{**line, **point} for point in run(line, checkpoint)]
-            points = [point for point in points if point not in of_line] + new
+            settings = ", ".join(f"{key} {value}" for key, value in line.items())
+            note(f"line {number} of {len(lines)}: {settings}")
+            place = folder / "checkpoints" / "-".join(map(str, line.values()))
+            new = run(line, Checkpoint(place, line))
+            points = [point for point in points if point not in old]
+            points += [{**line, **point} for point in new]
             write_together(folder, {path.name: to_json(points).encode()})
     return [point for point in points if any(line.items() <= point.items() for line in lines)]
 
@@ -77,11 +64,30 @@ def kept(
 def _read(path: Path) -> list[Point]:
     if not path.exists():
         return []
-    points = parse_json(path.read_bytes(), str(path))
-    if not isinstance(points, list) or not all(
-        isinstance(p, dict) and isinstance(p.get("samples"), int) for p in points
-    ):
-        raise ModelFileError(
-            f"{path} does not hold the points of a figure: move it away, or name another folder"
-        )
-    return points
+    points = parse_json(path.read_text("utf-8"), str(path))
+    if isinstance(points, list) and all(map(_is_point, points)):
+        return points
+    raise ModelFileError(
+        f"{path} does not hold the points of a figure: move it away, or name another folder"
+    )
+
+
+def _is_point(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("samples"), int)
+
+
+def column(points: Iterable[Point], name: str) -> list[Any]:
+    """The values of one name."""
+    return [point[name] for point in points]
+
+
+def group(points: Iterable[Point], *names: str) -> list[list[Point]]:
+    """The points that share the values of these names, in the order of their first points.
+
+    >>> group([{"seed": 0, "x": 1}, {"seed": 1, "x": 2}, {"seed": 0, "x": 3}], "seed")
+    [[{'seed': 0, 'x': 1}, {'seed': 0, 'x': 3}], [{'seed': 1, 'x': 2}]]
+    """
+    groups: dict[tuple[object, ...], list[Point]] = {}
+    for point in points:
+        groups.setdefault(tuple(point[name] for name in names), []).append(point)
+    return list(groups.values())

@@ -1,6 +1,4 @@
-"""The wake-sleep algorithm (Hinton et al. 1995), the paper's rival: the same encoder, with a slope
-of its own.
-"""
+"""The wake-sleep algorithm (Hinton et al. 1995): the same encoder, with gradients of its own."""
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +13,12 @@ __all__ = ["wake_sleep"]
 def wake_sleep(
     model: Model, x: Array, key: PRNGKeyArray, *, samples: int = 1, kl_weight: float | Array = 1.0
 ) -> Array:
-    """The bound of eq. 7, with the slopes of both phases in place of its own.
+    """The value of `sgvb_b`, in nats, with the gradients of both phases in place of its own.
 
-    Awake, theta follows d/d theta log p(x|z), z ~ q(z|x): its slope of the bound too. Asleep, phi
-    follows d/d phi log q(z'|x') of a dream, z' ~ p(z) and x' ~ p(x|z'): down KL(p(z|x) || q(z|x)),
-    the other way round from the bound's, and over rows of the model's own instead of x. The two
-    phases climb no common objective (section 4).
+    Awake, theta follows d/d theta log p(x|z), z ~ q(z|x): its gradient of the bound too. Asleep,
+    phi follows d/d phi log q(z'|x') of a dream, z' ~ p(z) and x' ~ p(x|z'): down
+    KL(p(z|x) || q(z|x)), the other way round from the bound's, and over rows of the model's own
+    instead of x. The two phases climb no common objective (section 4).
 
     Parameters
     ----------
@@ -33,23 +31,18 @@ def wake_sleep(
     samples
         Draws of z, and dreams, for each row.
     kl_weight
-        Of the reported bound.
-
-    Returns
-    -------
-    Array
-        The value of `sgvb_b`, in nats.
+        Weight on the KL in the reported bound.
     """
     key_wake, key_sleep = jax.random.split(key)
     q = model.posterior(x)
     z = jax.lax.stop_gradient(q.sample(key_wake, (samples,)))
     wake = jnp.mean(jax.vmap(lambda z: model.likelihood(z).log_prob(x))(z))
 
-    def dreamt(key: PRNGKeyArray) -> Array:
+    def dream(key: PRNGKeyArray) -> Array:
         key_z, key_x = jax.random.split(key)
         z = model.p_z().sample(key_z)
         x = jax.lax.stop_gradient(model.likelihood(z).sample(key_x))
         return model.posterior(x).log_prob(z)
 
-    sleep = jnp.mean(jax.vmap(dreamt)(jax.random.split(key_sleep, samples)))
+    sleep = jnp.mean(jax.vmap(dream)(jax.random.split(key_sleep, samples)))
     return differentiated_as(wake - kl_weight * kl(q, model.p_z(), z).sum(), wake + sleep)

@@ -1,17 +1,20 @@
-"""The commands of the paper's experiments, on a few small rows: tables, files, JSON, and going on."""
+"""The commands of the experiments, on a few small rows: tables, files, JSON, and resuming."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
+import aevb
 from aevb.cli import app
-from aevb_paper.experiments import algorithm, figure2, figure3, full_vb
+from aevb_paper.experiments import figure2, figure3, full_vb
 from aevb_paper.experiments.data import PaperData
-from aevb_paper.experiments.manifolds import SHAPES
 
 
 def run(*arguments: str) -> Result:
@@ -23,12 +26,12 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Rows of the right width, few and with few hidden units, in an empty folder."""
 
     def data(name: str) -> PaperData:
-        pixels = int(np.prod(SHAPES[name.removesuffix("-grey")]))
+        pixels = {"mnist": 28 * 28, "frey-face": 28 * 20}[name]
         rows = (np.random.default_rng(0).random((200, pixels)) < 0.3).astype(np.float32)
         return PaperData(rows[:150], rows[150:], None, "bernoulli", 4)
 
     monkeypatch.setattr(figure2, "paper_data", data)
-    monkeypatch.setattr(algorithm, "FIRST", 1_000)
+    monkeypatch.setattr(figure2, "choose_rate", lambda *arguments, **options: 0.02)
     monkeypatch.chdir(tmp_path)
 
 
@@ -54,27 +57,25 @@ def test_figure2_prints_a_table_and_writes_points_and_drawing() -> None:
 
 
 @pytest.mark.parametrize("name", ["figure3", "full-vb"])
-def test_what_takes_longer_is_asked_for_as_said_and_shown(
+def test_long_experiments_get_their_options_and_their_points_are_shown(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The experiment itself is tested beside its module; here, what it is told and what comes of
-    its points.
-    """
+    """The experiments themselves are tested with their modules."""
     module = {"figure3": figure3, "full-vb": full_vb}[name]
-    asked: list[Any] = []
+    calls: list[dict[str, Any]] = []
 
     def experiment(folder: Path, samples: int, **how: Any) -> list[dict[str, Any]]:
-        asked.append({"folder": folder, "samples": samples, **how})
+        calls.append({"samples": samples, **how})
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.json").write_text("[]")
-        about = {"seed": 0, "rate": 0.02, "train": -120.0, "validation": -140.0, "test": -142.0}
-        about |= {"test_error": 1.0, "test_at_mean": -143.0, "test_at_mean_error": 1.0}
-        names = module.ALGORITHMS
-        return [
-            {"n_train": 1_000, "algorithm": a, "samples": s, **about}
-            for a in names
-            for s in (10**6, 10**7)
-        ]
+        nats = {"train": -120.0, "validation": -140.0, "test": -142.0, "test_at_mean": -143.0}
+        errors = {"test_error": 1.0, "test_at_mean_error": 1.0}
+        points = []
+        for algorithm in module.ALGORITHMS:
+            line = {"n_train": 1_000, "algorithm": algorithm, "seed": 0, "rate": 0.02}
+            points.append({**line, "samples": 10**6, **nats, **errors})
+            points.append({**line, "samples": 10**7, **nats, **errors})
+        return points
 
     monkeypatch.setattr(module, name.replace("-", "_"), experiment)
     result = run(name, "--quick", "--json")
@@ -85,15 +86,13 @@ def test_what_takes_longer_is_asked_for_as_said_and_shown(
     # Ends of lines alone, and before MAP's where it is stopped.
     expected = {"figure3": [10**7] * 3, "full-vb": [10**6, 10**7, 10**7]}[name]
     assert [point["samples"] for point in document["table"]] == expected
-    assert asked[0]["samples"] == 1_000_000
-    assert asked[0]["rows"] < module.ROWS
     table = run(name, "--samples", "200000", "--seeds", "2").stdout
-    assert all(name in table for name in module.ALGORITHMS)
-    assert (asked[1]["samples"], asked[1]["seeds"], asked[1]["rows"]) == (
-        200_000,
-        range(2),
-        module.ROWS,
-    )
+    assert all(algorithm in table for algorithm in module.ALGORITHMS)
+    quick, long = calls
+    assert quick["samples"] == 1_000_000
+    assert (long["samples"], long["seeds"], long["rows"]) == (200_000, range(2), 1_000)
+    assert quick["rows"] < long["rows"]
+    assert len(quick["sizes"]) < len(long["sizes"])
 
 
 @pytest.mark.parametrize(
@@ -113,3 +112,23 @@ def test_pictures_are_drawn_from_models_that_are_kept(name: str, parts: int) -> 
     assert len(document["points"]) == parts
     assert document["files"] == [f"out/{name}.json", f"out/{name}.svg"]
     assert len(list(Path("out/models").iterdir())) == parts
+
+
+def test_aevb_does_not_import_the_paper() -> None:
+    sources = Path(aevb.__file__).parent.rglob("*.py")
+    assert not [path for path in sources if "aevb_paper" in path.read_text("utf-8")]
+
+
+def test_the_commands_are_listed_without_heavy_imports() -> None:
+    code = (
+        "import sys, aevb_paper.commands; print(*{'jax', 'numpy', 'matplotlib'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_entry_point_is_found_by_name_and_listed_last() -> None:
+    group = typer.main.get_command(app)
+    assert "paper" not in group.commands
+    assert group.list_commands(None)[-1] == "paper"
+    assert "figure2" in group.get_command(None, "paper").commands

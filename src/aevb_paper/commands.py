@@ -1,0 +1,366 @@
+"""The commands of `aevb paper`, which `aevb.cli` finds by the entry point group `aevb.commands`.
+
+Heavy libraries are imported inside the functions, so that `aevb --help` stays fast.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aevb.cli.options import DEBUG, JSON, QUIET
+from aevb.cli.terminal import EpochProgress, Terminal, table
+from aevb.errors import ConfigError, NumericalError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import Console
+
+    from aevb_paper.checks import Card, Result
+    from aevb_paper.experiments.lines import Point
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Run what the paper says.",
+)
+
+Folder = Annotated[
+    Path, typer.Option("--output", "-o", help="The folder of points, drawings and models.")
+]
+Quick = Annotated[bool, typer.Option("--quick", help="A part of it, in minutes.")]
+Samples = Annotated[
+    int | None,
+    typer.Option(min=50_000, help="Training samples of each line; 10,000,000 unless --quick."),
+]
+Seeds = Annotated[int, typer.Option(min=1, help="Runs of each line, from as many seeds.")]
+Panels = Annotated[
+    list[str] | None, typer.Option(help="A panel, as mnist-20 or frey-face-2; may be repeated.")
+]
+Deck = Annotated[
+    Path | None,
+    typer.Option("--deck", help="A folder to write the cards to: questions, answers and pictures."),
+]
+
+
+@app.command()
+def figure2(
+    *,
+    output: Folder = Path("figure2"),
+    quick: Quick = False,
+    samples: Samples = None,
+    seeds: Seeds = 1,
+    panel: Panels = None,
+    json: JSON = False,
+    quiet: QUIET = False,
+    debug: DEBUG = False,
+) -> None:
+    """AEVB against wake-sleep: the bound on train and test rows, beside the printed values."""
+    from aevb_paper.drawings.figure2 import figure2 as draw
+    from aevb_paper.experiments import figure2 as experiment
+    from aevb_paper.experiments.published import compare_figure2
+
+    run = _Run(output, "figure2", json, quiet, debug)
+    panels: Sequence[tuple[str, int]] = experiment.PANELS
+    if quick:
+        panels = [("mnist", 20), ("frey-face", 10)]
+    if panel:
+        panels = [_panel(text) for text in panel]
+    with run.progress() as progress:
+        points = experiment.figure2(
+            output,
+            _budget(samples, quick),
+            panels=panels,
+            seeds=range(seeds),
+            note=run.terminal.note,
+            progress=progress,
+        )
+        names = "dataset latents algorithm seeds rate samples train test spread printed difference"
+        title = "The bound against training samples"
+        run.finish(points, compare_figure2(points), names.split(), draw(points), title)
+
+
+@app.command()
+def figure3(
+    *,
+    output: Folder = Path("figure3"),
+    quick: Quick = False,
+    samples: Samples = None,
+    seeds: Seeds = 1,
+    json: JSON = False,
+    quiet: QUIET = False,
+    debug: DEBUG = False,
+) -> None:
+    """AEVB, wake-sleep and Monte Carlo EM: log p(x) after 1,000 and 50,000 training rows."""
+    from aevb_paper.drawings.figure3 import figure3 as draw
+    from aevb_paper.experiments import figure3 as experiment
+    from aevb_paper.experiments.published import compare_figure3
+
+    run = _Run(output, "figure3", json, quiet, debug)
+    sizes, rows = [1_000, 50_000], 1_000
+    if quick:
+        sizes, rows = [1_000], 200
+    with run.progress() as progress:
+        points = experiment.figure3(
+            output,
+            _budget(samples, quick),
+            sizes=sizes,
+            seeds=range(seeds),
+            rows=rows,
+            note=run.terminal.note,
+            progress=progress,
+        )
+        names = "n_train algorithm seed rate samples train printed_train test printed_test"
+        title = "log p(x) against training samples"
+        run.finish(points, compare_figure3(points), names.split(), draw(points), title)
+
+
+@app.command()
+def figure4(
+    *,
+    output: Folder = Path("figure4"),
+    quick: Quick = False,
+    samples: Samples = None,
+    json: JSON = False,
+    quiet: QUIET = False,
+    debug: DEBUG = False,
+) -> None:
+    """Manifolds of two latents of MNIST and Frey Face, through the inverse Gaussian CDF."""
+    from aevb_paper.experiments.manifolds import grid
+
+    run = _Run(output, "figure4", json, quiet, debug)
+    budget = _budget(samples, quick, 500_000)
+    parts = [("frey-face", 2), ("mnist", 2)]
+    _pictures(run, parts, lambda model: grid(15), budget, "Manifolds of two latents")
+
+
+@app.command()
+def figure5(
+    *,
+    output: Folder = Path("figure5"),
+    quick: Quick = False,
+    samples: Samples = None,
+    json: JSON = False,
+    quiet: QUIET = False,
+    debug: DEBUG = False,
+) -> None:
+    """Random samples of MNIST models of 2, 5, 10 and 20 latents."""
+    import jax
+
+    from aevb_paper.experiments.manifolds import draw_from_prior
+
+    run = _Run(output, "figure5", json, quiet, debug)
+    budget = _budget(samples, quick, 500_000)
+    parts = [("mnist", latents) for latents in (2, 5, 10, 20)]
+    _pictures(run, parts, draw_from_prior(100, jax.random.key(0)), budget, "Random samples")
+
+
+@app.command("full-vb")
+def full_vb(
+    *,
+    output: Folder = Path("full-vb"),
+    quick: Quick = False,
+    samples: Samples = None,
+    seeds: Seeds = 1,
+    json: JSON = False,
+    quiet: QUIET = False,
+    debug: DEBUG = False,
+) -> None:
+    """Appendix F: a distribution over theta and the MAP fit, on held-out rows."""
+    from aevb_paper.drawings.full_bayes import full_vb as draw
+    from aevb_paper.experiments import full_vb as experiment
+
+    run = _Run(output, "full-vb", json, quiet, debug)
+    sizes, rows = [100, 1_000, 10_000], 1_000
+    if quick:
+        sizes, rows = [100, 1_000], 300
+    with run.progress() as progress:
+        points = experiment.full_vb(
+            output,
+            _budget(samples, quick),
+            sizes=sizes,
+            seeds=range(seeds),
+            rows=rows,
+            note=run.terminal.note,
+            progress=progress,
+        )
+        names = "n_train algorithm seed rate samples train validation test test_error test_at_mean"
+        title = "What a distribution over theta buys"
+        run.finish(points, experiment.ends(points), names.split(), draw(points), title)
+
+
+@app.command()
+def cards(
+    *, deck: Deck = None, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False
+) -> None:
+    """Print the five study cards and run every check; an error where one fails."""
+    from aevb_paper.cards import CARDS, results, skipped
+
+    terminal = Terminal(json, quiet, debug)
+    start = time.monotonic()
+    found: list[tuple[Card, list[Result]]] = []
+    with terminal.warned():
+        for number, card in enumerate(CARDS, 1):
+            terminal.note(f"{number} of {len(CARDS)}: {card.title}")
+            found.append((card, results(card)))
+        for package, count in Counter(skipped()).items():
+            terminal.note(f"skipped {count} checks that need {package}: pip install {package}")
+        document: dict[str, Any] = {
+            "cards": [_card_document(card, checked) for card, checked in found],
+            "seconds": round(time.monotonic() - start, 1),
+        }
+        written = []
+        if deck:
+            written = document["deck"] = _write_deck(deck)
+        terminal.result(document, lambda out: _show_cards(out, found, written))
+    failed = [result.name for _, checked in found for result in checked if not result.passed]
+    if failed:
+        names = "; ".join(failed)
+        raise NumericalError(
+            f"expected every check to pass, got {len(failed)} that failed: {names}"
+        )
+
+
+def _card_document(card: "Card", checked: Sequence["Result"]) -> dict[str, Any]:
+    checks = [result._asdict() for result in checked]
+    return {"name": card.name, "title": card.title, "checks": checks}
+
+
+def _write_deck(folder: Path) -> list[str]:
+    from aevb.disk import write_together
+    from aevb_paper.cards import CARDS, deck
+
+    files = {name: text.encode() for name, text in deck(CARDS).items()}
+    return [str(path) for path in write_together(folder, files)]
+
+
+def _show_cards(
+    out: "Console", found: Sequence[tuple["Card", Sequence["Result"]]], written: Sequence[str]
+) -> None:
+    everything: list[Result] = []
+    for number, (card, checked) in enumerate(found, 1):
+        out.print(f"\n{number}. {card.title}\n\n{card.text}\n")
+        for formula in card.formulas:
+            out.print(f"    {formula}", soft_wrap=True)
+        out.print()
+        table(out, ("check", "error", "at most", ""), [_check_row(r) for r in checked], right=3)
+        everything += checked
+    passed = sum(result.passed for result in everything)
+    out.print(f"\n{passed} of {len(everything)} checks passed", soft_wrap=True)
+    for path in written:
+        out.print(printable(path), soft_wrap=True)
+
+
+def _check_row(result: "Result") -> tuple[str, str, str, str]:
+    error = f"{result.error:.2g} {result.unit}".strip()
+    verdict = "passed" if result.passed else "FAILED"
+    return result.name, error, f"{result.tolerance:g}", verdict
+
+
+class _Run:
+    """One command: its terminal, its clock, and the folder it writes to."""
+
+    def __init__(self, folder: Path, name: str, json: bool, quiet: bool, debug: bool) -> None:
+        self.folder, self.name = folder, name
+        self.terminal = Terminal(json, quiet, debug)
+        self.start = time.monotonic()
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[[Mapping[str, float]], None]]:
+        """Show warnings, and every chunk of samples that an experiment reports."""
+        with self.terminal.warned(), EpochProgress(self.terminal, "sample") as bar:
+
+            def show(chunk: Mapping[str, float]) -> None:
+                done, total = int(chunk["samples"]), int(chunk["total"])
+                bar({"epoch": done, "epochs": total, "train_bound": chunk["bound"]})
+
+            yield show
+
+    def write(self, ending: str, text: str) -> None:
+        """Write the file of this ending, named after the command."""
+        from aevb.disk import write_together
+
+        write_together(self.folder, {f"{self.name}.{ending}": text.encode()})
+
+    def finish(
+        self,
+        points: Sequence["Point"],
+        rows: Sequence["Point"],
+        columns: Sequence[str],
+        figure: "Figure",
+        title: str,
+    ) -> None:
+        """Write the figure and print `rows` as a table; the points are in their file by now."""
+        from aevb.report.svg import standalone_svg
+
+        self.write("svg", standalone_svg(figure, title))
+        files = [str(self.folder / f"{self.name}.{ending}") for ending in ("json", "svg")]
+        seconds = round(time.monotonic() - self.start, 1)
+
+        def show(out: "Console") -> None:
+            cells = [[_cell(name, row.get(name)) for name in columns] for row in rows]
+            table(out, columns, cells, right=len(columns) - columns.index("samples"))
+            for path in files:
+                out.print(printable(path), soft_wrap=True)
+
+        document = {"points": points, "table": rows, "files": files, "seconds": seconds}
+        self.terminal.result(document, show)
+
+
+def _pictures(
+    run: _Run,
+    parts: Sequence[tuple[str, int]],
+    look: Callable[[Any], Any],
+    samples: int,
+    title: str,
+) -> None:
+    from aevb.disk import to_json
+    from aevb_paper.drawings.mosaics import mosaics
+    from aevb_paper.experiments.manifolds import pictures
+
+    with run.progress() as progress:
+        found = pictures(
+            run.folder, parts, look, samples, note=run.terminal.note, progress=progress
+        )
+        points = [{"dataset": p.dataset, "latents": p.latents, **p.point} for p in found]
+        run.write("json", to_json(points))
+        columns = ["dataset", "latents", "samples", "train", "test"]
+        run.finish(points, points, columns, mosaics(found), title)
+
+
+def _budget(samples: int | None, quick: bool, quick_samples: int = 1_000_000) -> int:
+    """Training samples of each line: 10 million tell the algorithms apart, in an hour or two."""
+    if samples is not None:
+        return samples
+    return quick_samples if quick else 10_000_000
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if name == "difference":
+        return f"{value:+.1f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float) and name != "rate":
+        return f"{value:.1f}"
+    return str(value)
+
+
+def _panel(text: str) -> tuple[str, int]:
+    dataset, _, latents = text.rpartition("-")
+    known = dataset in ("mnist", "mnist-grey", "frey-face")
+    number = latents.isascii() and latents.isdecimal()
+    if not known or not number or not 0 < int(latents) < 10_000:
+        raise ConfigError(
+            "a panel is a data set and its latents, "
+            f"as mnist-20, mnist-grey-20 or frey-face-2, not {text}"
+        )
+    return dataset, int(latents)
