@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aevb.cli.options import DEBUG, JSON, QUIET
-from aevb.cli.terminal import EpochProgress, Terminal, table
+from aevb.cli.terminal import EpochProgress, Terminal, printable, table
 from aevb.errors import ConfigError, NumericalError
 
 if TYPE_CHECKING:
