@@ -21,7 +21,7 @@ from aevb.rows import Progress, check_count, mean_and_error, row_hashes
 __all__ = [
     "METHODS",
     "Baselines",
-    "Document",
+    "ReportDict",
     "Evaluation",
     "Limits",
     "Results",
@@ -31,7 +31,7 @@ __all__ = [
 
 
 #: Numbers, text, lists and dictionaries of them: what JSON can hold.
-Document = dict[str, Any]
+ReportDict = dict[str, Any]
 
 
 class Method(NamedTuple):
@@ -123,15 +123,15 @@ class Baselines:
 class Evaluation:
     """The numbers of some rows; keys and meaning as in the README's table of results."""
 
-    held_out: Document
+    held_out: ReportDict
     method: str
-    baselines: dict[str, Document]
+    baselines: dict[str, ReportDict]
     not_applicable: dict[str, str]
     verdict: dict[str, str]
     measure: str
-    diagnostics: Document
+    diagnostics: ReportDict
 
-    def to_dict(self) -> Document:
+    def to_dict(self) -> ReportDict:
         """Plain dictionaries, numbers, text and lists."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
@@ -144,10 +144,10 @@ class Results:
     the held-out rows, and how the model was fitted.
     """
 
-    document: Document
+    document: ReportDict
     baselines: Baselines
 
-    def to_dict(self) -> Document:
+    def to_dict(self) -> ReportDict:
         """Plain dictionaries, numbers, text and lists."""
         return self.document
 
@@ -199,7 +199,7 @@ def evaluate(
     numbers = _held_out(fit, units, scores, samples, part)
     baselines = baselines.for_rows(_modeled(fit, values))
     compared = _compared(fit, values, scores, baselines)
-    diagnostics: Document = {"warnings": []}
+    diagnostics: ReportDict = {"warnings": []}
     if method == "iwae":
         diagnostics = _tails_of_weights(fit, units, numbers, limits)
     return Evaluation(
@@ -213,7 +213,7 @@ def evaluate(
     )
 
 
-def _held_out(fit: Fit, units: Units, scores: Scores, samples: int, part: str) -> Document:
+def _held_out(fit: Fit, units: Units, scores: Scores, samples: int, part: str) -> ReportDict:
     """The fit's own numbers on these rows."""
     bound = marginal.elbo(fit.model, sgvb_b, units, seed=fit.seed)
     numbers = held_out(
@@ -232,7 +232,7 @@ def _held_out(fit: Fit, units: Units, scores: Scores, samples: int, part: str) -
 
 def _compared(
     fit: Fit, values: Values, scores: Scores, baselines: Baselines
-) -> dict[str, Document]:
+) -> dict[str, ReportDict]:
     """Each baseline's numbers on these rows, and the difference to it."""
     modeled = _modeled(fit, values)
     compared = {}
@@ -268,7 +268,7 @@ def assess(
     return Results({**found.to_dict(), **about}, baselines)
 
 
-def _about(fit: Fit, values: Values, found: Evaluation, samples: int, limits: Limits) -> Document:
+def _about(fit: Fit, values: Values, found: Evaluation, samples: int, limits: Limits) -> ReportDict:
     """What only the fit's own rows tell, and how it was fitted."""
     parts = fit.parts
     return {
@@ -284,7 +284,7 @@ def _about(fit: Fit, values: Values, found: Evaluation, samples: int, limits: Li
     }
 
 
-def _training(fit: Fit) -> Document:
+def _training(fit: Fit) -> ReportDict:
     """How the model was fitted."""
     rows = len(fit.parts.train)
     batch = min(fit.settings.batch_size, rows)
@@ -300,7 +300,7 @@ def _training(fit: Fit) -> Document:
 
 def _diagnostics(
     fit: Fit, values: Values, found: Evaluation, samples: int, limits: Limits
-) -> Document:
+) -> ReportDict:
     """What the latents do, the gap to training rows, and warnings."""
     units = fit.units(values)
     train = fit.units(fit.parts.train[: limits.train_rows])
@@ -329,7 +329,7 @@ def _aggregate(fit: Fit, units: Units) -> dict[str, float]:
     return numbers
 
 
-def _tails_of_weights(fit: Fit, units: Units, numbers: Document, limits: Limits) -> Document:
+def _tails_of_weights(fit: Fit, units: Units, numbers: ReportDict, limits: Limits) -> ReportDict:
     """How far importance weights can be trusted: the share of rows with a tail too heavy."""
     # More draws would not sharpen k by much, and all of a row's weights are held at once.
     samples = int(np.clip(numbers["samples"], limits.least_samples, 1_000))

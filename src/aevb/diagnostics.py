@@ -101,10 +101,10 @@ def architecture(model: Model) -> list[LayerRow]:
     listed = sum(layer.parameters for layer in encoder + between)
     own = parameter_count((model.posterior, model.prior)) - listed
     names = f"q(z|x): {class_words(model.posterior)}, p(z): {class_words(model.prior)}"
-    rows = _rows("encoder", encoder)
-    rows += _rows("latent", [Layer(names, latents, latents, own)])
-    rows += _rows("decoder", between)
-    rows += _rows("decoder", _layers(model.likelihood, latents, model.width))
+    rows = _layer_rows("encoder", encoder)
+    rows += _layer_rows("latent", [Layer(names, latents, latents, own)])
+    rows += _layer_rows("decoder", between)
+    rows += _layer_rows("decoder", _layers(model.likelihood, latents, model.width))
     return rows
 
 
@@ -124,7 +124,7 @@ def _layers(part: object, inputs: int, outputs: int) -> list[Layer]:
     return layers
 
 
-def _rows(part: str, layers: list[Layer]) -> list[LayerRow]:
+def _layer_rows(part: str, layers: list[Layer]) -> list[LayerRow]:
     rows: list[LayerRow] = []
     for layer in layers:
         rows.append(

@@ -43,7 +43,7 @@ from aevb.table.tables import TableLike
 
 __all__ = ["Fit", "Parts", "automatic_epochs", "fit"]
 
-EpochProgress = Callable[[dict[str, float]], None]
+EpochCallback = Callable[[dict[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def fit(
     sample_weight: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     ordered: bool = False,
-    progress: EpochProgress | None = None,
+    progress: EpochCallback | None = None,
     checkpoint: train.Checkpoint | None = None,
     start: Model | None = None,
 ) -> Fit:
@@ -267,7 +267,7 @@ def fit_model(
     settings: Settings,
     seed: int,
     *,
-    progress: EpochProgress | None = None,
+    progress: EpochCallback | None = None,
     checkpoint: train.Checkpoint | None = None,
     start: Model | None = None,
 ) -> Fit:
@@ -382,7 +382,7 @@ def _warn_of_one_draw(settings: Settings) -> None:
     )
 
 
-def _reported(progress: EpochProgress | None, verbose: int) -> EpochProgress:
+def _reported(progress: EpochCallback | None, verbose: int) -> EpochCallback:
     """What is called with each epoch's line: `progress`, and every ten epochs a printed line."""
 
     def report(line: dict[str, float]) -> None:
@@ -416,7 +416,7 @@ def _fit_size(
     settings: Settings,
     latent_dim: int | tuple[int, int],
     seed: int,
-    progress: EpochProgress | None = None,
+    progress: EpochCallback | None = None,
     checkpoint: train.Checkpoint | None = None,
     given: Model | None = None,
 ) -> Fit:
@@ -434,7 +434,7 @@ def _fit_size(
         rows.train,
         objective,
         key_train,
-        validate=partial(_held_out, rows=rows, seed=seed),
+        validate=partial(_validation_bound, rows=rows, seed=seed),
         weights=rows.weights,
         resample=preparation.resample,
         progress=progress,
@@ -490,7 +490,7 @@ def _shape(tree: PyTree) -> tuple[object, list[tuple[int, ...]]]:
     return structure, [leaf.shape for leaf in leaves]
 
 
-def _held_out(model: Model, rows: Rows, seed: int, limits: HeldOut = HeldOut()) -> float:
+def _validation_bound(model: Model, rows: Rows, seed: int, limits: HeldOut = HeldOut()) -> float:
     """The importance-weighted bound of validation rows, with the same draws at every call."""
     units = rows.validation[: limits.rows]
     weights = rows.validation_weights

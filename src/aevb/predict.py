@@ -31,7 +31,7 @@ def decoded(model: Model, z: ArrayLike, *, means: bool = False) -> NDArray[np.fl
 def sampled(model: Model, n: int, seed: int) -> NDArray[np.float32]:
     """n draws from p(x) = integral of p(z) p(x|z), shape (n, D)."""
     keys = jax.random.split(jax.random.key(seed), max(n, 1))[:n]
-    return np.asarray(map_rows(_draw, model, keys))
+    return np.asarray(map_rows(_draw_row, model, keys))
 
 
 def imputed(
@@ -61,7 +61,7 @@ def imputed(
     """
     function = eqx.Partial(_expected, samples=samples)
     if draws is not None:
-        function = eqx.Partial(_resampled, samples=samples, draws=draws)
+        function = eqx.Partial(_drawn_by_weight, samples=samples, draws=draws)
     return np.moveaxis(map_rows(function, model, rows, row_keys(rows, seed)), 1, 0)
 
 
@@ -73,7 +73,7 @@ def _mean(model: Model, z: Array) -> Array:
     return mean_of(model.likelihood(z))
 
 
-def _draw(model: Model, key: PRNGKeyArray) -> Array:
+def _draw_row(model: Model, key: PRNGKeyArray) -> Array:
     return model.draw(key)
 
 
@@ -85,7 +85,9 @@ def _expected(model: Model, x: Array, key: PRNGKeyArray, *, samples: int) -> Arr
     return observed.point(model.likelihood(z[0]), averaged)[None]
 
 
-def _resampled(model: Model, x: Array, key: PRNGKeyArray, *, samples: int, draws: int) -> Array:
+def _drawn_by_weight(
+    model: Model, x: Array, key: PRNGKeyArray, *, samples: int, draws: int
+) -> Array:
     key_z, key_choice, key_x = jax.random.split(key, 3)
     log_w, z = log_weights(model, x, key_z, samples)
     chosen = z[jax.random.categorical(key_choice, log_w, shape=(draws,))]

@@ -20,7 +20,7 @@ from aevb.likelihoods import Likelihood, asked_for, is_decoder
 from aevb.rows import content_hashes, row_keys
 from aevb.settings import RandomState, Settings
 from aevb.table import encode, infer
-from aevb.table.schema import Schema
+from aevb.table.schema import Schema, Values
 from aevb.table.tables import TableLike, is_frame
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     "weighted_rows",
 ]
 
-Values = NDArray[np.float64]
 Units = NDArray[np.float32]
 
 

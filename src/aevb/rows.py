@@ -35,7 +35,7 @@ Progress = Callable[[int], None]
 #: (model, one row of each array) -> arrays.
 RowFunction = Callable[..., PyTree[Array]]
 #: One number, vector or random key for each row.
-Table = NDArray[np.float32] | PRNGKeyArray
+RowArray = NDArray[np.float32] | PRNGKeyArray
 
 
 def map_rows(
@@ -69,7 +69,7 @@ def map_rows(
         What the function returns, as NumPy arrays with a leading axis of n rows.
     """
     report = progress or (lambda done: None)
-    tables = tuple(_numbers(array) for array in arrays)
+    tables = tuple(_row_array(array) for array in arrays)
     missing = _have_missing(tables[0])
     for_missing = model
     if missing.any():
@@ -104,7 +104,7 @@ def row_hashes(rows: ArrayLike) -> NDArray[np.uint32]:
 
     Each cell is mixed with its place (splitmix64), then all are added.
     """
-    cells = _numbers(rows)
+    cells = _row_array(rows)
     bits = np.where(cells == 0, np.float32(0), cells).view(np.uint32).astype(np.uint64)
     mixed = _mixed(bits + _places(bits), 30, 0xBF58476D1CE4E5B9)
     mixed = _mixed(mixed, 27, 0x94D049BB133111EB)
@@ -122,7 +122,7 @@ def content_hashes(rows: NDArray[np.float64]) -> NDArray[np.uint64]:
 
 def are_empty(rows: ArrayLike) -> NDArray[np.bool_]:
     """Which rows have no observed cell, shape (n,)."""
-    return np.asarray(np.isnan(_numbers(rows)).all(axis=1))
+    return np.asarray(np.isnan(_row_array(rows)).all(axis=1))
 
 
 def mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -156,7 +156,7 @@ def _places(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return np.arange(1, bits.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
 
 
-def _numbers(array: ArrayLike | PRNGKeyArray) -> Table:
+def _row_array(array: ArrayLike | PRNGKeyArray) -> RowArray:
     """Random keys as they are, anything else as single precision."""
     if isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         return array
@@ -166,21 +166,21 @@ def _numbers(array: ArrayLike | PRNGKeyArray) -> Table:
     return numbers
 
 
-def _have_missing(array: Table) -> NDArray[np.bool_]:
+def _have_missing(array: RowArray) -> NDArray[np.bool_]:
     """Which rows have a missing cell, shape (n,)."""
     if not isinstance(array, np.ndarray):
         return np.zeros(len(array), dtype=bool)
     return np.asarray(np.isnan(array).any(axis=1))
 
 
-def _rows_of(arrays: tuple[Table, ...], places: NDArray[np.intp]) -> tuple[Table, ...]:
+def _rows_of(arrays: tuple[RowArray, ...], places: NDArray[np.intp]) -> tuple[RowArray, ...]:
     return tuple(array[places] for array in arrays)
 
 
 def _in_blocks(
     function: RowFunction,
     model: Model,
-    arrays: tuple[Table, ...],
+    arrays: tuple[RowArray, ...],
     block: int,
     report: Progress,
 ) -> PyTree[np.ndarray]:
@@ -190,12 +190,12 @@ def _in_blocks(
     for start in range(0, max(n, 1), block):
         rows = tuple(_padded(array[start : start + block], block) for array in arrays)
         there = jnp.array(min(n - start, block))
-        blocks.append(jax.tree.map(np.asarray, _block(function, model, rows, there)))
+        blocks.append(jax.tree.map(np.asarray, _run_block(function, model, rows, there)))
         report(min(start + block, n))
     return jax.tree.map(lambda *parts: np.concatenate(parts)[:n], *blocks)
 
 
-def _padded(rows: Table, size: int) -> Array:
+def _padded(rows: RowArray, size: int) -> Array:
     """The rows, and as many more as make `size`; what these are does not matter."""
     lacking = size - len(rows)
     if isinstance(rows, np.ndarray):
@@ -205,7 +205,7 @@ def _padded(rows: Table, size: int) -> Array:
 
 
 @eqx.filter_jit
-def _block(
+def _run_block(
     function: RowFunction, model: Model, rows: tuple[Array, ...], there: Array
 ) -> PyTree[Array]:
     """The function of the first `there` rows, one after the other.

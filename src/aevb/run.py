@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aevb import disk, predict
-from aevb.assess import Baselines, Document, Results
+from aevb.assess import Baselines, ReportDict, Results
 from aevb.baselines import from_stored, to_stored
 from aevb.build import posterior_of, skeleton
 from aevb.diagnostics import codes
@@ -137,7 +137,7 @@ def load(path: Path | str, **parts: object) -> Run:
 
 def contents_of(
     fit: Fit,
-    results: Document,
+    results: ReportDict,
     *,
     name: str,
     commands: Sequence[str] = (),
@@ -208,7 +208,7 @@ def _colors(
     return None, "", ()
 
 
-def _configuration(fit: Fit) -> Document:
+def _configuration(fit: Fit) -> ReportDict:
     """The settings, the seed among them, and what is needed to rebuild the model."""
     parameters = {name: getattr(fit.settings, name) for name in Settings.model_fields}
     parameters |= {name: _name_of(parameters[name]) for name in OWN_PARTS}
@@ -240,7 +240,7 @@ def _name_of(part: object) -> object:
     return {OWN: label_of(part)}
 
 
-def _resolved(fit: Fit, results: Results) -> Document:
+def _resolved(fit: Fit, results: Results) -> ReportDict:
     """What stood where the settings say "auto"."""
     rows = results.document["parts"]["train"]
     prior = _name_of(fit.architecture.prior)
@@ -292,7 +292,7 @@ def _fit_of(stored: Stored, parts: Mapping[str, object]) -> Fit:
     )
 
 
-def _stored_settings(document: Document, parts: Mapping[str, object]) -> Settings:
+def _stored_settings(document: ReportDict, parts: Mapping[str, object]) -> Settings:
     """The settings of a run, parts of one's own in place of their marks."""
     parameters = {**document, **parts}
     for name in OWN_PARTS:
@@ -315,7 +315,7 @@ def _is_own(value: object) -> bool:
     return OWN in value or any(_is_own(one) for one in value.values())
 
 
-def _architecture(document: Document, settings: Settings) -> Architecture:
+def _architecture(document: ReportDict, settings: Settings) -> Architecture:
     """The architecture a run names; its sizes are compared with the weights by their shapes."""
     if document.keys() != ARCHITECTURE:
         raise ModelFileError(f"configuration.json: expected {', '.join(sorted(ARCHITECTURE))}")

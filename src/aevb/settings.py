@@ -583,7 +583,7 @@ def _explain(model: type[Settings], values: Mapping[str, object], error: Validat
     if name in known:
         expected = known[name].with_names(known[name].expected)
         inputs = [one["input"] for one in error.errors(include_url=False)]
-        near = _meant([*inputs, *_texts(values[name])], expected)
+        near = _meant([*inputs, *_values_of_mapping(values[name])], expected)
         return f"{name} must be {expected}; got {_short(values[name])}{near}"
     nearest = get_close_matches(name, known, n=1, cutoff=0.5)
     advice = f"known settings: {', '.join(known)}"
@@ -592,7 +592,7 @@ def _explain(model: type[Settings], values: Mapping[str, object], error: Validat
     return f"unknown setting {_short(name)}; {advice}"
 
 
-def _texts(value: object) -> list[object]:
+def _values_of_mapping(value: object) -> list[object]:
     """The values of a mapping, which a message may have a nearer word for."""
     return list(value.values()) if isinstance(value, Mapping) else []
 

@@ -533,7 +533,7 @@ def _negative(
 def where_not_finite(model: Model, rows: Array, batch: int) -> str:
     """Which cell of which row has no finite log p(x|z), for an error message."""
     try:
-        bad = np.argwhere(~np.isfinite(np.asarray(_cells(model, rows, batch))))
+        bad = np.argwhere(~np.isfinite(np.asarray(_nats_of_cells(model, rows, batch))))
     except ConfigError:  # the cells of this p(x|z) cannot be told apart
         return "in the bound, its gradient or the step along it"
     if len(bad):
@@ -542,7 +542,7 @@ def where_not_finite(model: Model, rows: Array, batch: int) -> str:
 
 
 @eqx.filter_jit  # NumPyro refuses NaN parameters, but not within a compiled function
-def _cells(model: Model, rows: Array, batch: int) -> Array:
+def _nats_of_cells(model: Model, rows: Array, batch: int) -> Array:
     """log p(x_d|z) at the codes z of the rows, a minibatch at a time to bound the memory."""
 
     def of_row(x: Array) -> Array:

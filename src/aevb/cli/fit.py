@@ -21,7 +21,7 @@ from aevb.settings import RunSettings, read_settings
 if TYPE_CHECKING:
     from jaxtyping import PyTree
 
-    from aevb.assess import Document
+    from aevb.assess import ReportDict
     from aevb.disk.checkpoints import Checkpoint
     from aevb.sklearn.estimator import VAE
     from aevb.table import Source
@@ -141,7 +141,7 @@ def _fit_and_save(
     overwrite: bool,
     changed_data: bool,
     command: str,
-) -> "Document":
+) -> "ReportDict":
     """Read, fit, assess and save; the results, and what only the command line knows."""
     from aevb import disk
     from aevb.disk import checkpoints
@@ -172,9 +172,11 @@ def _fit_and_save(
     }
 
 
-def _parameters(settings: RunSettings, source: "Source", test_fraction: float = 0.2) -> "Document":
+def _parameters(
+    settings: RunSettings, source: "Source", test_fraction: float = 0.2
+) -> "ReportDict":
     """The parameters of `VAE`: what was given, and the command line's own defaults."""
-    parameters: Document = {"random_state": 0, "test_fraction": test_fraction}
+    parameters: ReportDict = {"random_state": 0, "test_fraction": test_fraction}
     parameters |= settings.given()
     if settings.group is not None:
         parameters["ignore"] = _together(parameters.get("ignore"), [settings.group])
@@ -197,10 +199,10 @@ class _Interruptible:
     checkpoint: "Checkpoint"
     termination: Termination
 
-    def load(self, like: "PyTree") -> "tuple[PyTree, Document] | None":
+    def load(self, like: "PyTree") -> "tuple[PyTree, ReportDict] | None":
         return self.checkpoint.load(like)
 
-    def save(self, state: "PyTree", document: "Document") -> None:
+    def save(self, state: "PyTree", document: "ReportDict") -> None:
         self.checkpoint.save(state, document)
         self.termination.check()
 
@@ -208,7 +210,7 @@ class _Interruptible:
 def _checkpoint(
     place: Path,
     source: "Source",
-    parameters: "Document",
+    parameters: "ReportDict",
     settings: RunSettings,
     changed_data: bool,
 ) -> "Checkpoint":
@@ -233,17 +235,17 @@ def _checkpoint(
 def _train(
     terminal: Terminal,
     source: "Source",
-    parameters: "Document",
+    parameters: "ReportDict",
     settings: RunSettings,
     checkpoint: "Checkpoint",
 ) -> "VAE":
     from aevb import VAE
 
-    groups = None if settings.group is None else _groups(source.data, settings.group)
+    groups = None if settings.group is None else _group_column(source.data, settings.group)
     try:
         with Termination() as termination, EpochProgress(terminal) as progress:
 
-            def after_epoch(epoch: "Document") -> None:
+            def after_epoch(epoch: "ReportDict") -> None:
                 termination.patient = True
                 progress(epoch)
 
@@ -273,7 +275,7 @@ def _images(source: "Source") -> Any:
     return source.data.reshape(-1, *source.image_shape)
 
 
-def _groups(frame: Any, name: str) -> Any:
+def _group_column(frame: Any, name: str) -> Any:
     """The values of one column of any data frame."""
     import narwhals as nw
 

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 #: Where chains start, or end in reverse: at q(z|x), or at p(z).
-Start = Literal["posterior", "prior"]
+ChainStart = Literal["posterior", "prior"]
 
 
 class ChainScores(NamedTuple):
@@ -70,7 +70,7 @@ def annealed(
     *,
     chains: int = 16,
     temperatures: int = 200,
-    start: Start = "posterior",
+    start: ChainStart = "posterior",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> ChainScores:
@@ -115,7 +115,7 @@ def annealed(
     ConfigError
         Latents are levels, or `chains` or `temperatures` is not a whole number of at least 1.
     """
-    _check(model, chains, temperatures)
+    _check_chains(model, chains, temperatures)
     function = eqx.Partial(_forward, chains=chains, temperatures=temperatures, start=start)
     log_w, acceptance = map_rows(function, model, rows, row_keys(rows, seed), progress=progress)
     return _summary(log_w, acceptance, are_empty(rows))
@@ -128,7 +128,7 @@ def reverse_annealed(
     *,
     chains: int = 16,
     temperatures: int = 200,
-    start: Start = "posterior",
+    start: ChainStart = "posterior",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> ChainScores:
@@ -145,7 +145,7 @@ def reverse_annealed(
     z
         One exact draw of p(z|x) for each row, shape (n, latent_dim).
     """
-    _check(model, chains, temperatures)
+    _check_chains(model, chains, temperatures)
     keys = row_keys(np.concatenate([np.asarray(rows), np.asarray(z)], axis=1), seed)
     function = eqx.Partial(_reverse, chains=chains, temperatures=temperatures, start=start)
     log_w, acceptance = map_rows(function, model, rows, z, keys, progress=progress)
@@ -159,7 +159,7 @@ def bracket(
     *,
     chains: int = 16,
     temperatures: int = 200,
-    start: Start = "posterior",
+    start: ChainStart = "posterior",
     seed: int = 0,
 ) -> Bracket:
     """Both sides of log p(x) on rows drawn from the model: bidirectional Monte Carlo.
@@ -191,14 +191,14 @@ def refuse_levels(model: Model) -> None:
         raise ConfigError("latents that are levels have no slope to follow: take method 'iwae'")
 
 
-def _check(model: Model, chains: int, temperatures: int) -> None:
+def _check_chains(model: Model, chains: int, temperatures: int) -> None:
     refuse_levels(model)
     check_count("chains", chains)
     check_count("temperatures", temperatures)
 
 
 def _forward(
-    model: Model, x: Array, key: PRNGKeyArray, *, chains: int, temperatures: int, start: Start
+    model: Model, x: Array, key: PRNGKeyArray, *, chains: int, temperatures: int, start: ChainStart
 ) -> tuple[Array, Array]:
     key_start, key_walk = jax.random.split(key)
     q = _base(model, x, start)
@@ -214,7 +214,7 @@ def _reverse(
     *,
     chains: int,
     temperatures: int,
-    start: Start,
+    start: ChainStart,
 ) -> tuple[Array, Array]:
     ends = jnp.broadcast_to(z, (chains, len(z)))
     backwards = _path(start, temperatures)[::-1]
@@ -228,14 +228,14 @@ def _simulated(model: Model, key: PRNGKeyArray) -> tuple[Array, Array]:
     return z, model.likelihood(z).sample(key_x)
 
 
-def _base(model: Model, x: Array, start: Start) -> dist.Distribution:
+def _base(model: Model, x: Array, start: ChainStart) -> dist.Distribution:
     """The distribution that chains start from: q(z|x) or p(z)."""
     if start == "posterior":
         return model.q_z(x)
     return model.p_z()
 
 
-def _path(start: Start, temperatures: int, *, steepness: float = 4.0) -> Array:
+def _path(start: ChainStart, temperatures: int, *, steepness: float = 4.0) -> Array:
     """b_0 = 0 to b_T = 1, shape (T + 1,).
 
     Parameters

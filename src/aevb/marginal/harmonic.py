@@ -98,7 +98,7 @@ def harmonic(
     )
     keys = row_keys(rows, seed)
     log_r, acceptance = map_rows(function, model, rows, keys, *starts, progress=progress)
-    return _summary(log_r.astype(np.float64), acceptance, are_empty(rows))
+    return _summarized_ratios(log_r.astype(np.float64), acceptance, are_empty(rows))
 
 
 def _warn_of_many_latents(latents: int, *, most: int = 4) -> None:
@@ -125,7 +125,7 @@ def _checked(places: ArrayLike, rows: int, latents: int) -> NDArray[np.float32]:
     return starts
 
 
-def _summary(
+def _summarized_ratios(
     log_r: NDArray[np.float64], acceptance: Array, empty: NDArray[np.bool_]
 ) -> ChainScores:
     """The estimate and its error from log-ratios of each row, shape (n, draws, chains)."""

@@ -21,7 +21,7 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
         if reset or not estimator.reorder:  # the command line matches columns by name
             validate_data(estimator, X, reset=reset, skip_check_array=True)
         return X
-    array = X if hasattr(X, "ndim") or scipy.sparse.issparse(X) else _array_of(X)
+    array = X if hasattr(X, "ndim") or scipy.sparse.issparse(X) else _rows_as_array(X)
     flat = (
         array
         if scipy.sparse.issparse(array) or array.ndim <= 2
@@ -49,7 +49,7 @@ def _checks(reset: bool) -> dict[str, Any]:
     return {"ensure_all_finite": False, "ensure_min_samples": 2 if reset else 1}
 
 
-def _array_of(rows: Any) -> NDArray[Any]:
+def _rows_as_array(rows: Any) -> NDArray[Any]:
     """Nested lists as an array; numbers beside text stay numbers."""
     array = np.asarray(rows)
     return (

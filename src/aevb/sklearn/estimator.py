@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from aevb import marginal, predict
 from aevb import run as runs
-from aevb.assess import Baselines, Document, Results, assess, evaluate
+from aevb.assess import Baselines, ReportDict, Results, assess, evaluate
 from aevb.diagnostics import codes
 from aevb.fit import Fit, fit
 from aevb.marginal import Scores
@@ -233,7 +233,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         samples: int | None = None,
         method: str = "iwae",
         progress: Progress | None = None,
-    ) -> Document:
+    ) -> ReportDict:
         """Log-likelihood of these rows, compared with the baselines fitted to the fit's own rows.
 
         The method is "iwae", "ais" or "harmonic". Baselines are those of `assess`, which is called
@@ -254,7 +254,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self._results
 
     @property
-    def report_(self) -> Document:
+    def report_(self) -> ReportDict:
         """Bounds, baselines, diagnostics and the verdict: see the README for its keys."""
         return self.assess().to_dict()
 
