@@ -14,9 +14,10 @@ from aevb.errors import ConfigError
 from aevb.fit import Fit
 from aevb.marginal import Scores
 from aevb.objectives import sgvb_b
-from aevb.preparation import Units, Values
+from aevb.preparation import Units
 from aevb.results import compare, held_out, verdict
 from aevb.rows import Progress, check_count, mean_and_error, row_hashes
+from aevb.table.schema import Values
 
 __all__ = [
     "METHODS",

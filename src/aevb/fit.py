@@ -25,7 +25,6 @@ from aevb.posteriors import POSTERIORS
 from aevb.preparation import (
     Preparation,
     Units,
-    Values,
     are_repetitions,
     canonical_order,
     identical_rows,
@@ -38,7 +37,7 @@ from aevb.priors import PRIORS
 from aevb.settings import Settings
 from aevb.start import Architecture
 from aevb.table import fingerprint, split
-from aevb.table.schema import Schema
+from aevb.table.schema import Schema, Values
 from aevb.table.tables import TableLike
 
 __all__ = ["Fit", "Parts", "automatic_epochs", "fit"]
