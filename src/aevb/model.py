@@ -4,6 +4,7 @@ Each of the three is a callable that returns a NumPyro distribution; the classes
 `aevb.posteriors`, `aevb.likelihoods` and `aevb.priors` are some, a module of your own is another.
 """
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import equinox as eqx
@@ -19,11 +20,12 @@ from aevb.errors import ConfigError
 __all__ = ["Likelihood", "Model", "Posterior", "Prior", "PriorGivenPosterior", "ReadsMissing"]
 
 
-class Posterior(Protocol):
-    """q(z|x): a row x, shape (D,), to a distribution over z, event shape (latent_dim,)."""
-
-    def __call__(self, x: Array, /) -> dist.Distribution:
-        """q(z|x)."""
+#: q(z|x): a row x, shape (D,), to a distribution over z, event shape (latent_dim,).
+Posterior = Callable[[Array], dist.Distribution]
+#: p(x|z): latents z, shape (latent_dim,), to a distribution over a row, event shape (D,).
+Likelihood = Callable[[Array], dist.Distribution]
+#: p(z): nothing to a distribution over z, event shape (latent_dim,).
+Prior = Callable[[], dist.Distribution]
 
 
 @runtime_checkable
@@ -34,26 +36,12 @@ class ReadsMissing(Protocol):
         """q for rows with missing cells; itself where it serves all rows."""
 
 
-class Likelihood(Protocol):
-    """p(x|z): latents z, shape (latent_dim,), to a distribution over a row, event shape (D,)."""
-
-    def __call__(self, z: Array, /) -> dist.Distribution:
-        """p(x|z)."""
-
-
-class Prior(Protocol):
-    """p(z)."""
-
-    def __call__(self) -> dist.Distribution:
-        """The distribution of z, event shape (latent_dim,)."""
-
-
 @runtime_checkable
 class PriorGivenPosterior(Protocol):
     """A p(z) that is made of q(z|x), such as the VampPrior."""
 
     def given(self, posterior: Posterior, /) -> dist.Distribution:
-        """The distribution of z, event shape (latent_dim,)."""
+        """p(z)."""
 
 
 class Model(eqx.Module):

@@ -52,8 +52,8 @@ def map_rows(
     Parameters
     ----------
     function
-        It may be a `equinox.Partial` that holds further arrays and settings; those of the
-        same function and settings share one compiled program.
+        It may be an `equinox.Partial` that holds further arrays and settings; equal functions and
+        settings share one compiled program.
     model
         Rows that have a missing cell in the first array are given `model.for_missing()`.
     arrays

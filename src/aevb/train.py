@@ -40,51 +40,35 @@ Line = dict[str, float]
 
 @dataclass(frozen=True)
 class Training:
-    """How to train.
+    """How to train."""
 
-    Parameters
-    ----------
-    epochs
-        Passes over the rows.
-    batch_size
-        Rows of a minibatch, M.
-    learning_rate, optimizer, schedule
-        The first step size; a name in `optimizers.OPTIMIZERS`, or an Optax transformation, which
-        has its own step size; "cosine" or "constant".
-    kl_warmup
-        Share of the run over which the weight on the KL rises to 1.
-    free_bits, samples
-        For the objective: nats of KL without cost per latent, and draws per row; its own default
-        where `samples` is None.
-    weight_prior
-        Whether the weights have a N(0, I) prior (MAP, section 5).
-    weight_decay
-        The share of themselves, times the step size, that weights lose at each step.
-    patience
-        Epochs without a better validation bound after which to stop; None for never.
-    bad_steps
-        Consecutive non-finite steps after which the best state is restored and the step size
-        halved, once.
-    validations
-        How often the validation bound is taken in a run, at most; lines of the history in between
-        repeat the last.
-    careful
-        Look at every step whether it is finite, and not only in an epoch that ended otherwise.
-    """
-
+    #: Passes over the rows.
     epochs: int
+    #: Rows of a minibatch, M.
     batch_size: int = 100
+    #: The first step size, for an optimizer that is a name.
     learning_rate: float = 1e-3
+    #: A name in `optimizers.OPTIMIZERS`, or an Optax transformation, which has its own step size.
     optimizer: str | optax.GradientTransformation = "adam"
+    #: "cosine" or "constant".
     schedule: str = "cosine"
+    #: Share of the run over which the weight on the KL rises to 1.
     kl_warmup: float = 0.0
+    #: Nats of KL without cost per latent.
     free_bits: float = 0.0
+    #: Draws per row; None for the objective's own default.
     samples: int | None = None
+    #: Whether the weights have a N(0, I) prior (MAP, section 5).
     weight_prior: bool = False
+    #: The share of themselves, times the step size, that weights lose at each step.
     weight_decay: float = 0.0
+    #: Epochs without a better validation bound after which to stop.
     patience: int | None = None
+    #: Consecutive non-finite steps after which to restart at half the step size, once.
     bad_steps: int = 10
+    #: How often the validation bound is taken at most; lines in between repeat the last.
     validations: int = 100
+    #: Whether to look at every step, and not only in an epoch that ended in NaN or infinity.
     careful: bool = False
 
 
@@ -109,24 +93,15 @@ class Checkpoint(Protocol):
 
 @dataclass
 class TrainingResult:
-    """The best model on held-out rows, and how it was found.
+    """The model, and how it was found."""
 
-    Parameters
-    ----------
-    model
-        The state with the highest validation bound, step 0 included; the last one without
-        validation.
-    history
-        One dictionary per epoch, epoch 0 being the start.
-    best_epoch
-        The epoch `model` is from.
-    stopped
-        "end", "patience" or "interrupt".
-    """
-
+    #: The state with the highest validation bound, step 0 included; without validation the last.
     model: Model
+    #: One dictionary per epoch, epoch 0 being the start.
     history: list[Line] = field(default_factory=list)
+    #: The epoch that `model` is from.
     best_epoch: int = 0
+    #: "end", "patience" or "interrupt".
     stopped: str = "end"
 
 
@@ -147,10 +122,8 @@ def fit(
 
     Parameters
     ----------
-    model
-        Where to start.
-    data
-        Training rows in model units, shape (N, D), NaN where missing.
+    model, data
+        Where to start, and training rows in model units, shape (N, D), NaN where missing.
     objective
         (model, x, key) -> nats of one row. It is given those of the keyword arguments `samples`,
         `kl_weight` and `free_bits` that it takes.
@@ -180,17 +153,13 @@ def fit(
     run = _Run(epochs, validate, checkpoint)
     report = progress or (lambda line: None)
     if not run.history:
-        run.begin()
-        report(run.last_line())
+        report(run.begin())
     try:
         while run.goes_on():
-            run.advance()
-            run.save()
-            report(run.last_line())
+            report(run.advance())
     except KeyboardInterrupt:  # the caller gets what is finished, and passes the interrupt on
         run.stopped = "interrupt"
-    best = epochs.model_of(run.best)
-    return TrainingResult(best, run.history, run.best_epoch, run.stopped)
+    return TrainingResult(epochs.model_of(run.best), run.history, run.best_epoch, run.stopped)
 
 
 def minibatch_bound(
@@ -232,54 +201,28 @@ class _Run:
         validate: Callable[[Model], float] | None,
         checkpoint: Checkpoint | None,
     ) -> None:
-        self.epochs = epochs
-        self.training = epochs.training
-        self.validate = validate
-        self.checkpoint = checkpoint
-        self.state = epochs.start()
-        self.best = self.state.parameters
-        self.history: list[Line] = []
-        self.epoch = self.best_epoch = 0
-        self.halved = False
-        self.stopped = "end"
-        self.every = max(-(-self.training.epochs // self.training.validations), 1)
+        self.epochs, self.training = epochs, epochs.training
+        self.validate, self.checkpoint = validate, checkpoint
         if self.training.patience and validate is None:
             raise ConfigError("patience needs `validate`, a function model -> validation bound")
-        self._resume()
-        seconds = self.history[-1]["seconds"] if self.history else 0.0
-        self.started = perf_counter() - seconds
+        self.every = max(-(-self.training.epochs // self.training.validations), 1)
+        self.state = epochs.start(epochs.parameters)
+        self.best = epochs.parameters
+        self.history: list[Line] = []
+        self.epoch, self.best_epoch, self.halved, self.stopped = 0, 0, False, "end"
+        self.started = perf_counter()
+        saved = None
+        if checkpoint is not None:
+            saved = checkpoint.load((self.state, self.best))
+        if saved is not None:
+            (self.state, self.best), document = saved
+            self.history, self.best_epoch = document["history"], document["best_epoch"]
+            self.epoch, self.halved = document["epoch"], document["halved"]
+            self.started -= self.history[-1]["seconds"]
 
-    def _resume(self) -> None:
-        if self.checkpoint is None:
-            return
-        saved = self.checkpoint.load((self.state, self.best))
-        if saved is None:
-            return
-        (self.state, self.best), document = saved
-        self.history = document["history"]
-        self.best_epoch = document["best_epoch"]
-        self.epoch = document["epoch"]
-        self.halved = document["halved"]
-
-    def save(self) -> None:
-        """Keep the state, where there is a checkpoint."""
-        if self.checkpoint is None:
-            return
-        document = {
-            "history": self.history,
-            "best_epoch": self.best_epoch,
-            "epoch": self.epoch,
-            "halved": self.halved,
-        }
-        self.checkpoint.save((self.state, self.best), document)
-
-    def begin(self) -> None:
+    def begin(self) -> Line:
         """The line of epoch 0."""
-        self._record(float("nan"), self._held_out(), 0.0)
-
-    def last_line(self) -> Line:
-        """The last line of the history, and how many epochs there are to be."""
-        return {**self.history[-1], "epochs": self.training.epochs}
+        return self._recorded(float("nan"), self._held_out(), 0.0)
 
     def goes_on(self) -> bool:
         """Whether there is another epoch.
@@ -289,15 +232,15 @@ class _Run:
         """
         if self.epoch >= self.training.epochs:
             return False
-        since = self.epoch - self.best_epoch
         patience = self.training.patience
-        if patience and self.epoch % self.every == 0 and since >= patience:
+        at_validation = self.epoch % self.every == 0
+        if patience and at_validation and self.epoch - self.best_epoch >= patience:
             self.stopped = "patience"
             return False
         return True
 
-    def advance(self) -> None:
-        """One epoch, its line of the history, and the best state so far."""
+    def advance(self) -> Line:
+        """One epoch, the best state so far, a checkpoint, and the line of the history."""
         scale = 0.5 if self.halved else 1.0
         state, bound = self.epochs.run(self.state, self.epoch, scale)
         self.epoch += 1
@@ -307,15 +250,16 @@ class _Run:
         held_out = self.history[-1]["validation_bound"]
         if self.epoch % self.every == 0 or self.epoch == self.training.epochs:
             held_out = self._held_out()
-        self._record(bound, held_out, self.epochs.rate(self.epoch) * scale)
+        line = self._recorded(bound, held_out, self.epochs.rate(self.epoch) * scale)
         best = self.history[self.best_epoch]["validation_bound"]
         better = np.isfinite(held_out) and not held_out <= best
         if better or self.validate is None:
-            self.best = state.parameters
-            self.best_epoch = self.epoch
+            self.best, self.best_epoch = state.parameters, self.epoch
+        self._save()
+        return line
 
     def _restarted(self, state: State) -> State:
-        """The best state, from which to go on at half the step size; an error the second time."""
+        """The best state, to go on from at half the step size; an error the second time."""
         if self.halved:
             model = self.epochs.model_of(state.parameters)
             where = where_not_finite(model, self.epochs.rows, self.epochs.batch)
@@ -324,26 +268,36 @@ class _Run:
                 f"step size, {where}; try a smaller learning_rate, or look at that column's values"
             )
         self.halved = True
-        restarted = self.epochs.start(self.best)
-        return restarted._replace(skipped=state.skipped)
+        return self.epochs.start(self.best)._replace(skipped=state.skipped)
 
     def _held_out(self) -> float:
         if self.validate is None:
             return float("nan")
         return self.validate(self.epochs.model_of(self.state.parameters))
 
-    def _record(self, bound: float, held_out: float, rate: float) -> None:
-        self.history.append(
-            {
-                "epoch": self.epoch,
-                "samples_seen": self.epoch * len(self.epochs.rows),
-                "train_bound": bound,
-                "validation_bound": held_out,
-                "learning_rate": rate,
-                "skipped_steps": int(self.state.skipped),
-                "seconds": perf_counter() - self.started,
-            }
-        )
+    def _recorded(self, bound: float, held_out: float, rate: float) -> Line:
+        line: Line = {
+            "epoch": self.epoch,
+            "samples_seen": self.epoch * len(self.epochs.rows),
+            "train_bound": bound,
+            "validation_bound": held_out,
+            "learning_rate": rate,
+            "skipped_steps": int(self.state.skipped),
+            "seconds": perf_counter() - self.started,
+        }
+        self.history.append(line)
+        return {**line, "epochs": self.training.epochs}
+
+    def _save(self) -> None:
+        if self.checkpoint is None:
+            return
+        document = {
+            "history": self.history,
+            "best_epoch": self.best_epoch,
+            "epoch": self.epoch,
+            "halved": self.halved,
+        }
+        self.checkpoint.save((self.state, self.best), document)
 
 
 class _How(NamedTuple):
@@ -398,9 +352,10 @@ class _Epochs:
         self.batch = min(training.batch_size, len(values))
         self.steps = -(-len(values) // self.batch)
         self.optimizer, own_rate = optimizer_of(training.optimizer)
+        settings_for(objective, kl_weight=training.kl_warmup or None)  # raises where it takes none
         self.how = _How(
             objective,
-            _settings(objective, training),
+            settings_for(objective, samples=training.samples, free_bits=training.free_bits or None),
             training.weight_prior,
             training.weight_decay,
             self.optimizer,
@@ -414,10 +369,8 @@ class _Epochs:
         ramp = max(training.kl_warmup * total, 1e-9)
         self.kl_weights = np.minimum(1.0, (np.arange(total) + 1) / ramp).astype(np.float32)
 
-    def start(self, parameters: PyTree | None = None) -> State:
-        """The state before the first step, from these parameters or the model's own."""
-        if parameters is None:
-            parameters = self.parameters
+    def start(self, parameters: PyTree) -> State:
+        """The state before the first step from these parameters."""
         none = jnp.zeros((), int)
         return State(parameters, self.optimizer.init(parameters), none, none)
 
@@ -462,12 +415,6 @@ class _Epochs:
         batches = jnp.concatenate([order, order[:short]]).reshape(shape)
         real = (jnp.arange(self.steps * self.batch) < len(order)).reshape(shape)
         return batches, self.weights[batches] * real
-
-
-def _settings(objective: Objective, training: Training) -> dict[str, float]:
-    """The keyword arguments that stay the same; `ConfigError` where it does not take one."""
-    settings_for(objective, kl_weight=training.kl_warmup or None)
-    return settings_for(objective, samples=training.samples, free_bits=training.free_bits or None)
 
 
 @eqx.filter_jit

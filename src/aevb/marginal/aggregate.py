@@ -1,6 +1,10 @@
 """What z says of x: the KL of q(z|x) from p(z), split at the average of q over the rows.
 
-Hoffman and Johnson (2016).
+Hoffman and Johnson (2016). q(z) = (1/n) sum_i q(z|x_i) is the average over these rows, the row's
+own q included. So the mutual information is that with the number of the row, at most log n, and
+lower than that with x, by about (E[q(z|x) / q(z)] - 1) / 2n where that is small: within a nat or
+two of log n it is a lower bound. The aggregate's KL is too high by as much. Without the row's own q
+it would be the other way round, and without limit.
 """
 
 from typing import NamedTuple
@@ -34,22 +38,14 @@ def aggregate_posterior(
 ) -> AggregatePosterior:
     """E_x KL(q(z|x) || p(z)) = I_q(x; z) + KL(q(z) || p(z)), by a draw of z for each row.
 
-    q(z) = (1/n) sum_i q(z|x_i). The first part is what z says of x. The second says how far codes
-    of data are from those that `sample` draws: where it is large, samples come from where no row
-    was encoded to.
-
-    q(z) is the average over these rows, the row's own q included. So the mutual information is that
-    with the number of the row, at most log n, and lower than that with x, by about
-    (E[q(z|x) / q(z)] - 1) / 2n where that is small: within a nat or two of log n it is a lower
-    bound. The aggregate's KL is too high by as much. Without the row's own q it would be the other
-    way round, and without limit. Time grows with n^2, memory with n.
+    The first part is what z says of x. The second says how far codes of data are from those that
+    `sample` draws: where it is large, samples come from where no row was encoded to. Time grows
+    with n^2, memory with n.
 
     Parameters
     ----------
-    model
-        The VAE.
-    rows
-        Rows in model units, shape (n, D), NaN where missing, n at least 1.
+    model, rows
+        The VAE, and rows in model units, shape (n, D), NaN where missing, n at least 1.
     seed
         Random seed; each row has its own stream.
     at_once

@@ -1,6 +1,14 @@
 """log p(x) by annealed importance sampling (Neal 2001; Wu et al. 2017).
 
-Chains go from q(z|x), or p(z), to p(z|x) in many small steps.
+Chains go from q(z|x), or p(z), to p(z|x) in many small steps, each a step of Hamiltonian Monte
+Carlo that leaves q^(1-b_t) p(x, .)^b_t as it is. From q, temperatures b_t are even from 0 to 1: q
+is near its end, so no stretch needs more of them. From p(z), which replaces q where q is not
+reliable, they are those of a sigmoid (Wu et al. 2017), close together at both ends: at first the
+density of z changes by orders of magnitude, at last it settles.
+
+The step size follows the acceptance of the row's chains, so that a step depends a little on the
+chains' past; that the mean weight is p(x) is then true as far as such slow changes do not matter,
+as in Wu et al. and Cremer et al.
 """
 
 from collections.abc import Callable
@@ -76,27 +84,14 @@ def annealed(
 ) -> ChainScores:
     """log (1/C) sum_c w_c, a lower bound of log p(x) in mean.
 
-    log w = sum_t (b_t - b_{t-1}) [log p(x, z_{t-1}) - log q(z_{t-1}|x)]. z_0 ~ q(z|x), and z_t
-    follows from z_{t-1} by a step of Hamiltonian Monte Carlo that leaves q^(1-b_t) p(x, .)^b_t as
-    it is. From q, temperatures b_t are even from 0 to 1: q is near its end, so no stretch needs
-    more of them. From p(z), which replaces q above where q is not reliable, they are those of a
-    sigmoid (Wu et al. 2017), close together at both ends: at first the density of z changes by
-    orders of magnitude, at last it settles.
-
-    The step size follows the acceptance of the row's chains, so that a step depends a little on the
-    chains' past; that the mean weight is p(x) is then true as far as such slow changes do not
-    matter, as in Wu et al. and Cremer et al.
+    log w = sum_t (b_t - b_{t-1}) [log p(x, z_{t-1}) - log q(z_{t-1}|x)], z_0 ~ q(z|x).
 
     Parameters
     ----------
-    model
-        The VAE, with latents that are numbers.
-    rows
-        Rows in model units, shape (n, D), NaN where missing.
-    chains
-        C.
-    temperatures
-        T: the bound tightens, and takes longer, with each.
+    model, rows
+        The VAE, and rows in model units, shape (n, D), NaN where missing.
+    chains, temperatures
+        C and T: the bound tightens, and takes longer, with each.
     start
         Where chains start: "posterior", at q(z|x), or "prior".
     seed
@@ -107,8 +102,7 @@ def annealed(
     Returns
     -------
     ChainScores
-        A row without an observed cell has log-likelihood 0 exactly; the error is NaN where there is
-        only one chain.
+        Of a row without an observed cell 0 exactly; the error of a single chain is NaN.
 
     Raises
     ------
@@ -238,12 +232,7 @@ def _base(model: Model, x: Array, start: ChainStart) -> dist.Distribution:
 def _path(start: ChainStart, temperatures: int, *, steepness: float = 4.0) -> Array:
     """b_0 = 0 to b_T = 1, shape (T + 1,).
 
-    Parameters
-    ----------
-    start, temperatures
-        As in `annealed`.
-    steepness
-        Of the path from p(z) in its middle: a tenth of the steps then go to the first 2 % of it.
+    The steepness of the path from p(z) gives its first 2 % a tenth of the steps.
     """
     even = jnp.linspace(0.0, 1.0, temperatures + 1)
     if start == "posterior":
@@ -264,16 +253,10 @@ def _walk(
     first_size: float = 0.2,
     change: float = 1.02,
 ) -> tuple[Array, Array]:
-    """Log-weights of the chains, shape (C,), and the mean acceptance.
+    """Log-weights of chains from z ~ q, shape (C, k), along b_0 to b_T, and the mean acceptance.
 
-    Parameters
-    ----------
-    model, x, q, z, temperatures, key
-        The row, the distribution that `z`, shape (C, k), come from, and b_0 to b_T.
-    acceptance
-        The share of proposals to accept.
-    first_size, change
-        The first step size, in deviations of q, and what it changes by after each step.
+    The step size starts at `first_size` deviations of q, and changes by a factor at each step
+    towards the share of proposals to accept.
     """
     variance = variance_of(q)
 
@@ -314,16 +297,10 @@ def hmc_step(
     ----------
     target
         Log-density of one z, up to a constant.
-    z
-        Shape (C, k).
-    size
-        Mean size of a leapfrog step, in deviations.
-    variance
-        Of the latents, shape (k,).
-    key
-        Source of the proposals.
-    leapfrog
-        Leapfrog steps of a proposal.
+    z, variance
+        Places of the chains, shape (C, k), and the variance of the latents, shape (k,).
+    size, leapfrog
+        Mean size of a leapfrog step, in deviations, and steps of a proposal.
     jitter
         Each step size is drawn within this share of its mean. With a fixed one there are lengths of
         path after which a Gaussian target brings z back to where it was: chains that met one stood

@@ -1,6 +1,11 @@
 """How much of log p(x) the bound misses, and why: q's family or its encoder.
 
-Cremer, Li and Duvenaud (2018).
+Cremer, Li and Duvenaud (2018). The best q* for a row is q(z|x) moved and stretched, the
+distribution of m + s a + exp(b) (z - m), z ~ q(z|x), with m and s the mean and deviations of q. Of
+a diagonal Gaussian these are all diagonal Gaussians, as in the paper; correlations, where q has
+some, and the shape of a flow stay those the encoder gave, and what better ones would gain counts as
+the family's. Adam starts at a = b = 0, the encoder's own q, on the path derivative of estimator A
+(Roeder et al. 2017), which has no noise at the posterior; its steps fall to 0.
 """
 
 from functools import partial
@@ -61,27 +66,14 @@ def inference_gap(
 ) -> InferenceGap:
     """log p(x) - L[q] = (log p(x) - L[q*]) + (L[q*] - L[q]), q* the best q for each row.
 
-    q* = argmax L over q(z|x) moved and stretched: the distribution of m + s a + exp(b) (z - m),
-    z ~ q(z|x), with m and s the mean and deviations of q. Of a diagonal Gaussian these are all
-    diagonal Gaussians, as in the paper; correlations, where q has some, and the shape of a flow
-    stay those the encoder gave, and what better ones would gain counts as the family's. Adam starts
-    at a = b = 0, the encoder's own q, on the path derivative of estimator A (Roeder et al. 2017),
-    which has no noise at the posterior; its steps fall to 0. Both bounds use the same draws of q.
-
     Parameters
     ----------
-    model
-        The VAE, with latents that are numbers.
-    rows
-        Rows in model units, shape (n, D), NaN where missing.
+    model, rows, seed, progress
+        As in `annealed`.
     steps
         Number of Adam steps.
     samples
-        Draws of each bound.
-    seed
-        Random seed; each row has its own stream.
-    progress
-        Called with the number of rows that are done, block by block.
+        Draws of each bound, the same of q for both.
 
     Returns
     -------
@@ -144,9 +136,7 @@ def _best(
     draws: int = 16,
     step_size: float = 0.05,
 ) -> Change:
-    """The change to q* by Adam with so many draws per step, and the first step size in deviations
-    of q.
-    """
+    """The change to q* by Adam with `draws` per step; step sizes are in deviations of q."""
     adam = optax.adam(optax.cosine_decay_schedule(step_size, steps))
 
     def negative(change: Change, key: PRNGKeyArray) -> Array:

@@ -1,4 +1,13 @@
-"""log p(x) by draws of the posterior and a density fitted to them: appendix D of the paper."""
+"""log p(x) by draws of the posterior and a density fitted to them: appendix D of the paper.
+
+Draws are by Hamiltonian Monte Carlo; q(z) is a Gaussian with their mean and covariance, for the
+paper names no family. The posterior of a linear model is a Gaussian; of others, whose tails are the
+prior's, the variance is finite where the fitted covariance is less than twice the prior's, as it is
+for a posterior that is narrower than its prior. An error of e nats of a row's mean makes its
+logarithm too high by e^2 / 2, and that does not average out over rows. Chains stay on the hill they
+start on, and a hill where none starts does not show in the error: an encoder that was never
+trained, or fits its training rows alone, puts them on the wrong one.
+"""
 
 import warnings
 from functools import partial
@@ -34,19 +43,12 @@ def harmonic(
 ) -> ChainScores:
     """-log (1/L) sum_l q(z_l) / p(x, z_l), z_l ~ p(z|x), q fitted to other draws of p(z|x).
 
-    Draws are by Hamiltonian Monte Carlo; q(z) is a Gaussian with their mean and covariance, for the
-    paper names no family. The posterior of a linear model is a Gaussian; of others, whose tails are
-    the prior's, the variance is finite where the fitted covariance is less than twice the prior's,
-    as it is for a posterior that is narrower than its prior. An error of e nats of a row's mean
-    makes its logarithm too high by e^2 / 2, and that does not average out over rows. Good for fewer
-    than five latents, says the paper.
+    Good for fewer than five latents, says the paper.
 
     Parameters
     ----------
-    model
-        The VAE, with latents that are numbers.
-    rows
-        Rows in model units, shape (n, D), NaN where missing.
+    model, rows, seed, progress
+        As in `annealed`.
     samples
         L, for the fit of q and then as many new ones, of all chains of a row together.
     chains
@@ -56,14 +58,8 @@ def harmonic(
     leapfrog
         Leapfrog steps to a draw.
     places
-        Where chains start, shape (n, chains, latents); by default at draws of q(z|x). Chains stay
-        on the hill they start on, and a hill where none starts does not show in the error. An
-        encoder that was never trained, or fits its training rows alone, puts them on the wrong one:
-        then give draws of p(z) chosen by their p(x|z).
-    seed
-        Random seed; each row has its own stream.
-    progress
-        Called with the number of rows that are done, block by block.
+        Where chains start, shape (n, chains, latents), such as draws of p(z) chosen by their
+        p(x|z); by default at draws of q(z|x).
 
     Returns
     -------
@@ -76,11 +72,6 @@ def harmonic(
     ConfigError
         Latents are levels; there is one chain; places are of other rows or latents, or not finite;
         a number of samples or steps is not a whole one of at least 1.
-
-    Warns
-    -----
-    AevbWarning
-        There are more than four latents.
     """
     refuse_levels(model)
     for name, number in (("samples", samples), ("burn_in", burn_in), ("leapfrog", leapfrog)):
@@ -158,12 +149,7 @@ def _log_ratios(
 ) -> tuple[Array, Array]:
     """log q(z_l) - log p(x, z_l), shape (draws, chains), and the mean acceptance.
 
-    Parameters
-    ----------
-    model, x, key, places, chains, draws, burn_in, leapfrog
-        The row, where its chains start, and as in `harmonic`.
-    acceptance, first_size
-        The share of proposals to accept, and the first step size, in deviations of the start.
+    `acceptance` is the share of proposals to accept, `first_size` in deviations of the start.
     """
     key_start, key_tune, key_fit, key_new = jax.random.split(key, 4)
     target = partial(model.log_joint, x)

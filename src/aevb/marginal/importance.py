@@ -46,28 +46,23 @@ def importance(
     """log (1/S) sum_s p(x, z_s) / q(z_s|x), z_s ~ q(z|x): a lower bound of log p(x) in mean.
 
     It tightens with S (Burda, Grosse and Salakhutdinov 2016, eq. 8). The standard error is the
-    delta method's, the deviation of the weights over their mean and sqrt(S); the effective sample
-    size is (sum w)^2 / sum w^2 (Kong 1992).
+    delta method's; the effective sample size is (sum w)^2 / sum w^2 (Kong 1992).
 
     Parameters
     ----------
-    model
-        The VAE.
-    rows
-        Rows in model units, shape (n, D), NaN where missing.
-    samples
-        S, rounded up to equal chunks.
+    model, rows
+        The VAE, and rows in model units, shape (n, D), NaN where missing.
+    samples, chunk
+        S, rounded up to equal chunks, and the most draws of a row that are held at once.
     seed
         Random seed; each row has its own stream.
-    chunk
-        Draws of a row that are held at once, at most.
     progress
         Called with the number of rows that are done, block by block.
 
     Returns
     -------
     Scores
-        Three arrays of shape (n,). A row without an observed cell has log-likelihood 0 exactly.
+        Of a row without an observed cell 0 exactly.
 
     Raises
     ------
@@ -78,13 +73,8 @@ def importance(
     chunks = -(-samples // chunk)
     size = -(-samples // chunks)
     total = chunks * size
-    sums = map_rows(
-        eqx.Partial(_weight_sums, chunks=chunks, size=size),
-        model,
-        rows,
-        row_keys(rows, seed),
-        progress=progress,
-    )
+    function = eqx.Partial(_weight_sums, chunks=chunks, size=size)
+    sums = map_rows(function, model, rows, row_keys(rows, seed), progress=progress)
     log_sum, log_squares = (np.asarray(part, dtype=np.float64) for part in sums)
     effective = np.exp(2 * log_sum - log_squares)
     relative_variance = np.maximum(total / np.maximum(effective, 1e-12) - 1, 0.0)
@@ -106,8 +96,8 @@ def pareto_k(
     their mean.
 
     Vehtari et al. (2024), by arviz-stats: weights have 1 / k finite moments, and S of them average
-    out below min(1 - 1 / log10 S, 0.7). Keeps all weights of all rows: meant for some hundreds of
-    rows, and 25 samples or more.
+    out below min(1 - 1 / log10 S, 0.7). It holds all weights: for some hundreds of rows, and 25
+    samples or more.
 
     Parameters
     ----------
