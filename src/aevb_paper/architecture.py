@@ -1,25 +1,20 @@
 """Card 5: the paper's own network (appendix C), compared with its equations, and drawn."""
 # ruff: noqa: D103 - the name of a check says what it checks
 
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 from matplotlib.figure import Figure
 
 from aevb import figures
-from aevb.build import initial_model
 from aevb.diagnostics import architecture
 from aevb.model import Model
-from aevb.networks import MLP, parameter_count, trainable
-from aevb.start import Architecture
-from aevb.table.schema import Column, Schema
+from aevb.networks import MLP, parameter_count
 from aevb_paper.checks import check, compile_quickly
-from aevb_paper.linear_gaussian import Vector
+from aevb_paper.experiments.networks import paper_model
 
 __all__ = [
     "decoder",
@@ -33,30 +28,16 @@ __all__ = [
 ]
 
 
-@cache
-def _digits() -> Vector:
-    """Handwritten digits of 8 by 8 pixels, 1 where there is ink."""
-    from sklearn.datasets import load_digits
-
-    return np.asarray(load_digits().data > 7, np.float64)
-
-
-@cache
-def live_model() -> Model:
-    """x -> tanh(500) -> (mu, log sigma^2) -> z -> tanh(500) -> Bernoulli, on 64 pixels.
-
-    The network of section 5, with 20 latents.
-    """
-    with jax.enable_x64(False):  # whoever asks for it first
-        columns = [Column(f"pixel{i}", "binary", categories=(0, 1)) for i in range(64)]
-        schema = Schema(tuple(columns)).scaled(_digits())
-        sizes = Architecture(20, hidden=(500,), linear_start=False)
-        return initial_model(schema, schema.to_model_units(_digits()), sizes, jax.random.key(0))
+def live_model(**options: float) -> Model:
+    """The network of section 5 with 20 latents, for black and white digits of 64 pixels."""
+    return paper_model(64, 20, 500, "bernoulli", jax.random.key(0), **options)
 
 
 def live_row() -> Array:
-    """One digit."""
-    return jnp.asarray(_digits()[0], jnp.float32)
+    """One digit of 8 by 8 pixels, 1 where there is ink."""
+    from sklearn.datasets import load_digits
+
+    return jnp.asarray(load_digits().data[0] > 7, float)
 
 
 def draw() -> Figure:
@@ -97,21 +78,11 @@ def network_size(*widths: int) -> int:
 # How far each is from true
 
 
-def _moved_model() -> Any:
-    """The live model in float64, with weights moved from where training starts, biases too."""
-    rng = np.random.default_rng(0)
-
-    def move(leaf: Array, moves: bool) -> Array:
-        return leaf.astype(float) + 0.1 * moves * rng.normal(size=leaf.shape)
-
-    return jax.tree.map(move, live_model(), trainable(live_model()))
-
-
 @check("log p(x|z) of the live decoder is eq. 11", unit="nats")
 def decoder() -> float:
     with jax.enable_x64(True):
-        model, z = _moved_model(), jax.random.normal(jax.random.key(1), (20,))
-        x = jnp.asarray(_digits()[0])
+        model: Any = live_model(deviation=0.1)
+        x, z = live_row(), jax.random.normal(jax.random.key(1), (20,))
         found = compile_quickly(lambda x, z: model.likelihood(z).log_prob(x))(x, z)
         y = sigmoid(perceptron(model.likelihood.network, z))
         return float(jnp.abs(found - log_bernoulli(x, y)))
@@ -120,13 +91,11 @@ def decoder() -> float:
 @check("log q(z|x) of the live encoder is eq. 9 and 12", unit="nats")
 def encoder() -> float:
     with jax.enable_x64(True):
-        model, z = _moved_model(), jax.random.normal(jax.random.key(1), (20,))
-        x = jnp.asarray(_digits()[0])
+        model: Any = live_model(deviation=0.1)
+        x, z = live_row(), jax.random.normal(jax.random.key(1), (20,))
         found = compile_quickly(lambda x, z: model.posterior(x).log_prob(z))(x, z)
-        features = model.posterior.encoder.features
-        standard = (x - features.center.tree) / features.spread.tree
-        moments = jnp.split(perceptron(model.posterior.encoder.network, standard), 2)
-        return float(jnp.abs(found - log_gaussian(z, *moments)))
+        mean, log_variance = jnp.split(perceptron(model.posterior.network, x), 2)
+        return float(jnp.abs(found - log_gaussian(z, mean, log_variance)))
 
 
 @check(

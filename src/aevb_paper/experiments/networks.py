@@ -32,11 +32,6 @@ class GaussianEncoder(eqx.Module):
         mean, log_variance = jnp.split(self.network(x), 2)
         return dist.Normal(mean, _deviation(log_variance)).to_event(1)
 
-    @property
-    def latent_dim(self) -> int:
-        """J."""
-        return len(self.network.layers[-1].weight) // 2
-
 
 class BernoulliDecoder(eqx.Module):
     """p(x|z) of black and white pixels, eq. 11: a network gives a logit for each."""
