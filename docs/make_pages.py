@@ -68,6 +68,8 @@ for those who [build their own](extending.md).
 SECTION = """## {title}
 
 ```{{eval-rst}}
+.. currentmodule:: {package}
+
 .. autosummary::
    :toctree: api/generated
    :template: module.rst
@@ -108,7 +110,8 @@ def api_page() -> str:
             modules += documented(package)
         if modules:
             listed = "\n   ".join(modules)
-            sections.append(SECTION.format(title=title, modules=listed))
+            top, *_ = modules[0].split(".")
+            sections.append(SECTION.format(title=title, package=top, modules=listed))
     return API.format(sections="\n".join(sections))
 
 

@@ -305,7 +305,13 @@ def _stored_settings(document: ReportDict, parts: Mapping[str, object]) -> Setti
             f"this run was fitted with a {name} of one's own, {parameters[name]}: "
             f"give the same to load({name}=...)"
         )
-    return Settings.of(parameters)
+    try:
+        return Settings.of(parameters)
+    except ConfigError as error:  # a name is known once its module is imported
+        raise ModelFileError(
+            f"the settings of this run are not of this version: {error}; "
+            "if that is the name of a part of your own, import the module that registers it"
+        ) from error
 
 
 def _is_own(value: object) -> bool:
