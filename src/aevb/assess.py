@@ -22,9 +22,9 @@ from aevb.table.schema import Values
 __all__ = [
     "METHODS",
     "Baselines",
-    "ReportDict",
     "Evaluation",
     "Limits",
+    "ReportDict",
     "Results",
     "assess",
     "evaluate",
