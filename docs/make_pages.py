@@ -29,9 +29,9 @@ SECTIONS = {
 
 SETTINGS = """# Settings
 
-Every setting has a default. Python takes them as arguments of `aevb.VAE`, a TOML file (`--config`) as keys, and `aevb fit` as
-options, under the same names. Wherever a name of a part is accepted, Python also takes
-[a part of your own](extending.md).
+Every setting has a default. Python takes them as arguments of `aevb.VAE`, a TOML file
+(`--config`) as keys, and `aevb fit` as options, under the same names. Wherever a name of a part is
+accepted, Python also takes [a part of your own](extending.md).
 
 {table}
 
@@ -42,8 +42,8 @@ options, under the same names. Wherever a name of a part is accepted, Python als
 
 API = """# API
 
-Most people need `aevb.VAE`, its two adaptors, `aevb.load` and `aevb.errors`. The rest are the parts they are made of, public
-for those who [build their own](extending.md).
+Most people need `aevb.VAE`, its two adaptors, `aevb.load` and `aevb.errors`. The rest are the parts
+they are made of, public for those who [build their own](extending.md).
 
 ```{{eval-rst}}
 .. currentmodule:: aevb
