@@ -55,15 +55,15 @@ make_pages.main()
 def escape(
     _app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]
 ) -> None:
-    """Outside code, p(x|z) and KL(q || p) are no substitutions of reStructuredText, and model_ is
-    no link.
+    """Outside code, p(x|z) and KL(q || p) are no substitutions of reStructuredText, model_ is no
+    link, and the star of (x, *, samples) begins no emphasis.
     """
     in_code = False
     for place, line in enumerate(lines):
         in_code = line.lstrip().startswith(">>>") or (in_code and bool(line.strip()))
         if not in_code:
             lines[place] = re.sub(
-                r"(`.*?`)|\||(?<=\w)_(?!\w)", lambda mark: mark[1] or rf"\{mark[0]}", line
+                r"(`.*?`)|\||(?<=\w)_(?!\w)|\*(?=,)", lambda mark: mark[1] or rf"\{mark[0]}", line
             )
 
 

@@ -104,15 +104,25 @@ def table(settings: list[tuple[str, object, About]]) -> str:
 def api_page() -> str:
     sections = []
     for title, names in SECTIONS.items():
-        modules = []
-        for name in names:
-            package = name if name.startswith("aevb") else f"aevb.{name}"
-            modules += documented(package)
+        modules = modules_in(names)
         if modules:
-            listed = "\n   ".join(modules)
             top, *_ = modules[0].split(".")
+            below = [module.removeprefix(f"{top}.") for module in modules]
+            listed = "\n   ".join(below)
             sections.append(SECTION.format(title=title, package=top, modules=listed))
     return API.format(sections="\n".join(sections))
+
+
+def listed_modules() -> list[str]:
+    return [module for names in SECTIONS.values() for module in modules_in(names)]
+
+
+def modules_in(names: list[str]) -> list[str]:
+    """The modules of a section."""
+    modules: list[str] = []
+    for name in names:
+        modules += documented(name if name.startswith("aevb") else f"aevb.{name}")
+    return modules
 
 
 def documented(package: str) -> Iterator[str]:
@@ -122,8 +132,14 @@ def documented(package: str) -> Iterator[str]:
     if exported and not exported <= at_top:
         yield package
     for module in modules_of(package):
-        if not exports(module) <= exported | at_top:
+        if not exports(module) <= exported | at_top and not is_shadowed(module):
             yield module
+
+
+def is_shadowed(module: str) -> bool:
+    """Whether the package exports a function of the module's name, which has its place."""
+    package, _, name = module.rpartition(".")
+    return name in exports(package)
 
 
 def modules_of(package: str) -> list[str]:

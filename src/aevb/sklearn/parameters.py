@@ -53,6 +53,6 @@ def document(width: int = 96) -> str:
     lines = []
     for name, default, described in about():
         expected = described.with_names(described.expected)
-        lines += wrap(f"{name} : {expected}, default={default!r}", width)
+        lines.append(f"{name} : {expected}, default={default!r}")  # on one line, for Sphinx
         lines.append(indent("\n".join(wrap(described.help, width)), "    "))
     return "\n".join(lines)
