@@ -81,8 +81,6 @@ def paper_model(
         Units of the hidden layer of the encoder, and of the decoder.
     likelihood
         "bernoulli" for black and white pixels (eq. 11), "gaussian" for grey ones (eq. 12).
-    key
-        Source of the parameters.
     deviation
         Standard deviation of all parameters at the start, biases included. The paper has "random
         sampling from N(0, 0.01)", which the authors' first code reads as a deviation.
