@@ -185,8 +185,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         which `report_` has for all fits.
         """
         check_is_fitted(self)
-        settings = self.fit_.settings
-        objective = estimator_of(settings.objective).with_options(alpha=settings.alpha)
+        objective = estimator_of(self.objective).with_options(alpha=self.alpha)
         return marginal.elbo(
             self.model_, objective, self._units(X), samples=samples, seed=self.seed_
         )
