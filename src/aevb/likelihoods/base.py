@@ -45,8 +45,7 @@ class Columns:
     units
         Their training values in model units, shape (rows, d), NaN where missing.
     deviation
-        What a linear model leaves of each, in model units, shape (d,); 0 for a scale whose floor is
-        only the grid of the data.
+        What a linear model leaves of each, in model units, shape (d,).
     scale_given
         The decoder gives the scale of each cell; else each column learns one scale.
     """
@@ -80,8 +79,7 @@ class Columns:
         """The same columns, missing where a value is one of `atoms`, shape (d, K)."""
         at = (self.units[..., None] == atoms.astype(np.float32)).any(-1)
         rest = np.where(at, np.nan, self.units)
-        left = np.where(self.deviation > 0, deviations(rest), 0.0)
-        return replace(self, units=rest, deviation=left)
+        return replace(self, units=rest, deviation=deviations(rest))
 
 
 class Likelihood(eqx.Module):
