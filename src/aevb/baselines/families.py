@@ -58,7 +58,7 @@ class Family(Protocol):
 
     @classmethod
     def of(cls, columns: Sequence[Column], values: Array) -> Self:
-        """The family of these columns, in units taken from training values, (n, columns) with NaN."""
+        """The family of these columns, in units of training values, (n, columns) with NaN."""
 
     @classmethod
     def in_units(cls, columns: Sequence[Column], units: Sequence[Array]) -> Self:

@@ -115,7 +115,8 @@ class _Arrays:
         )
         if array.dtype != np.float64 or not fits:
             raise ValueError(
-                f"{self.prefix}{name} is {array.dtype} of shape {array.shape}, not float64 of {shape}"
+                f"{self.prefix}{name} is {array.dtype} of shape {array.shape}, "
+                f"not float64 of {shape}"
             )
         if not np.isfinite(array).all():
             raise ValueError(f"{self.prefix}{name} must be finite")

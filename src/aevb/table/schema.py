@@ -1,7 +1,7 @@
 """What a column is: its kind, its levels, its support and its units.
 
-A table is held as a float64 matrix of *values*, shape (rows, columns): numbers as they are, levels
-as their index, NaN where a cell is missing. A model sees *model units*, u = (value - location) /
+A table is held as a float64 matrix of values, shape (rows, columns): numbers as they are, levels
+as their index, NaN where a cell is missing. A model sees model units, u = (value - location) /
 scale, computed in float64 and only then cast to float32, so that no column is too large or too
 small for the model.
 """
