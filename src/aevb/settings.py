@@ -202,11 +202,11 @@ class Settings(BaseModel):
     --------
     >>> Settings.of({"latent_dim": 2}).learning_rate
     0.002
-    >>> Settings.of({"latent_dim": True})
+    >>> Settings.of({"samples": True})
     Traceback (most recent call last):
         ...
-    aevb.errors.ConfigError: latent_dim must be a whole number from 1 to 10,000, a pair of them, or 'auto'; got True
-    """  # noqa: E501
+    aevb.errors.ConfigError: samples must be a whole number from 1 to 10,000; got True
+    """
 
     model_config = ConfigDict(
         extra="forbid",

@@ -44,7 +44,8 @@ def typed_settings(typed: Mapping[str, object]) -> dict[str, object]:
             value = _value(value, _types(field.annotation))
         given[name] = value
     if "columns" in given:
-        given["columns"] = dict(_pair(text) for text in given["columns"])  # type: ignore[attr-defined]
+        typed_columns: list[str] = given["columns"]  # type: ignore[assignment]
+        given["columns"] = dict(_pair(text) for text in typed_columns)
     return given
 
 

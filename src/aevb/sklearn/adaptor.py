@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from aevb.errors import ConfigError
 from aevb.sklearn.estimator import VAE
 from aevb.sklearn.parameters import PARAMETERS
+from aevb.table.tables import TableLike
 
 __all__ = ["Adaptor"]
 
@@ -26,7 +27,7 @@ class Adaptor(BaseEstimator):
     vae: Any
     vae_: VAE
 
-    def stand_on(self, X: Any) -> bool:
+    def stand_on(self, X: TableLike) -> bool:
         """Set `vae_`; True where it was fitted to these rows, False where it was fitted before."""
         given = self._given()
         before = hasattr(given, "fit_")

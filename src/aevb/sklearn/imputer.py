@@ -6,6 +6,7 @@ from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
 from aevb.sklearn.adaptor import Adaptor
 from aevb.sklearn.parameters import with_parameters
+from aevb.table.tables import TableLike
 
 __all__ = ["VAEImputer"]
 
@@ -41,7 +42,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, Adaptor):
     False
     """
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: object = None) -> Self:
         """Fit to an array or a data frame with missing cells; with a fitted `vae`, only check the
         columns.
         """
@@ -49,6 +50,6 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, Adaptor):
             self.vae_.impute(X[:1])
         return self
 
-    def transform(self, X: Any) -> Any:
+    def transform(self, X: TableLike) -> Any:
         """The same rows, their missing cells filled, in the container and types they came in."""
         return self.ready().impute(X)

@@ -1,6 +1,6 @@
 """`VAEOutlierDetector`: rows that a VAE finds improbable, as a scikit-learn outlier detector."""
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from aevb import marginal
 from aevb.errors import ConfigError
 from aevb.sklearn.adaptor import Adaptor
 from aevb.sklearn.parameters import with_parameters
+from aevb.table.tables import TableLike
 
 __all__ = ["VAEOutlierDetector", "threshold"]
 
@@ -51,7 +52,7 @@ class VAEOutlierDetector(OutlierMixin, Adaptor):
 
     contamination: float | str
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: TableLike, y: object = None) -> Self:
         """Fit to an array or a data frame, and set `offset_`."""
         fraction = _fraction(self.contamination)
         fitted_to_these = self.stand_on(X)
@@ -62,15 +63,15 @@ class VAEOutlierDetector(OutlierMixin, Adaptor):
         self.offset_ = threshold(scores, self.false_alarms)
         return self
 
-    def score_samples(self, X: Any) -> NDArray[np.float64]:
+    def score_samples(self, X: TableLike) -> NDArray[np.float64]:
         """log p(x) of each row, nats in the units of the data, higher is more normal; (n,)."""
         return self.ready().score_samples(X)
 
-    def decision_function(self, X: Any) -> NDArray[np.float64]:
+    def decision_function(self, X: TableLike) -> NDArray[np.float64]:
         """score_samples(X) - offset_: negative for outliers, shape (n,)."""
         return self.score_samples(X) - self.offset_
 
-    def predict(self, X: Any) -> NDArray[np.int64]:
+    def predict(self, X: TableLike) -> NDArray[np.int64]:
         """-1 for outliers, 1 for inliers, shape (n,)."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
