@@ -26,6 +26,8 @@ from aevb.posteriors import (
     TwoLayerPosterior,
 )
 
+#: What a flow's layers see of the encoder's outputs.
+CONDITION = 16
 CLASSES: list[Any] = [POSTERIORS[name] for name in POSTERIORS]
 #: A number, a positive number, a count and a column of three levels.
 FEATURES = Features(
@@ -48,14 +50,14 @@ def linear(complete: bool = False, latents: int = 2) -> LinearPosterior:
     return LinearPosterior(*fixed, gain=jnp.asarray(gain, jnp.float32), complete=complete)
 
 
-def encoder(kind: Any, latents: int = 2, *, start: bool = True) -> Encoder:
-    network = MLP((12, 8, kind.outputs(latents)), "tanh", jax.random.key(0))
+def encoder(kind: Any, latents: int = 2, *, start: bool = True, more: int = 0) -> Encoder:
+    network = MLP((12, 8, kind.outputs(latents) + more), "tanh", jax.random.key(0))
     return Encoder(FEATURES, network, linear(latents=latents) if start else None, sees_missing=True)
 
 
 def flow() -> CouplingFlow:
     """Far from the identity."""
-    near = CouplingFlow(2, jax.random.key(1), FlowPosterior.CONDITION)
+    near = CouplingFlow(2, jax.random.key(1), CONDITION)
     return jax.tree.map(lambda weights: 20 * weights if len(weights) < 10 else weights, near)
 
 
@@ -72,7 +74,7 @@ EXAMPLES: dict[str, Any] = {
         encoder(CategoricalPosterior, 10, start=False), 10
     ),
     "DiagonalGaussian": lambda: DiagonalGaussian(encoder(DiagonalGaussian), 2),
-    "FlowPosterior": lambda: FlowPosterior(encoder(FlowPosterior), 2, flow()),
+    "FlowPosterior": lambda: FlowPosterior(encoder(FlowPosterior, more=CONDITION), 2, flow()),
     "FullGaussian": lambda: FullGaussian(encoder(FullGaussian), 2),
     "TwoLayerPosterior": two_layers,
 }
@@ -237,7 +239,7 @@ def test_a_posterior_of_complete_rows_can_be_made_to_fill(gaussian: Posterior) -
 
 def test_a_flow_starts_as_its_gaussian() -> None:
     start = FlowPosterior(
-        encoder(FlowPosterior), 2, CouplingFlow(2, jax.random.key(1), FlowPosterior.CONDITION)
+        encoder(FlowPosterior, more=CONDITION), 2, CouplingFlow(2, jax.random.key(1), CONDITION)
     )
     q = start(ROW)
     plain = q.base

@@ -12,12 +12,12 @@ import numpyro.distributions as dist
 import pytest
 from scipy import stats
 
-from aevb import priors
 from aevb.build import initial_model
 from aevb.distributions.flows import CouplingFlow
 from aevb.networks import MLP, parameter_count
 from aevb.posteriors import ConditionalGaussian
 from aevb.priors import (
+    PRIORS,
     BernoulliPrior,
     CategoricalPrior,
     FlowPrior,
@@ -65,7 +65,7 @@ EXAMPLES: dict[str, Any] = {
 }
 
 
-@pytest.fixture(params=priors.__all__)
+@pytest.fixture(params=[PRIORS[name].__name__ for name in PRIORS])
 def prior(request: pytest.FixtureRequest) -> Any:
     return EXAMPLES[request.param]()
 
