@@ -55,7 +55,7 @@ NUMBERS = {
     "flow prior": FlowPrior(2, flow())(),
     "chain": Chain(dist.Normal(MEAN[:1], 0.7).to_event(1), conditional, 1),
     "chain of the prior": Chain(StandardNormal(1)(), conditional, 1, backwards=True),
-    "mixture": GaussianMixture(2, 3, KEY)(),
+    "mixture": GaussianMixture(2, 3, key=KEY)(),
     "vamp": vamp(),
     "Laplace": dist.Laplace(MEAN, SCALE).to_event(1),
     "StudentT": dist.StudentT(9.0, MEAN, SCALE).to_event(1),
