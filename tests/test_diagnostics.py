@@ -98,7 +98,7 @@ def test_a_learned_scale_mends_the_collapse_of_a_scale_held_wide() -> None:
     units = schema.to_model_units(values)
     shape = Architecture(1, hidden=(8,), scale_given=False, linear_start=False)
     start = initial_model(schema, units, shape, jax.random.key(0))
-    wide = np.log(3 / np.asarray(start.likelihood.parts[0].floor.value) - 1)
+    wide = np.log(3 / np.asarray(start.likelihood.parts[0].floor.tree) - 1)
 
     def held(model: Any, x: Any, key: Any, **settings: Any) -> Any:
         return sgvb_b(
