@@ -85,7 +85,7 @@ def conjugate(mean: float = 0.0, scale: float = 0.01) -> Uncertain:
 
 
 def values_and_slopes(estimator, model: Uncertain, x: np.ndarray, count: int):
-    """Of many draws: (DRAWS,) and (DRAWS, P), mu's and log sigma's slopes and phi's."""
+    """Values (DRAWS,) and gradients (DRAWS, P) in mu, log sigma and phi, of many draws."""
     learned, rest = eqx.partition(model, trainable(model))
 
     def bound(learned, key):

@@ -318,7 +318,7 @@ def triangular_moment(low: Any, high: Any, peak: Any) -> Any:
 def test_gradient_of_the_second_moment_in_every_parameter(
     name: str, phi: dict[str, float], second_moment: Callable[..., Any]
 ) -> None:
-    """Of those in p(eps), too: its draw carries their gradient."""
+    """The draw of p(eps) carries the gradient of the parameters it holds."""
     family, witness = named(name)
     for parameter, value in phi.items():
 

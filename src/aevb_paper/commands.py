@@ -50,7 +50,6 @@ Deck = Annotated[
 ]
 
 
-@app.command()
 def figure2(
     *,
     output: Folder = Path("figure2"),
@@ -62,7 +61,7 @@ def figure2(
     quiet: QUIET = False,
     debug: DEBUG = False,
 ) -> None:
-    """AEVB against wake-sleep: the bound on train and test rows, beside the printed values."""
+    """AEVB against wake-sleep: the bound on train and test rows, with the printed values."""
     from aevb_paper.drawings.figure2 import figure2 as draw
     from aevb_paper.experiments import figure2 as experiment
     from aevb_paper.experiments.published import compare_figure2
@@ -87,7 +86,6 @@ def figure2(
         run.finish(points, compare_figure2(points), names.split(), draw(points), title)
 
 
-@app.command()
 def figure3(
     *,
     output: Folder = Path("figure3"),
@@ -122,7 +120,6 @@ def figure3(
         run.finish(points, compare_figure3(points), names.split(), draw(points), title)
 
 
-@app.command()
 def figure4(
     *,
     output: Folder = Path("figure4"),
@@ -141,7 +138,6 @@ def figure4(
     _pictures(run, parts, lambda model: grid(15), budget, "Manifolds of two latents")
 
 
-@app.command()
 def figure5(
     *,
     output: Folder = Path("figure5"),
@@ -162,7 +158,6 @@ def figure5(
     _pictures(run, parts, draw_from_prior(100, jax.random.key(0)), budget, "Random samples")
 
 
-@app.command("full-vb")
 def full_vb(
     *,
     output: Folder = Path("full-vb"),
@@ -196,7 +191,6 @@ def full_vb(
         run.finish(points, experiment.ends(points), names.split(), draw(points), title)
 
 
-@app.command()
 def cards(
     *, deck: Deck = None, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False
 ) -> None:
@@ -364,3 +358,9 @@ def _panel(text: str) -> tuple[str, int]:
             f"as mnist-20, mnist-grey-20 or frey-face-2, not {text}"
         )
     return dataset, int(latents)
+
+
+for command in (figure2, figure3, figure4, figure5, full_vb, cards):
+    # The first line of a docstring, whole: Typer would cut off a long one.
+    first_line = (command.__doc__ or "").splitlines()[0]
+    app.command(command.__name__.replace("_", "-"), short_help=first_line)(command)
