@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -43,8 +43,6 @@ class Network(Protocol):
     def __call__(self, x: Array, /) -> Array:
         """Map an input of shape (sizes[0],) to an output of shape (sizes[-1],)."""
 
-
-Layered = TypeVar("Layered", bound="MLP | Residual")
 
 #: The networks by name; see `Network`.
 NETWORKS: Registry[Callable[..., Network]] = Registry("network")
@@ -134,15 +132,25 @@ class MLP(eqx.Module):
 
     def describe(self) -> list[Layer]:
         """Each affine layer, named by the activation after it."""
-        return _layer_list(self.layers, self.activation)
+        described = []
+        for place, layer in enumerate(self.layers):
+            name = "linear" if place == len(self.layers) - 1 else self.activation
+            outputs, inputs = layer.weight.shape
+            described.append(Layer(name, inputs, outputs, parameter_count(layer)))
+        return described
 
-    def starting_at(self, output: Array, *, weights: float = 1.0) -> "MLP":
+    def starting_at(self, output: Array, *, weights: float = 1.0) -> Self:
         """The same network, its last bias `output` and its last weights times `weights`."""
-        return _with_last_layer(self, output, weights)
+        last = self.layers[-1]
+        return eqx.tree_at(
+            lambda net: (net.layers[-1].weight, net.layers[-1].bias),
+            self,
+            (last.weight * weights, output),
+        )
 
 
 @NETWORKS.register("residual")
-class Residual(eqx.Module):
+class Residual(MLP):
     """A network whose hidden layers of equal width add to what comes in: h <- h + f(W h + b).
 
     He et al. (2016). The first layer, and any of another width than the one before, is as in
@@ -160,15 +168,6 @@ class Residual(eqx.Module):
     (2,)
     """
 
-    layers: tuple[eqx.nn.Linear, ...]
-    activation: str = eqx.field(static=True)
-
-    def __init__(
-        self, sizes: Sequence[int], activation: str, key: PRNGKeyArray, *, smooth: bool = False
-    ) -> None:
-        self.layers = _affine_layers(sizes, activation, key, smooth)
-        self.activation = activation
-
     def __call__(self, x: Array) -> Array:
         """Map an input of shape (sizes[0],) to an output of shape (sizes[-1],)."""
         *hidden, last = self.layers
@@ -177,14 +176,6 @@ class Residual(eqx.Module):
             adds = place > 0 and change.shape == x.shape
             x = x + change if adds else change
         return _affine(last, x)
-
-    def describe(self) -> list[Layer]:
-        """Each affine layer, named by the activation after it."""
-        return _layer_list(self.layers, self.activation)
-
-    def starting_at(self, output: Array, *, weights: float = 1.0) -> "Residual":
-        """The same network, its last bias `output` and its last weights times `weights`."""
-        return _with_last_layer(self, output, weights)
 
 
 class Scaled(eqx.Module):
@@ -244,15 +235,6 @@ def class_words(part: object) -> str:
     return words.removesuffix(" columns")
 
 
-def _layer_list(layers: Sequence[eqx.nn.Linear], activation: str) -> list[Layer]:
-    described = []
-    for place, layer in enumerate(layers):
-        name = "linear" if place == len(layers) - 1 else activation
-        outputs, inputs = layer.weight.shape
-        described.append(Layer(name, inputs, outputs, parameter_count(layer)))
-    return described
-
-
 def _affine_layers(
     sizes: Sequence[int], activation: str, key: PRNGKeyArray, smooth: bool
 ) -> tuple[eqx.nn.Linear, ...]:
@@ -264,15 +246,6 @@ def _affine_layers(
         numbers = 1 if place == last else ACTIVATIONS[activation].inputs
         layers.append(_affine_layer(inputs, numbers * outputs, keys[place], smooth))
     return tuple(layers)
-
-
-def _with_last_layer(network: Layered, output: Array, weights: float) -> Layered:
-    last = network.layers[-1]
-    return eqx.tree_at(
-        lambda net: (net.layers[-1].weight, net.layers[-1].bias),
-        network,
-        (last.weight * weights, output),
-    )
 
 
 def _affine(layer: eqx.nn.Linear, x: Array) -> Array:
