@@ -144,15 +144,8 @@ class LogBounds(NamedTuple):
     scale: float = 10.0
 
 
-@LIKELIHOODS.register("log_normal")
-class LogNormal(Located):
-    """Positive numbers: log x is Gaussian, in units of its mean and deviation over training rows.
-
-    Attributes
-    ----------
-    center, spread
-        The mean and the deviation of log x, shape (d,).
-    """
+class _OfLog(Located):
+    """Positive numbers whose location and scale are those of log x, in its standard units."""
 
     center: NonTrainable[Array]
     spread: NonTrainable[Array]
@@ -160,11 +153,7 @@ class LogNormal(Located):
     kind: ClassVar[str] = "positive"
     inside: ClassVar[float] = 1.0
     log_bounds: ClassVar[LogBounds] = LogBounds()
-
-    @classmethod
-    def takes(cls, column: Column) -> bool:
-        """Positive numbers."""
-        return column.kind == cls.kind
+    least_spread: ClassVar[float]
 
     @classmethod
     def build(cls, columns: Columns, **own: Any) -> Self:
@@ -173,19 +162,41 @@ class LogNormal(Located):
         return super().build(
             columns,
             center=NonTrainable(single(means(logs, 0.0))),
-            spread=NonTrainable(single(np.maximum(deviations(logs), 1e-6))),
+            spread=NonTrainable(single(np.maximum(deviations(logs), cls.least_spread))),
             **own,
         )
-
-    @property
-    def closed_form(self) -> bool:
-        """The weighted mean and deviation of the logarithm are."""
-        return True
 
     def standardized(self, units: np.ndarray) -> np.ndarray:
         """log x in deviations from its mean."""
         logs = np.log(np.maximum(units, 1e-30))
         return (logs - np.asarray(self.center.tree)) / np.asarray(self.spread.tree)
+
+    def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
+        """Nats of each cell; zero or less cannot come from here and counts as the least float."""
+        return distribution.log_prob(jnp.maximum(x, 1e-30)) - self.log_units.tree
+
+
+@LIKELIHOODS.register("log_normal")
+class LogNormal(_OfLog):
+    """Positive numbers: log x is Gaussian, in units of its mean and deviation over training rows.
+
+    Attributes
+    ----------
+    center, spread
+        The mean and the deviation of log x, shape (d,).
+    """
+
+    least_spread: ClassVar[float] = 1e-6
+
+    @classmethod
+    def takes(cls, column: Column) -> bool:
+        """Positive numbers."""
+        return column.kind == cls.kind
+
+    @property
+    def closed_form(self) -> bool:
+        """The weighted mean and deviation of the logarithm are."""
+        return True
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """The log-normal of each column, within `log_bounds`."""
@@ -194,10 +205,6 @@ class LogNormal(Located):
         shift = jnp.clip(self.spread.tree * location, -bounds.location, bounds.location)
         deviation = jnp.minimum(self.spread.tree * scale, bounds.scale)
         return dist.LogNormal(self.center.tree + shift, deviation)
-
-    def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
-        """Nats of each cell; zero or less cannot come from here and counts as the least float."""
-        return distribution.log_prob(jnp.maximum(x, 1e-30)) - self.log_units.tree
 
 
 class _StableGamma(dist.Gamma):
@@ -221,7 +228,7 @@ class _StableGamma(dist.Gamma):
 
 
 @LIKELIHOODS.register("gamma")
-class Gamma(Located):
+class Gamma(_OfLog):
     """Positive numbers with a tail shorter than the log-normal's: x ~ Gamma(k, rate).
 
     The location is the mean m of log x, in units of its mean and deviation over training rows, and
@@ -234,28 +241,7 @@ class Gamma(Located):
         The mean and the deviation of log x, shape (d,).
     """
 
-    center: NonTrainable[Array]
-    spread: NonTrainable[Array]
-
-    kind: ClassVar[str] = "positive"
-    inside: ClassVar[float] = 1.0
-    log_bounds: ClassVar[LogBounds] = LogBounds()
-
-    @classmethod
-    def build(cls, columns: Columns, **own: Any) -> Self:
-        """Log x in standard units."""
-        logs = np.log(np.maximum(columns.units, 1e-30))
-        return super().build(
-            columns,
-            center=NonTrainable(single(means(logs, 0.0))),
-            spread=NonTrainable(single(np.maximum(deviations(logs), 1e-3))),
-            **own,
-        )
-
-    def standardized(self, units: np.ndarray) -> np.ndarray:
-        """log x in deviations from its mean."""
-        logs = np.log(np.maximum(units, 1e-30))
-        return (logs - np.asarray(self.center.tree)) / np.asarray(self.spread.tree)
+    least_spread: ClassVar[float] = 1e-3
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """The gamma of each column, within `log_bounds`."""
@@ -266,10 +252,6 @@ class Gamma(Located):
         k = (1 + jnp.sqrt(1 + 2 * variance)) / (2 * variance)
         log_rate = jax.scipy.special.digamma(k) - self.center.tree - shift
         return _StableGamma(k, jnp.exp(log_rate))
-
-    def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
-        """Nats of each cell; zero or less cannot come from here and counts as the least float."""
-        return distribution.log_prob(jnp.maximum(x, 1e-30)) - self.log_units.tree
 
 
 @LIKELIHOODS.register("continuous_bernoulli")
