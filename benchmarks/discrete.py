@@ -17,7 +17,7 @@ from aevb import VAE
 from aevb.table import read
 
 RESULTS = Path(__file__).parents[1] / "docs" / "discrete.json"
-#: q, number of latents, estimator and draws a row.
+#: q, number of latents, estimator and draws per row.
 RUNS = [
     ("bernoulli", 100, "score", 1),
     ("bernoulli", 100, "score", 5),

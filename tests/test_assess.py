@@ -171,7 +171,7 @@ def test_the_reports_numbers_are_those_of_the_test_rows(vae: VAE) -> None:
         assert one["difference"] == pytest.approx(expected)
     assert (
         report["held_out"]["bound"] < report["held_out"]["log_likelihood"] + 0.1
-    )  # of 16 noisy draws a row
+    )  # of 16 noisy draws per row
     gap = report["diagnostics"]["train_log_likelihood"] - report["held_out"]["log_likelihood"]
     assert report["diagnostics"]["gap"] == pytest.approx(gap)
 

@@ -85,7 +85,7 @@ def test_a_fit_made_to_collapse_says_so_and_each_remedy_mends_it(parities: np.nd
             "Posterior collapse" in warning for warning in mended["diagnostics"]["warnings"]
         )
         gain = mended["held_out"]["log_likelihood"] - plain["held_out"]["log_likelihood"]
-        assert gain > 0.3  # nats a row: 15 coins against the 4 bits behind them
+        assert gain > 0.3  # nats per row: 15 coins against the 4 bits behind them
 
 
 def test_a_learned_scale_mends_the_collapse_of_a_scale_held_wide() -> None:

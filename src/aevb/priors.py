@@ -170,7 +170,7 @@ class VampPrior(eqx.Module):
         """u_c, shape (C, D): the rows as they were learned, reflected at an end they went past.
 
         Clipped, as the paper's are, a cell past an end has no slope and stays there, and each 0 or
-        1 starts at an end: on digits made black or white 93 % never moved, for 0.1 nats a row;
+        1 starts at an end: on digits made black or white 93 % never moved, for 0.1 nats per row;
         reflected it is 0.02.
         """
         low, high = self.low.tree, self.high.tree

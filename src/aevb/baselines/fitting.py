@@ -2,7 +2,7 @@
 mixtures.
 
 Each is fitted to the same training rows; its size is chosen on the same validation rows; all report
-nats a row of the same event in the units of the data. A Gaussian is a density: on a column of
+nats per row of the same event in the units of the data. A Gaussian is a density: on a column of
 masses with step h it is fitted and scored on x + u, u ~ U(-h/2, h/2), and E_u log p(x + u) + log h
 never exceeds log P(x) (Jensen's inequality).
 """
