@@ -12,13 +12,13 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from aevb import VAE, figures
 from aevb.table import read
 
 PLACE = Path(__file__).parent / "images" / "digits.png"
-DPI, GAP = 160, 32
+DPI, GAP, MARGIN = 160, 32, 16
 
 
 def main() -> None:
@@ -41,11 +41,14 @@ def drawn(vae: Any) -> tuple[Figure, Figure, Figure]:
     """Codes by digit, the differences to the baselines, and samples."""
     contents = vae.contents(name="digits")
     kl = contents.results["diagnostics"]["kl_per_latent"]
-    shape, limits = contents.schema.image_shape, (16.0, 0.0)
+    height, width = contents.schema.image_shape
+    samples = np.reshape(contents.samples, (-1, height, width))
+    samples = np.pad(samples, ((0, 0), (1, 1), (0, 0)))  # digits fill the height of an image
+    shape, white_to_black = samples.shape[1:], (16.0, 0.0)
     return (
         figures.latent_space(contents.codes, kl, contents.colors, "digit", contents.color_levels),
         figures.comparison(contents.results["baselines"]),
-        figures.sample_grid(contents.samples, shape, limits, across=18, down=5),
+        figures.sample_grid(samples, shape, white_to_black, across=18, down=4),
     )
 
 
@@ -54,14 +57,12 @@ def pixels(figure: Figure) -> Image.Image:
     figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    colours: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())
-    return Image.fromarray(colours[:, :, :3].copy())
+    colors: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())
+    return Image.fromarray(colors[:, :, :3].copy())
 
 
 def arranged(codes: Image.Image, comparison: Image.Image, samples: Image.Image) -> Image.Image:
-    """Codes on the left, the other two on the right, in a palette of 128 colours to keep the file
-    small.
-    """
+    """Codes on the left, the other two on the right."""
     right = comparison.height + GAP + samples.height
     picture = Image.new(
         "RGB", (codes.width + GAP + comparison.width, max(codes.height, right)), "white"
@@ -69,7 +70,7 @@ def arranged(codes: Image.Image, comparison: Image.Image, samples: Image.Image) 
     picture.paste(codes, (0, (picture.height - codes.height) // 2))
     picture.paste(comparison, (codes.width + GAP, 0))
     picture.paste(samples, (codes.width + GAP, picture.height - samples.height))
-    return picture.quantize(128)
+    return ImageOps.expand(picture, MARGIN, "white")
 
 
 if __name__ == "__main__":
