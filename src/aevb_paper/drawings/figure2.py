@@ -16,7 +16,7 @@ __all__ = ["COLORS", "DATA_SETS", "NAMES", "figure2"]
 #: The algorithms of figures 2 and 3, in colors and in words.
 COLORS = {"aevb": MODEL, "wake-sleep": "#009e73", "mcem": ALERT}
 NAMES = {"aevb": "AEVB", "wake-sleep": "wake-sleep", "mcem": "Monte Carlo EM"}
-DATA_SETS = {"mnist": "MNIST", "frey-face": "Frey Face", "mnist-grey": "Grey MNIST"}
+DATA_SETS = {"mnist": "MNIST", "frey-face": "Frey Face", "mnist-grey": "Gray MNIST"}
 
 
 @book
@@ -83,8 +83,8 @@ def _draw_legend(figure: Figure, algorithms: Sequence[str]) -> None:
     marks.append(Line2D([], [], color=INK, label="printed (test)", **ring))
     # What the print does not say and its numbers depend on.
     caption = (
-        "MNIST is black and white, drawn anew for every minibatch and once for test rows, "
-        "unless its panel says grey."
+        "MNIST is binarized, anew for every minibatch and once for test rows, "
+        "unless its panel says gray."
     )
     figure.legend(
         handles=marks,
