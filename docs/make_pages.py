@@ -16,12 +16,12 @@ SOURCE = DOCS.parent / "src"
 SECTIONS = {
     "Errors and settings": ["errors", "registry", "settings"],
     "Parts of a model": ["distributions", "networks", "likelihoods", "posteriors", "priors"],
-    "What parts start from": ["linear", "encoders", "start", "build"],
-    "The model, and its training": ["model", "objectives", "optimizers", "train"],
-    "What a model is worth": ["rows", "marginal", "diagnostics", "predict"],
+    "The start of training": ["linear", "encoders", "start", "build"],
+    "The model and its training": ["model", "objectives", "optimizers", "train"],
+    "Scores, diagnostics and predictions": ["rows", "marginal", "diagnostics", "predict"],
     "Tables": ["table", "preparation"],
     "A fit": ["fit", "baselines", "results", "assess", "run", "sklearn"],
-    "Files and pages": ["disk", "figures", "report"],
+    "Files, figures and reports": ["disk", "figures", "report"],
     "Tests of your own parts": ["testing"],
     "The command line": ["cli"],
     "The paper": ["aevb_paper"],
@@ -29,21 +29,21 @@ SECTIONS = {
 
 SETTINGS = """# Settings
 
-Every setting has a default. Python takes them as arguments of `aevb.VAE`, a TOML file
-(`--config`) as keys, and `aevb fit` as options, under the same names. Wherever a name of a part is
-accepted, Python also takes [a part of your own](extending.md).
+Every setting has a default. Settings have the same names as arguments of `aevb.VAE`, as keys of a
+TOML file (`--config`) and as options of `aevb fit`. Where a setting takes the name of a part,
+`aevb.VAE` also takes [your own part](extending.md).
 
 {table}
 
-`aevb fit` and its TOML file take three more:
+`aevb fit` and its TOML file have three more settings:
 
 {run_table}
 """
 
 API = """# API
 
-Most people need `aevb.VAE`, its two adaptors, `aevb.load` and `aevb.errors`. The rest are the parts
-they are made of, public for those who [build their own](extending.md).
+Most users only need `aevb.VAE`, the imputer and the outlier detector, `aevb.load` and
+`aevb.errors`. The other modules are for those who write [their own parts](extending.md).
 
 ```{{eval-rst}}
 .. currentmodule:: aevb
@@ -88,7 +88,7 @@ def settings_page() -> str:
 def table(settings: list[tuple[str, object, About]]) -> str:
     lines = ["| setting | default | at the shell | what it is |", "|---|---|---|---|"]
     for name, default, described in settings:
-        option = described.option or f"--{name.replace('_', '-')}"
+        option = f"--{(described.option or name).replace('_', '-')}"
         if name == "output":
             option = "-o"
         elif described.shell:
