@@ -1,6 +1,4 @@
-"""What every q(z|x) starts from: the features of a row, the linear posterior, and a network's
-residual beside it.
-"""
+"""What every q(z|x) starts from: features of a row, the linear posterior and a residual to it."""
 
 from typing import NamedTuple, Self
 
@@ -24,8 +22,7 @@ LOGARITHMS = {"positive": 1, "count": 2}
 
 
 class Features(eqx.Module):
-    """What the encoder sees of a row: numbers standardised, levels one-hot, and which of them were
-    observed.
+    """What the encoder sees of a row: numbers standardized, levels one-hot, and which are observed.
 
     Parameters
     ----------
@@ -44,15 +41,7 @@ class Features(eqx.Module):
 
     @classmethod
     def of(cls, schema: Schema, units: np.ndarray) -> Self:
-        """The features of these columns, numbers in standard units of the training rows.
-
-        Parameters
-        ----------
-        schema
-            The columns.
-        units
-            Training rows in model units, shape (rows, D), NaN where missing.
-        """
+        """The features of these columns, numbers in standard units of these training rows."""
         columns = schema.columns
         numeric = [place for place, column in enumerate(columns) if column.kind != "categorical"]
         logarithmic = [LOGARITHMS.get(columns[place].kind, 0) for place in numeric]
@@ -108,8 +97,7 @@ class Features(eqx.Module):
 
 
 class LinearPosterior(eqx.Module):
-    """p(z|x) of the factor analysis f = m + W z + e, e ~ N(0, Psi), with any cells missing: where
-    the encoder starts.
+    """p(z|x) of the factor analysis f = m + W z + e, e ~ N(0, Psi): where the encoder starts.
 
     With the precision A = I + W_o' Psi_o^-1 W_o over the observed features, the mean is A^-1 W_o'
     Psi_o^-1 (f_o - m_o). A row whose missing features are filled with m + W E[z|f_o] has the same
@@ -156,8 +144,9 @@ class LinearPosterior(eqx.Module):
         return cls(each, NonTrainable(loadings), each, loadings.T, complete=complete)
 
     def __call__(self, features: Array, observed: Array) -> tuple[Array, Array, Array]:
-        """Mean of z (k,), precision A (k, k), or its diagonal (k,) for complete rows, and features
-        centred, filled.
+        """Mean of z (k,), precision A (k, k), and features centred, filled.
+
+        For complete rows the diagonal of A, (k,), in place of A.
         """
         loadings = self.loadings.tree
         weighted = loadings * (observed / self.noise.tree)[:, None]
@@ -171,9 +160,7 @@ class LinearPosterior(eqx.Module):
 
 
 class Moments(NamedTuple):
-    """What an encoder says of z: mean (k,), log-variance (k,), how latents hang together, and
-    further outputs.
-    """
+    """What an encoder says of z: mean (k,), log-variance (k,), and further outputs."""
 
     mean: Array
     log_variance: Array
@@ -183,9 +170,7 @@ class Moments(NamedTuple):
 
 
 class Encoder(eqx.Module):
-    """What both Gaussians share: the linear posterior plus a network's residual, scaled by the
-    observed fraction.
-    """
+    """The linear posterior plus a network's residual, scaled by the observed share of the row."""
 
     features: Features
     network: Network
@@ -216,17 +201,14 @@ class Encoder(eqx.Module):
         mean, diagonal, partial = jnp.zeros(latent_dim), jnp.ones(latent_dim), None
         if self.linear is not None:
             mean, precision, features = self.linear(features, observed)
-            diagonal = precision if self.linear.complete else jnp.diag(precision)
-            partial = (
-                None
-                if self.linear.complete
-                else precision / jnp.sqrt(jnp.outer(diagonal, diagonal))
-            )
+            diagonal = precision
+            if not self.linear.complete:
+                diagonal = jnp.diag(precision)
+                partial = precision / jnp.sqrt(jnp.outer(diagonal, diagonal))
         change = self._change(features, observed)
-        log_variance = jnp.clip(
-            change[latent_dim : 2 * latent_dim] - jnp.log(diagonal), *LOG_VARIANCE_BOUNDS
-        )
-        return Moments(mean + change[:latent_dim], log_variance, partial, change[2 * latent_dim :])
+        of_mean, of_variance, rest = jnp.split(change, [latent_dim, 2 * latent_dim])
+        log_variance = jnp.clip(of_variance - jnp.log(diagonal), *LOG_VARIANCE_BOUNDS)
+        return Moments(mean + of_mean, log_variance, partial, rest)
 
     def _change(self, features: Array, observed: Array) -> Array:
         inputs = jnp.concatenate([features, 1.0 - observed]) if self.sees_missing else features

@@ -154,12 +154,7 @@ class Residual(MLP):
     """A network whose hidden layers of equal width add to what comes in: h <- h + f(W h + b).
 
     He et al. (2016). The first layer, and any of another width than the one before, is as in
-    `MLP`, and so is the last: y = W h + b.
-
-    Parameters
-    ----------
-    sizes, activation, key, smooth
-        As in `MLP`.
+    `MLP`, and so is the last: y = W h + b; arguments too are as in `MLP`.
 
     Examples
     --------
@@ -179,15 +174,7 @@ class Residual(MLP):
 
 
 class Scaled(eqx.Module):
-    """scale * f(x) + bias, both learned: how a network without a last layer starts at a constant.
-
-    Parameters
-    ----------
-    network
-        f.
-    scale, bias
-        Of shape () and that of f's output.
-    """
+    """scale f(x) + bias, both learned: how a network without a last layer starts at a constant."""
 
     network: Network
     scale: Array
@@ -267,16 +254,8 @@ def drawn_by_numpy(
 ) -> Array:
     """What `draw` gives with a generator of this key, the same whether JAX traces the key or not.
 
-    JAX's own generator would compile a program for each shape.
-
-    Parameters
-    ----------
-    key
-        Source of the numbers.
-    draw
-        Draws by a NumPy generator.
-    like
-        An array, or a `jax.ShapeDtypeStruct`, of the shape and type that `draw` gives.
+    JAX's own generator would compile a program for each shape. `like` is an array, or a
+    `jax.ShapeDtypeStruct`, of the shape and type that `draw` gives.
     """
 
     def call(data: Array) -> np.ndarray:

@@ -231,18 +231,8 @@ class ConditionalGaussian(eqx.Module):
 class TwoLayerPosterior(Posterior):
     """q(h1, h2|x) = q(h1|x) q(h2|h1): two stochastic layers (Burda et al. 2016), z = (h1, h2).
 
-    h1 given x is the Gaussian of `DiagonalGaussian`, h2 given h1 another.
-
-    Parameters
-    ----------
-    encoder
-        Of h1.
-    latent_dim
-        Of h1 and h2 together.
-    upper
-        h1 -> distribution of h2.
-    upper_dim
-        Of h2.
+    h1 given x is the Gaussian of `DiagonalGaussian`, h2 given h1 another, `upper`; `latent_dim`
+    counts both.
     """
 
     upper: ConditionalGaussian

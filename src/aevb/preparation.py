@@ -25,6 +25,7 @@ from aevb.table.tables import TableLike, is_frame
 
 __all__ = [
     "Preparation",
+    "Rows",
     "are_repetitions",
     "canonical_order",
     "identical_rows",
@@ -106,6 +107,16 @@ class Preparation:
         ]
         low, high = np.array(ends).T
         return low, high
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Training and validation rows in model units, and their weights, None where all are 1."""
+
+    train: Units
+    validation: Units
+    weights: NDArray[np.float64] | None = None
+    validation_weights: NDArray[np.float64] | None = None
 
 
 def bernoulli(x: jax.Array, key: PRNGKeyArray) -> jax.Array:

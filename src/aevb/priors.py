@@ -118,24 +118,20 @@ class GaussianMixture(Prior):
         return cls(start.latent_dim, components, key=start.key)
 
     def __call__(self) -> dist.Distribution:
-        """The mixture; scales are kept in [exp(-5), exp(5)] so that no component shrinks to a
-        point.
-        """
-        components = dist.Normal(
-            self.means, jnp.exp(jnp.clip(self.log_scales, -5.0, 5.0))
-        ).to_event(1)
+        """The mixture; scales are kept in [e^-5, e^5] so that no component shrinks to a point."""
+        scales = jnp.exp(jnp.clip(self.log_scales, -5.0, 5.0))
+        components = dist.Normal(self.means, scales).to_event(1)
         return dist.MixtureSameFamily(dist.Categorical(logits=self.logits), components)
 
 
 @PRIORS.register("vamp")
 class VampPrior(eqx.Module):
-    """p(z) = pi_0 N(z; 0, I) + sum_c pi_c q(z|u_c), q of learned pseudo-rows u_c (Tomczak and
-    Welling 2018).
+    """p(z) = pi_0 N(z; 0, I) + sum_c pi_c q(z|u_c), q of learned pseudo-rows u_c.
 
-    Each q(z|u_c) stands as the diagonal Gaussian of its own mean and variance, and p(z) pulls on q
-    through them too. The standard normal, with most of the weight at first, is not in the paper:
-    where q is narrow, as at the linear start, no number of pseudo-rows covers the latents of other
-    rows.
+    Tomczak and Welling (2018). Each q(z|u_c) stands as the diagonal Gaussian of its own mean and
+    variance, and p(z) pulls on q through them too. The standard normal, with most of the weight at
+    first, is not in the paper: where q is narrow, as at the linear start, no number of pseudo-rows
+    covers the latents of other rows.
 
     Parameters
     ----------
@@ -213,15 +209,7 @@ class FlowPrior(Prior):
 
 @PRIORS.register("two_layers")
 class TwoLayerPrior(Prior):
-    """p(h1, h2) = p(h2) p(h1|h2), p(h2) = N(0, I): of two stochastic layers, z = (h1, h2).
-
-    Parameters
-    ----------
-    lower
-        h2 -> distribution of h1.
-    lower_dim, upper_dim
-        Of h1 and h2.
-    """
+    """p(h1, h2) = p(h2) p(h1|h2), p(h2) = N(0, I): of two stochastic layers, z = (h1, h2)."""
 
     lower: ConditionalGaussian
     lower_dim: int = eqx.field(static=True)

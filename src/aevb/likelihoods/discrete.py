@@ -31,16 +31,8 @@ class Bernoulli(Likelihood):
     """log p(x|z) = x log y + (1 - x) log(1 - y), eq. 11, y the sigmoid of the decoder's number."""
 
     kind: ClassVar[str] = "binary"
-
-    @classmethod
-    def takes(cls, column: Column) -> bool:
-        """One of two levels."""
-        return column.kind == cls.kind
-
-    @property
-    def parameters(self) -> int:
-        """The logit."""
-        return 1
+    default: ClassVar[bool] = True
+    parameters = 1  # the logit
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """The Bernoulli of each column."""
@@ -129,11 +121,8 @@ class Ordinal(Likelihood):
     raw_gaps: Array
 
     kind: ClassVar[str] = "ordinal"
-
-    @classmethod
-    def takes(cls, column: Column) -> bool:
-        """Ordered levels, two of them or more."""
-        return column.kind == cls.kind and cls.suits(column)
+    default: ClassVar[bool] = True
+    parameters = 2  # a location and a log-scale
 
     @classmethod
     def suits(cls, column: Column) -> bool:
@@ -159,11 +148,6 @@ class Ordinal(Likelihood):
         return cls(
             columns.places, columns.no_scale, columns.levels, single(cuts[:, 0]), single(gaps)
         )
-
-    @property
-    def parameters(self) -> int:
-        """A location and a log-scale."""
-        return 2
 
     @property
     def cutpoints(self) -> Array:
@@ -200,11 +184,7 @@ class Poisson(Likelihood):
     """Counts with variance equal to their mean; the decoder gives the log-rate."""
 
     kind: ClassVar[str] = "count"
-
-    @property
-    def parameters(self) -> int:
-        """The log-rate."""
-        return 1
+    parameters = 1  # the log-rate
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """The Poisson of each column."""
@@ -225,21 +205,11 @@ class NegativeBinomial(Likelihood):
     """Counts with variance m + m^2 / c; the decoder gives log m and log c."""
 
     kind: ClassVar[str] = "count"
-
-    @classmethod
-    def takes(cls, column: Column) -> bool:
-        """Counts."""
-        return column.kind == cls.kind
-
-    @property
-    def parameters(self) -> int:
-        """The logs of the mean and of the concentration."""
-        return 2
+    default: ClassVar[bool] = True
+    parameters = 2  # the logs of the mean and of the concentration
 
     def __call__(self, raw: Array) -> dist.Distribution:
-        """The negative binomial of each column; c is kept in [e^-6, e^8]: beyond, it is Poisson to
-        float32.
-        """
+        """The negative binomial; c is in [e^-6, e^8], beyond which it is Poisson to float32."""
         return dist.NegativeBinomial2(_rate(raw[..., 0]), jnp.exp(jnp.clip(raw[..., 1], -6.0, 8.0)))
 
     def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

@@ -15,10 +15,11 @@ __all__ = [
     "OBJECTIVES",
     "Estimator",
     "Objective",
+    "check_takes",
     "estimator",
     "estimator_of",
     "keywords_of",
-    "settings_for",
+    "with_options",
 ]
 
 #: (model, x, key, *, settings) -> nats of one row.
@@ -48,13 +49,8 @@ class Estimator:
     levels: bool = False
 
     def with_options(self, **options: float) -> Objective:
-        """The function, with those of these options that it takes.
-
-        With equal options it is always the same object, so that one compilation serves all fits.
-        """
-        known = keywords_of(self.function)
-        taken = tuple((name, value) for name, value in options.items() if name in known)
-        return _with_options(self.function, taken)
+        """The function, with those of these options that it takes."""
+        return with_options(self.function, **options)
 
 
 #: The estimators by name.
@@ -86,8 +82,18 @@ def estimator_of(objective: object) -> Estimator:
     return Estimator(objective, free_bits="free_bits" in keywords_of(objective), levels=True)
 
 
+def with_options(objective: Objective, **options: float | None) -> Objective:
+    """The objective, with those of these options that it takes and that are not None.
+
+    With equal options it is always the same object, so that one compilation serves all fits.
+    """
+    known = keywords_of(objective)
+    taken = {name: options[name] for name in known & options.keys() if options[name] is not None}
+    return _partial(objective, frozenset(taken.items()))
+
+
 @cache
-def _with_options(function: Objective, options: tuple[tuple[str, float], ...]) -> Objective:
+def _partial(function: Objective, options: frozenset[tuple[str, float]]) -> Objective:
     if not options:
         return function
     return partial(function, **dict(options))
@@ -101,20 +107,12 @@ def keywords_of(objective: Objective) -> frozenset[str]:
     return frozenset(parameter.name for parameter in parameters)
 
 
-def settings_for(objective: Objective, **settings: float | None) -> dict[str, float]:
-    """The settings that are given, not None.
-
-    Raises
-    ------
-    ConfigError
-        One that the objective does not take.
-    """
-    given = {name: value for name, value in settings.items() if value is not None}
-    unknown = sorted(given.keys() - keywords_of(objective))
-    if unknown:
-        name = getattr(objective, "__name__", repr(objective))
-        raise ConfigError(
-            f"objective {name} takes no {unknown[0]}: leave it out, "
-            f"or add the keyword argument {unknown[0]}"
-        )
-    return given
+def check_takes(objective: Objective, **settings: float | None) -> None:
+    """Raise `ConfigError` where a setting that is given, not None, is one it does not take."""
+    for setting, value in settings.items():
+        if value is not None and setting not in keywords_of(objective):
+            name = getattr(objective, "__name__", repr(objective))
+            raise ConfigError(
+                f"objective {name} takes no {setting}: leave it out, "
+                f"or add the keyword argument {setting}"
+            )
