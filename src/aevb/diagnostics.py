@@ -51,15 +51,9 @@ def latent_diagnostics(
     mean and variance: for a diagonal q and a standard normal prior that is the j-th term of
     appendix B. For levels it is their own; a group of them counts as one latent.
 
-    Parameters
-    ----------
-    model, rows
-        The VAE, and rows in model units, shape (n, D), NaN where missing.
-    active_above
-        A latent is active where the variance over rows of its posterior mean is above this (Burda
-        et al. 2016, section 4).
-    collapsed_below
-        Nats of KL that no latent reaches where the model ignores them all.
+    A latent is active where the variance over rows of its posterior mean is above `active_above`
+    (Burda et al. 2016, section 4). The posterior has collapsed where none is, or where no latent
+    has `collapsed_below` nats of KL. Rows are in model units, shape (n, D).
     """
     mean, kls = map_rows(_mean_and_kl, model, rows)
     nats = kls.astype(np.float64).mean(axis=0)

@@ -59,6 +59,12 @@ class Parts:
     validation: Values
     test: Values
 
+    @classmethod
+    def none(cls, columns: int) -> "Parts":
+        """No rows, of so many columns."""
+        nothing = np.empty((0, columns))
+        return cls(nothing, nothing, nothing)
+
     @property
     def held_out(self) -> tuple[str, Values]:
         """The rows a fit is judged on and their part: test, else validation, else training."""
@@ -137,12 +143,7 @@ def fit(
     preparation, values = prepare(X, settings, seed)
     labels = labels_of(X, y, preparation.source.labels)
 
-    if ordered:
-        order = np.arange(len(values))
-    else:
-        order = canonical_order(values, weights)
-        if weights is not None and are_repetitions(weights):
-            weights = None  # the order repeats rows instead
+    order, weights = _order(values, weights, ordered)
     cut = _split(preparation, values, order, settings, seed, groups, ordered)
     parts = Parts(*(values[order[part]] for part in cut))
     preparation = preparation.scaled_by(parts.train)
@@ -161,6 +162,18 @@ def fit(
         data=data,
         seconds=time.perf_counter() - began,
     )
+
+
+def _order(
+    values: Values, weights: NDArray[np.float64] | None, ordered: bool
+) -> tuple[NDArray[np.intp], NDArray[np.float64] | None]:
+    """An order of the rows, which only time gives them, and the weights it does not stand for."""
+    if ordered:
+        return np.arange(len(values)), weights
+    order = canonical_order(values, weights)
+    if weights is not None and are_repetitions(weights):
+        return order, None
+    return order, weights
 
 
 def _split(
@@ -287,9 +300,8 @@ def _fit_size(
     """One model of one size, started and trained."""
     key_model, key_train = jax.random.split(jax.random.key(seed))
     architecture = architecture_of(preparation, rows, settings, latent_dim)
-    model = initial_model(
-        preparation.schema, rows.train, architecture, key_model, weights=rows.weights
-    )
+    schema, weights = preparation.schema, rows.weights
+    model = initial_model(schema, rows.train, architecture, key_model, weights=weights)
     if given is not None:
         model = _with_numbers_of(given, model)
     objective = estimator_of(settings.objective).with_options(alpha=settings.alpha)
@@ -299,14 +311,12 @@ def _fit_size(
         objective,
         key_train,
         validate=partial(_validation_bound, rows=rows, seed=seed),
-        weights=rows.weights,
+        weights=weights,
         resample=preparation.resample,
         progress=progress,
         checkpoint=checkpoint,
         **_training_options(settings, len(rows.train)),
     )
-    nothing = np.empty((0, len(preparation.schema)))
-    parts = Parts(nothing, nothing, nothing)
     return Fit(
         settings=settings,
         seed=seed,
@@ -316,7 +326,7 @@ def _fit_size(
         history=result.history,
         best_epoch=result.best_epoch,
         stopped=result.stopped,
-        parts=parts,
+        parts=Parts.none(len(schema)),
     )
 
 

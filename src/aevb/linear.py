@@ -101,7 +101,7 @@ def fit(
     >>> np.round(model.loadings[:, 0]), np.round(model.noise)
     (array([ 3., -2.,  1.]), array([1., 1., 1.]))
     """
-    cells, row_weights = _rows(features, weights)
+    cells, row_weights = _weighted_cells(features, weights)
     floor = np.broadcast_to(np.asarray(noise_floor, dtype=np.float64), cells.shape[1:])
     settings = _Settings(floor, isotropic, max_iterations, tolerance)
     missing = np.isnan(cells)
@@ -116,7 +116,7 @@ def fit(
     return _rotated(replace(model, mean=mean + model.mean), latent_dim)
 
 
-def _rows(features: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array]:
+def _weighted_cells(features: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array]:
     """The rows of positive weight, and their weights.
 
     Where the fit is iterative, at most `MAXIMUM_ROWS` rows and about `MAXIMUM_CELLS` cells, drawn

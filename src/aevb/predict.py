@@ -41,23 +41,8 @@ def imputed(
 
     E[x_m | x_o] = sum_s w_s E[x_m | z_s] / sum_s w_s, w_s = p(x_o, z_s) / q(z_s|x_o) (Mattei and
     Frellsen 2019). Draws resample z_s with probability proportional to w_s, then draw x_m given
-    z_s.
-
-    Parameters
-    ----------
-    model, rows
-        The VAE, and rows in model units, shape (n, D), NaN where missing.
-    draws
-        How many completions of each row; None for the expected row.
-    samples
-        Draws of z.
-    seed
-        Random seed; each row has its own stream.
-
-    Returns
-    -------
-    ndarray
-        Shape (1, n, D) with `draws` None, else (draws, n, D), in model units.
+    z_s; each row has its own stream of the seed. The result is in model units, as the rows are:
+    so many completions of each, shape (draws, n, D), or the expected rows, shape (1, n, D).
     """
     function = eqx.Partial(_expected, samples=samples)
     if draws is not None:

@@ -84,12 +84,11 @@ def fit(
         (model, x, key) -> nats of one row; given what it takes of `samples`, `kl_weight`,
         `free_bits`.
     validate
-        model -> validation bound in nats per row; one that is not finite never counts as best.
+        model -> validation bound in nats per row; one that is not finite is never the best.
     weights, resample
         Weights of the rows in the mean bound, shape (N,); what each minibatch goes through afresh.
     options
-        Fields of `Training`; `NumericalError` is raised where training stays non-finite after one
-        restart at half the step size.
+        Fields of `Training`. Training that stays non-finite raises `NumericalError`.
     """
     epochs = Epochs(model, data, objective, key, Training(**options), weights, resample)
     run = _Run(epochs, validate, checkpoint)

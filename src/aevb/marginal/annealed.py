@@ -108,7 +108,7 @@ def annealed(
         Latents are levels.
     """
     walk = eqx.Partial(_forward, chains=chains, temperatures=temperatures, start=start)
-    return _scores(walk, model, rows, row_keys(rows, seed), progress=progress)
+    return _scored(walk, model, rows, row_keys(rows, seed), progress=progress)
 
 
 def reverse_annealed(
@@ -132,7 +132,7 @@ def reverse_annealed(
     """
     keys = row_keys(np.concatenate([np.asarray(rows), np.asarray(z)], axis=1), seed)
     walk = eqx.Partial(_reverse, chains=chains, temperatures=temperatures, start=start)
-    found = _scores(walk, model, rows, z, keys, progress=progress)
+    found = _scored(walk, model, rows, z, keys, progress=progress)
     return found._replace(log_likelihood=-found.log_likelihood)
 
 
@@ -169,7 +169,7 @@ def refuse_levels(model: Model) -> None:
         raise ConfigError("latents that are levels have no slope to follow: take method 'iwae'")
 
 
-def _scores(
+def _scored(
     walk: eqx.Partial[tuple[Array, Array]],
     model: Model,
     rows: ArrayLike,

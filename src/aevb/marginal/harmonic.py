@@ -43,16 +43,13 @@ def harmonic(
 ) -> ChainScores:
     """-log (1/L) sum_l q(z_l) / p(x, z_l), z_l ~ p(z|x), q fitted to other draws of p(z|x).
 
-    Good for fewer than five latents, says the paper.
+    Good for fewer than five latents, says the paper. Other arguments as in `annealed`.
 
     Parameters
     ----------
-    model, rows, seed, progress
-        As in `annealed`.
     samples, chains
-        L, for the fit of q and then as many new ones, of all chains of a row together; their spread
-        is the estimate's error, so there are at least two. Without an observed cell log p(x) is 0
-        exactly, and all samples are effective.
+        L, for the fit of q and then as many new ones, of all chains of a row together: at least
+        two, whose spread is the estimate's error.
     burn_in, leapfrog
         Steps of each chain before the first draw that counts, in which the step size is tuned, and
         leapfrog steps to a draw.
@@ -71,7 +68,7 @@ def harmonic(
     )
     keys = row_keys(rows, seed)
     log_r, acceptance = map_rows(function, model, rows, keys, *starts, progress=progress)
-    return _summary(log_r.astype(np.float64), acceptance, are_empty(rows))
+    return _summarized_ratios(log_r.astype(np.float64), acceptance, are_empty(rows))
 
 
 def _check(model: Model, chains: int, *, good_latents: int = 4, **counts: int) -> None:
@@ -104,7 +101,7 @@ def _checked(places: ArrayLike, rows: int, latents: int) -> NDArray[np.float32]:
     return starts
 
 
-def _summary(
+def _summarized_ratios(
     log_r: NDArray[np.float64], acceptance: Array, empty: NDArray[np.bool_]
 ) -> ChainScores:
     """The estimate and its error from log-ratios of each row, shape (n, draws, chains)."""
