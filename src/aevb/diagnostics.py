@@ -39,7 +39,7 @@ class LayerRow(TypedDict):
 
 def codes(model: Model, rows: ArrayLike) -> NDArray[np.float32]:
     """E_q[z] of each row, shape (n, latent_dim); no noise, and the same in any company."""
-    return np.asarray(map_rows(_code, model, rows))
+    return np.asarray(map_rows(Model.encode, model, rows))
 
 
 def latent_diagnostics(
@@ -65,10 +65,6 @@ def latent_diagnostics(
         "active": active.tolist(),
         "collapsed": bool(nats.max() < collapsed_below or not active.any()),
     }
-
-
-def _code(model: Model, x: Array) -> Array:
-    return model.encode(x)
 
 
 def _mean_and_kl(model: Model, x: Array) -> tuple[Array, Array]:
@@ -119,15 +115,13 @@ def _layers(part: object, inputs: int, outputs: int) -> list[Layer]:
 
 
 def _layer_rows(part: str, layers: list[Layer]) -> list[LayerRow]:
-    rows: list[LayerRow] = []
-    for layer in layers:
-        rows.append(
-            {
-                "part": part,
-                "name": layer.name,
-                "shape_in": [layer.inputs],
-                "shape_out": [layer.outputs],
-                "parameters": int(layer.parameters),
-            }
+    return [
+        LayerRow(
+            part=part,
+            name=layer.name,
+            shape_in=[layer.inputs],
+            shape_out=[layer.outputs],
+            parameters=int(layer.parameters),
         )
-    return rows
+        for layer in layers
+    ]

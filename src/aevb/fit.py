@@ -302,8 +302,7 @@ def _fit_size(
     architecture = architecture_of(preparation, rows, settings, latent_dim)
     schema, weights = preparation.schema, rows.weights
     model = initial_model(schema, rows.train, architecture, key_model, weights=weights)
-    if given is not None:
-        model = _with_numbers_of(given, model)
+    model = _with_numbers_of(given, model)
     objective = estimator_of(settings.objective).with_options(alpha=settings.alpha)
     result = train.fit(
         model,
@@ -340,8 +339,10 @@ def _training_options(settings: Settings, rows: int) -> dict[str, object]:
     }
 
 
-def _with_numbers_of(other: Model, model: Model) -> Model:
-    """The model with the learned numbers of another; units belong to the rows and stay."""
+def _with_numbers_of(other: Model | None, model: Model) -> Model:
+    """The model with the learned numbers of another, if any; units belong to the rows and stay."""
+    if other is None:
+        return model
     learned, fixed = eqx.partition(model, trainable(model))
     found = eqx.filter(other, trainable(other))
     if _shape(found) != _shape(learned):

@@ -22,16 +22,13 @@ def decoded(model: Model, z: ArrayLike, *, means: bool = False) -> NDArray[np.fl
     A column of levels has its most probable one; with `means` a binary column has the probability
     of 1.
     """
-    function = _decode
-    if means:
-        function = _mean
-    return np.asarray(map_rows(function, model, z))
+    return np.asarray(map_rows(_mean if means else Model.decode, model, z))
 
 
 def sampled(model: Model, n: int, seed: int) -> NDArray[np.float32]:
     """n draws from p(x) = integral of p(z) p(x|z), shape (n, D)."""
     keys = jax.random.split(jax.random.key(seed), max(n, 1))[:n]
-    return np.asarray(map_rows(_draw_row, model, keys))
+    return np.asarray(map_rows(Model.draw, model, keys))
 
 
 def imputed(
@@ -50,16 +47,8 @@ def imputed(
     return np.moveaxis(map_rows(function, model, rows, row_keys(rows, seed)), 1, 0)
 
 
-def _decode(model: Model, z: Array) -> Array:
-    return model.decode(z)
-
-
 def _mean(model: Model, z: Array) -> Array:
     return mean_of(model.likelihood(z))
-
-
-def _draw_row(model: Model, key: PRNGKeyArray) -> Array:
-    return model.draw(key)
 
 
 def _expected(model: Model, x: Array, key: PRNGKeyArray, *, samples: int) -> Array:

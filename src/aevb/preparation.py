@@ -125,9 +125,9 @@ def prepare(data: TableLike, settings: Settings, seed: int) -> tuple[Preparation
         return restored(source, settings, seed), encode(data, source, inf=settings.inf)
     others = [name for name in source.names if name not in kinds]
     if is_decoder(settings.likelihood):
-        source = _with_columns(
-            source, _columns_of_numbers(source, others), kind="continuous", **DENSITY
-        )
+        numbers = [column.name for column in source.columns if not column.categories]
+        numbers = [name for name in numbers if name in others]
+        source = _with_columns(source, numbers, kind="continuous", **DENSITY)
     else:
         asked = asked_for(settings.likelihood, others)
         if asked:
@@ -143,13 +143,6 @@ DENSITY: Mapping[str, Any] = {"resolution": 0.0, "atoms": ()}
 def _columns_of_densities(asked: Mapping[str, type[Likelihood]]) -> list[str]:
     """The columns of any numbers whose likelihood is a density."""
     return [name for name, part in asked.items() if part.density and part.kind == "continuous"]
-
-
-def _columns_of_numbers(source: Schema, names: Collection[str]) -> list[str]:
-    """Those of these columns that hold numbers, not levels."""
-    return [
-        column.name for column in source.columns if column.name in names and not column.categories
-    ]
 
 
 def restored(source: Schema, settings: Settings, seed: int) -> Preparation:

@@ -167,6 +167,13 @@ class _OfLog(Located):
         logs = np.log(np.maximum(units, 1e-30))
         return (logs - np.asarray(self.center.tree)) / np.asarray(self.spread.tree)
 
+    def shift_and_deviation(self, raw: Array) -> tuple[Array, Array]:
+        """Of log x: its location less `center`, and its deviation, within `log_bounds`; (d,)."""
+        location, scale = self.location_scale(raw)
+        bounds = self.log_bounds
+        shift = jnp.clip(self.spread.tree * location, -bounds.location, bounds.location)
+        return shift, jnp.minimum(self.spread.tree * scale, bounds.scale)
+
     def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
         """Nats of each cell; zero or less cannot come from here and counts as the least float."""
         return distribution.log_prob(jnp.maximum(x, 1e-30)) - self.log_units.tree
@@ -185,11 +192,8 @@ class LogNormal(_OfLog):
         return True
 
     def __call__(self, raw: Array) -> dist.Distribution:
-        """The log-normal of each column, within `log_bounds`."""
-        location, scale = self.location_scale(raw)
-        bounds = self.log_bounds
-        shift = jnp.clip(self.spread.tree * location, -bounds.location, bounds.location)
-        deviation = jnp.minimum(self.spread.tree * scale, bounds.scale)
+        """The log-normal of each column."""
+        shift, deviation = self.shift_and_deviation(raw)
         return dist.LogNormal(self.center.tree + shift, deviation)
 
 
@@ -225,11 +229,9 @@ class Gamma(_OfLog):
     least_spread: ClassVar[float] = 1e-3
 
     def __call__(self, raw: Array) -> dist.Distribution:
-        """The gamma of each column, within `log_bounds`."""
-        location, scale = self.location_scale(raw)
-        bounds = self.log_bounds
-        shift = jnp.clip(self.spread.tree * location, -bounds.location, bounds.location)
-        variance = jnp.minimum(self.spread.tree * scale, bounds.scale) ** 2
+        """The gamma of each column."""
+        shift, deviation = self.shift_and_deviation(raw)
+        variance = deviation**2
         k = (1 + jnp.sqrt(1 + 2 * variance)) / (2 * variance)
         log_rate = jax.scipy.special.digamma(k) - self.center.tree - shift
         return _StableGamma(k, jnp.exp(log_rate))
