@@ -24,17 +24,13 @@ LOGARITHMS = {"positive": 1, "count": 2}
 class Features(eqx.Module):
     """What the encoder sees of a row: numbers standardized, levels one-hot, and which are observed.
 
-    Parameters
-    ----------
-    numeric
-        Places of the columns that enter as one number: (u - center) / spread, of log u where
-        `logarithmic` is 1 (positive columns) and of log(1 + u) where it is 2 (counts).
-    categorical
-        (place, levels) of the columns that enter one-hot.
+    A number enters as (u - center) / spread, of log u or log(1 + u) for some kinds of columns.
     """
 
+    #: Places of the columns that enter as one number, and 1 for log u, 2 for log(1 + u), else 0.
     numeric: tuple[int, ...] = eqx.field(static=True)
     logarithmic: tuple[int, ...] = eqx.field(static=True)
+    #: (place, levels) of the columns that enter one-hot.
     categorical: tuple[tuple[int, int], ...] = eqx.field(static=True)
     center: NonTrainable[Array]
     spread: NonTrainable[Array]
@@ -105,22 +101,15 @@ class LinearPosterior(eqx.Module):
     change. The latent axes make A diagonal on complete rows; with a cell missing it is not, and
     where columns nearly determine each other the posterior is then a long thin ridge, which
     independent latents would miss.
-
-    Parameters
-    ----------
-    mean, loadings, noise
-        m (F,), W (F, k) and Psi (F,) of the linear model.
-    gain
-        B, shape (k, F).
-    complete
-        Whether rows have no missing cell, so that nothing need be filled; the other kind is for
-        rows that have some.
     """
 
+    #: m (F,), W (F, k) and Psi (F,).
     mean: NonTrainable[Array]
     loadings: NonTrainable[Array]
     noise: NonTrainable[Array]
+    #: B, shape (k, F).
     gain: Array
+    #: Whether rows have no missing cell, so that nothing need be filled.
     complete: bool = eqx.field(static=True)
 
     @classmethod

@@ -88,14 +88,7 @@ class GaussianMixture(Prior):
 
     Its KL from a Gaussian q has no closed form: estimator B uses the sampled one (`objectives.kl`).
 
-    Parameters
-    ----------
-    latent_dim
-        Number of latents.
-    components
-        Number of Gaussians C.
-    key
-        Where the means start: draws from N(0, I), so that the mixture starts wide.
+    The means of the C components start at draws from N(0, I / 4).
 
     Examples
     --------
@@ -132,20 +125,14 @@ class VampPrior(eqx.Module):
     variance, and p(z) pulls on q through them too. The standard normal, with most of the weight at
     first, is not in the paper: where q is narrow, as at the linear start, no number of pseudo-rows
     covers the latents of other rows.
-
-    Parameters
-    ----------
-    rows
-        Where the pseudo-rows start, in model units, no cell missing, shape (C, D). Numbers are
-        learned; levels of categorical columns stay as they are.
-    low, high
-        Ends of each column, shape (D,), those of the training rows. q sees pseudo-rows between
-        them: else a count could be learned below zero, or a 0 / 1 above one, where no row is and q
-        means nothing.
     """
 
     logits: Array
+    #: Pseudo-rows in model units, no cell missing, shape (C, D). Numbers are learned; levels of
+    #: categorical columns stay as they are.
     rows: Array
+    #: Ends of each column in the training rows, shape (D,). q sees pseudo-rows between them: else a
+    #: count could be learned below zero, or a 0 / 1 above one, where no row is and q means nothing.
     low: NonTrainable[Array]
     high: NonTrainable[Array]
 

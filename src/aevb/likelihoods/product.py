@@ -20,12 +20,7 @@ __all__ = ["Decoder", "Product", "flat", "raw_size", "split"]
 class Product(dist.Distribution):
     """Independent columns given z; a missing cell (NaN) contributes nothing to log p(x|z).
 
-    Parameters
-    ----------
-    parts
-        Likelihoods that share out the places 0..D-1 between them.
-    distributions
-        What each gave for this z.
+    The parts share out the places 0..D-1 between them; each has its distribution for this z.
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}

@@ -286,18 +286,11 @@ def hmc_step(
 ) -> tuple[Array, Array]:
     """One step of Hamiltonian Monte Carlo for every chain: the new places and the mean acceptance.
 
-    Parameters
-    ----------
-    target
-        Log-density of one z, up to a constant.
-    z, variance
-        Places of the chains, shape (C, k), and the variance of the latents, shape (k,).
-    size, leapfrog
-        Mean size of a leapfrog step, in deviations, and steps of a proposal.
-    jitter
-        Each step size is drawn within this share of its mean. With a fixed one there are lengths of
-        path after which a Gaussian target brings z back to where it was: chains that met one stood
-        still, and errors of appendix D were 1.4 to 8 times what they are.
+    Chains are at z, shape (C, k), the target is the log-density of one up to a constant, and the
+    mean size of a leapfrog step is in deviations of latents of this variance, shape (k,). Each size
+    is drawn within the share `jitter` of its mean: with a fixed one there are lengths of path after
+    which a Gaussian target brings z back to where it was; chains that met one stood still, and
+    errors of appendix D were 1.4 to 8 times what they are.
     """
     from blackjax.mcmc import hmc
 

@@ -3,9 +3,9 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
 from typing import TypeVar
 
+import equinox as eqx
 from jaxtyping import Array
 
 from aevb.errors import ConfigError
@@ -29,23 +29,15 @@ AnyObjective = TypeVar("AnyObjective", bound=Objective)
 
 @dataclass(frozen=True)
 class Estimator:
-    """An estimator of the bound, and what it can do.
+    """An estimator of the bound, and what it can do."""
 
-    Parameters
-    ----------
-    function
-        (model, x, key, *, samples, kl_weight) -> nats of one row.
-    several_draws
-        What becomes of it at one draw per row, where it is made for several; else empty.
-    free_bits
-        Whether it takes `free_bits`.
-    levels
-        Whether it has a slope for latents that are levels.
-    """
-
+    #: (model, x, key, *, samples, kl_weight) -> nats of one row.
     function: Objective
+    #: What becomes of it at one draw per row, where it is made for several; else empty.
     several_draws: str = ""
+    #: Whether it takes `free_bits`.
     free_bits: bool = False
+    #: Whether it has a slope for latents that are levels.
     levels: bool = False
 
     def with_options(self, **options: float) -> Objective:
@@ -85,22 +77,20 @@ def estimator_of(objective: object) -> Estimator:
 def with_options(objective: Objective, **options: float | None) -> Objective:
     """The objective, with those of these options that it takes and that are not None.
 
-    With equal options it is always the same object, so that one compilation serves all fits.
+    Those with equal options are equal to a compiled program, so that one serves all fits.
     """
     known = keywords_of(objective)
-    taken = {name: options[name] for name in known & options.keys() if options[name] is not None}
-    return _partial(objective, frozenset(taken.items()))
-
-
-@cache
-def _partial(function: Objective, options: frozenset[tuple[str, float]]) -> Objective:
-    if not options:
-        return function
-    return partial(function, **dict(options))
+    taken = {}
+    for name, value in options.items():
+        if name in known and value is not None:
+            taken[name] = value
+    return eqx.Partial(objective, **taken)
 
 
 def keywords_of(objective: Objective) -> frozenset[str]:
     """The names of settings that an objective takes, after (model, x, key)."""
+    if isinstance(objective, eqx.Partial) and not objective.args:
+        return keywords_of(objective.func)
     parameters = list(inspect.signature(objective).parameters.values())[3:]
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return frozenset({"samples", "kl_weight", "free_bits"})
