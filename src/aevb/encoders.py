@@ -195,9 +195,9 @@ class Encoder(eqx.Module):
                 diagonal = jnp.diag(precision)
                 partial = precision / jnp.sqrt(jnp.outer(diagonal, diagonal))
         change = self._change(features, observed)
-        of_mean, of_variance, rest = jnp.split(change, [latent_dim, 2 * latent_dim])
-        log_variance = jnp.clip(of_variance - jnp.log(diagonal), *LOG_VARIANCE_BOUNDS)
-        return Moments(mean + of_mean, log_variance, partial, rest)
+        log_variance = change[latent_dim : 2 * latent_dim] - jnp.log(diagonal)
+        log_variance = jnp.clip(log_variance, *LOG_VARIANCE_BOUNDS)
+        return Moments(mean + change[:latent_dim], log_variance, partial, change[2 * latent_dim :])
 
     def _change(self, features: Array, observed: Array) -> Array:
         inputs = jnp.concatenate([features, 1.0 - observed]) if self.sees_missing else features
