@@ -260,21 +260,13 @@ def _raw_start(
     for part in parts:
         raw = part.start(units[:, part.columns])
         if model is not None:
-            mean, loadings = _features_of(part, features, model)
-            raw, slope = part.linear_start(raw, mean, loadings)
-            slopes.append(slope.reshape(-1, slope.shape[-1]))
+            latents = model.loadings.shape[1]
+            slope = np.zeros((*raw.shape, latents))
+            if part.linear:
+                rows = [features.numeric.index(column) for column in part.columns]
+                raw, slope = part.linear_start(raw, model.mean[rows], model.loadings[rows])
+            slopes.append(slope.reshape(-1, latents))
         start.append(raw)
     if model is None:
         return flat(start), None
     return flat(start), single(np.concatenate(slopes))
-
-
-def _features_of(
-    part: Likelihood, features: Features, model: linear.LinearModel
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (d,) and loadings (d, k) of a likelihood's columns; zeros where it uses none."""
-    if not part.linear:
-        shape = (len(part.columns), model.loadings.shape[1])
-        return np.zeros(shape[0]), np.zeros(shape)
-    rows = [features.numeric.index(column) for column in part.columns]
-    return model.mean[rows], model.loadings[rows]

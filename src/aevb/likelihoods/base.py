@@ -143,11 +143,11 @@ class Likelihood(eqx.Module):
     def linear_start(
         self, raw: np.ndarray, mean: np.ndarray, loadings: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Raw numbers at z = 0 and their slope in z, (d, parameters, k), by a linear model.
+        """Raw numbers at z = 0 and their slope in z, (d, parameters, k), where it is `linear`.
 
         `raw` is `start`'s; `mean` (d,) and `loadings` (d, k) are the linear model's.
         """
-        return raw, np.zeros((*raw.shape, loadings.shape[1]))
+        raise NotImplementedError
 
     def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
         """Nats of each cell in the units of the data, shape (d,)."""
