@@ -31,7 +31,7 @@ def layer(part: str, name: str, shape_in: Any, shape_out: Any, parameters: int) 
 
 LAYERS = [
     layer("encoder", "linear", 64, 32, 2080),
-    layer("posterior", "Gaussian", [32], [4], 264),
+    layer("encoder", "Gaussian", [32], [4], 264),
     layer("decoder", "linear", 4, 64, 320),
 ]
 
@@ -133,7 +133,7 @@ def test_many_points_become_an_image() -> None:
 
 def test_architecture_names_shapes_and_sizes() -> None:
     text = saved(figures.architecture(LAYERS))
-    for words in ("64 → 32", "2,080 parameters", "posterior: Gaussian", "x (64)", "z (4)"):
+    for words in ("64 → 32", "2,080 parameters", "encoder: Gaussian", "x (64)", "z (4)"):
         assert words in text
 
 

@@ -4,9 +4,10 @@ import equinox as eqx
 import numpy as np
 import pytest
 
+from aevb.automatic import architecture_of, automatic_epochs, schema_width
 from aevb.errors import AevbWarning, ConfigError
-from aevb.fit import Rows, architecture_of, automatic_epochs, fit_model, schema_width
-from aevb.preparation import Preparation
+from aevb.fit import fit_model
+from aevb.preparation import Preparation, Rows
 from aevb.settings import Settings
 from aevb.table import infer
 

@@ -11,13 +11,10 @@ import pytest
 from jax import random
 from scipy import stats
 
+from aevb_paper.distributions import Elliptical, FisherSnedecor, Triangular, open_uniform
 from aevb_paper.reparameterization import (
     FAMILIES,
-    Elliptical,
     Family,
-    FisherSnedecor,
-    Triangular,
-    open_uniform,
 )
 
 N = 1000  # draws; one size for all, so that compiled pieces are shared

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 import pytest
 
-from aevb import train as training
+from aevb import epochs as training
 from aevb.disk.checkpoints import Checkpoint
 from aevb.errors import ConfigError, NumericalError
 from aevb.networks import MLP, trainable

@@ -53,28 +53,21 @@ METHODS: dict[str, Method] = {
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is spent on a report.
+    """How much is spent on a report."""
 
-    Parameters
-    ----------
-    samples
-        Draws per row for log p(x).
-    draws, least_samples
-        Many rows are scored with fewer draws each, so many in all, but no fewer than the second.
-    pareto_rows, heavy
-        Pareto k is computed for so many rows, and noted where more than this share is bad.
-    aggregate_rows
-        The aggregate posterior is compared with so many rows, each with each.
-    train_rows
-        The gap between training and held-out rows is measured on so many of the former.
-    """
-
+    #: Draws per row for log p(x).
     samples: int = 1_000
+    #: Many rows are scored with fewer draws each, so many in all, ...
     draws: int = 2_000_000
+    #: ... but no fewer than this for each.
     least_samples: int = 250
+    #: Pareto k is computed for so many rows, ...
     pareto_rows: int = 500
+    #: ... and noted where more than this share is bad.
     heavy: float = 0.1
+    #: The aggregate posterior is compared with so many rows, each with each.
     aggregate_rows: int = 1_000
+    #: The gap between training and held-out rows is measured on so many of the former.
     train_rows: int = 2_000
 
     def samples_for(self, rows: int) -> int:
@@ -166,37 +159,18 @@ def evaluate(
 ) -> Evaluation:
     """Log-likelihood of these rows in nats per row, the baselines' on the same rows, a verdict.
 
-    Parameters
-    ----------
-    fit
-        The fit.
-    values
-        Rows of the data, shape (n, D), NaN where missing.
-    baselines
-        The plain models to compare it with.
-    samples
-        Draws, or chains, per row; the method's usual number unless given.
-    method
-        "iwae" (importance weights), "ais" or "harmonic".
-    part
-        Which rows they are, for the text.
-    progress
-        Called with the number of rows done, block by block.
-
-    Raises
-    ------
-    ConfigError
-        No such method, or one that the model's latents do not allow; fewer samples than one.
+    Rows of the data have shape (n, D), NaN where missing; `part` says which they are, for the text.
+    The method is one of `METHODS`, with its usual number of samples per row unless given.
     """
     if method not in METHODS:
         raise ConfigError(f"method is one of {', '.join(METHODS)}, not {method!r}")
-    chosen = METHODS[method]
-    samples = chosen.usual if samples is None else samples
+    if samples is None:
+        samples = METHODS[method].usual
     check_count("samples", samples)
     units = fit.units(values)
-    scores = chosen.estimator(
-        fit.model, units, seed=fit.seed, progress=progress, **{chosen.samples: samples}
-    )
+    options = {METHODS[method].samples: samples}
+    estimator = METHODS[method].estimator
+    scores = estimator(fit.model, units, seed=fit.seed, progress=progress, **options)
     numbers = _held_out(fit, units, scores, samples, part)
     baselines = baselines.for_rows(_modeled(fit, values))
     compared = _compared(fit, values, scores, baselines)
@@ -251,14 +225,8 @@ def assess(
 ) -> Results:
     """The report of a fit: `evaluate` on its held-out rows, diagnostics, and how it was fitted.
 
-    Parameters
-    ----------
-    fit
-        A fit that has its rows, not a loaded one.
-    baselines
-        The plain models to compare it with; fitted to its training rows unless given.
-    limits
-        How much is spent.
+    The fit has its rows, and is not a loaded one. The baselines are fitted to its training rows
+    unless given.
     """
     if baselines is None:
         baselines = Baselines.of(fit)

@@ -30,21 +30,7 @@ def initial_model(
     *,
     weights: np.ndarray | None = None,
 ) -> Model:
-    """The model before training.
-
-    Parameters
-    ----------
-    schema
-        The columns, with their units.
-    units
-        Training rows in model units, shape (rows, D), NaN where missing.
-    architecture
-        Sizes and kinds of the parts.
-    key
-        Source of the networks' weights, and of the choice of pseudo-rows.
-    weights
-        Of the rows in the linear model, shape (rows,). Marginals count each row once.
-    """
+    """The model before training, of these training rows in model units; see `Start.of`."""
     linear_start = starts_linear(architecture)
     architecture = replace(architecture, rows=len(units))
     start = Start.of(schema, units, architecture, key, linear_start=linear_start, weights=weights)

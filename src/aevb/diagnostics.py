@@ -39,7 +39,7 @@ class LayerRow(TypedDict):
 
 def codes(model: Model, rows: ArrayLike) -> NDArray[np.float32]:
     """E_q[z] of each row, shape (n, latent_dim); no noise, and the same in any company."""
-    return np.asarray(map_rows(_code, model, rows))
+    return np.asarray(map_rows(Model.encode, model, rows))
 
 
 def latent_diagnostics(
@@ -51,15 +51,9 @@ def latent_diagnostics(
     mean and variance: for a diagonal q and a standard normal prior that is the j-th term of
     appendix B. For levels it is their own; a group of them counts as one latent.
 
-    Parameters
-    ----------
-    model, rows
-        The VAE, and rows in model units, shape (n, D), NaN where missing.
-    active_above
-        A latent is active where the variance over rows of its posterior mean is above this (Burda
-        et al. 2016, section 4).
-    collapsed_below
-        Nats of KL that no latent reaches where the model ignores them all.
+    A latent is active where the variance over rows of its posterior mean is above `active_above`
+    (Burda et al. 2016, section 4). The posterior has collapsed where none is, or where no latent
+    has `collapsed_below` nats of KL. Rows are in model units, shape (n, D).
     """
     mean, kls = map_rows(_mean_and_kl, model, rows)
     nats = kls.astype(np.float64).mean(axis=0)
@@ -71,10 +65,6 @@ def latent_diagnostics(
         "active": active.tolist(),
         "collapsed": bool(nats.max() < collapsed_below or not active.any()),
     }
-
-
-def _code(model: Model, x: Array) -> Array:
-    return model.encode(x)
 
 
 def _mean_and_kl(model: Model, x: Array) -> tuple[Array, Array]:
@@ -125,15 +115,13 @@ def _layers(part: object, inputs: int, outputs: int) -> list[Layer]:
 
 
 def _layer_rows(part: str, layers: list[Layer]) -> list[LayerRow]:
-    rows: list[LayerRow] = []
-    for layer in layers:
-        rows.append(
-            {
-                "part": part,
-                "name": layer.name,
-                "shape_in": [layer.inputs],
-                "shape_out": [layer.outputs],
-                "parameters": int(layer.parameters),
-            }
+    return [
+        LayerRow(
+            part=part,
+            name=layer.name,
+            shape_in=[layer.inputs],
+            shape_out=[layer.outputs],
+            parameters=int(layer.parameters),
         )
-    return rows
+        for layer in layers
+    ]

@@ -1,6 +1,4 @@
-"""What every q(z|x) starts from: the features of a row, the linear posterior, and a network's
-residual beside it.
-"""
+"""What every q(z|x) starts from: features of a row, the linear posterior and a residual to it."""
 
 from typing import NamedTuple, Self
 
@@ -24,35 +22,22 @@ LOGARITHMS = {"positive": 1, "count": 2}
 
 
 class Features(eqx.Module):
-    """What the encoder sees of a row: numbers standardised, levels one-hot, and which of them were
-    observed.
+    """What the encoder sees of a row: numbers standardized, levels one-hot, and which are observed.
 
-    Parameters
-    ----------
-    numeric
-        Places of the columns that enter as one number: (u - center) / spread, of log u where
-        `logarithmic` is 1 (positive columns) and of log(1 + u) where it is 2 (counts).
-    categorical
-        (place, levels) of the columns that enter one-hot.
+    A number enters as (u - center) / spread, of log u or log(1 + u) for some kinds of columns.
     """
 
+    #: Places of the columns that enter as one number, and 1 for log u, 2 for log(1 + u), else 0.
     numeric: tuple[int, ...] = eqx.field(static=True)
     logarithmic: tuple[int, ...] = eqx.field(static=True)
+    #: (place, levels) of the columns that enter one-hot.
     categorical: tuple[tuple[int, int], ...] = eqx.field(static=True)
     center: NonTrainable[Array]
     spread: NonTrainable[Array]
 
     @classmethod
     def of(cls, schema: Schema, units: np.ndarray) -> Self:
-        """The features of these columns, numbers in standard units of the training rows.
-
-        Parameters
-        ----------
-        schema
-            The columns.
-        units
-            Training rows in model units, shape (rows, D), NaN where missing.
-        """
+        """The features of these columns, numbers in standard units of these training rows."""
         columns = schema.columns
         numeric = [place for place, column in enumerate(columns) if column.kind != "categorical"]
         logarithmic = [LOGARITHMS.get(columns[place].kind, 0) for place in numeric]
@@ -108,8 +93,7 @@ class Features(eqx.Module):
 
 
 class LinearPosterior(eqx.Module):
-    """p(z|x) of the factor analysis f = m + W z + e, e ~ N(0, Psi), with any cells missing: where
-    the encoder starts.
+    """p(z|x) of the factor analysis f = m + W z + e, e ~ N(0, Psi): where the encoder starts.
 
     With the precision A = I + W_o' Psi_o^-1 W_o over the observed features, the mean is A^-1 W_o'
     Psi_o^-1 (f_o - m_o). A row whose missing features are filled with m + W E[z|f_o] has the same
@@ -117,22 +101,15 @@ class LinearPosterior(eqx.Module):
     change. The latent axes make A diagonal on complete rows; with a cell missing it is not, and
     where columns nearly determine each other the posterior is then a long thin ridge, which
     independent latents would miss.
-
-    Parameters
-    ----------
-    mean, loadings, noise
-        m (F,), W (F, k) and Psi (F,) of the linear model.
-    gain
-        B, shape (k, F).
-    complete
-        Whether rows have no missing cell, so that nothing need be filled; the other kind is for
-        rows that have some.
     """
 
+    #: m (F,), W (F, k) and Psi (F,).
     mean: NonTrainable[Array]
     loadings: NonTrainable[Array]
     noise: NonTrainable[Array]
+    #: B, shape (k, F).
     gain: Array
+    #: Whether rows have no missing cell, so that nothing need be filled.
     complete: bool = eqx.field(static=True)
 
     @classmethod
@@ -156,8 +133,9 @@ class LinearPosterior(eqx.Module):
         return cls(each, NonTrainable(loadings), each, loadings.T, complete=complete)
 
     def __call__(self, features: Array, observed: Array) -> tuple[Array, Array, Array]:
-        """Mean of z (k,), precision A (k, k), or its diagonal (k,) for complete rows, and features
-        centred, filled.
+        """Mean of z (k,), precision A (k, k), and features centred, filled.
+
+        For complete rows the diagonal of A, (k,), in place of A.
         """
         loadings = self.loadings.tree
         weighted = loadings * (observed / self.noise.tree)[:, None]
@@ -171,9 +149,7 @@ class LinearPosterior(eqx.Module):
 
 
 class Moments(NamedTuple):
-    """What an encoder says of z: mean (k,), log-variance (k,), how latents hang together, and
-    further outputs.
-    """
+    """What an encoder says of z: mean (k,), log-variance (k,), and further outputs."""
 
     mean: Array
     log_variance: Array
@@ -183,9 +159,7 @@ class Moments(NamedTuple):
 
 
 class Encoder(eqx.Module):
-    """What both Gaussians share: the linear posterior plus a network's residual, scaled by the
-    observed fraction.
-    """
+    """The linear posterior plus a network's residual, scaled by the observed share of the row."""
 
     features: Features
     network: Network
@@ -216,16 +190,13 @@ class Encoder(eqx.Module):
         mean, diagonal, partial = jnp.zeros(latent_dim), jnp.ones(latent_dim), None
         if self.linear is not None:
             mean, precision, features = self.linear(features, observed)
-            diagonal = precision if self.linear.complete else jnp.diag(precision)
-            partial = (
-                None
-                if self.linear.complete
-                else precision / jnp.sqrt(jnp.outer(diagonal, diagonal))
-            )
+            diagonal = precision
+            if not self.linear.complete:
+                diagonal = jnp.diag(precision)
+                partial = precision / jnp.sqrt(jnp.outer(diagonal, diagonal))
         change = self._change(features, observed)
-        log_variance = jnp.clip(
-            change[latent_dim : 2 * latent_dim] - jnp.log(diagonal), *LOG_VARIANCE_BOUNDS
-        )
+        log_variance = change[latent_dim : 2 * latent_dim] - jnp.log(diagonal)
+        log_variance = jnp.clip(log_variance, *LOG_VARIANCE_BOUNDS)
         return Moments(mean + change[:latent_dim], log_variance, partial, change[2 * latent_dim :])
 
     def _change(self, features: Array, observed: Array) -> Array:

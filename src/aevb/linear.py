@@ -1,5 +1,4 @@
-"""Factor analysis and probabilistic PCA, exact, with missing cells: where a model starts, and what
-it must beat.
+"""Factor analysis and probabilistic PCA, exact, with missing cells: where a model starts.
 
     z ~ N(0, I),    x | z ~ N(mean + W z, Psi),    Psi = diag(noise)
 
@@ -12,7 +11,7 @@ the posterior is N(M_o^-1 W_o' Psi_o^-1 (x_o - mean_o), M_o^-1) and log det Sigm
 M_o.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -32,6 +31,7 @@ MAXIMUM_ROWS = 10_000
 MAXIMUM_CELLS = 4_000_000
 DENSE_FEATURES = 1_024
 BLOCK_CELLS = 2_000_000
+TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,11 @@ class LinearModel:
 
         NaN is missing; a row without cells has log-likelihood 0.
         """
-        return np.concatenate(
-            [
-                _expect(self, block).log_likelihood
-                for block in _blocks(features, self.loadings.shape[1])
-            ]
-        )
+        return np.concatenate([found.log_likelihood for found in self._expectations(features)])
 
     def posterior(self, features: ArrayLike) -> Array:
         """E[z | x_o], the posterior means given the observed cells, shape (n, k)."""
-        return np.concatenate(
-            [_expect(self, block).means for block in _blocks(features, self.loadings.shape[1])]
-        )
+        return np.concatenate([found.means for found in self._expectations(features)])
 
     def filled(self, features: ArrayLike) -> Array:
         """The rows with each missing cell replaced by E[x_m | x_o] = mean_m + W_m E[z | x_o], shape
@@ -77,6 +70,10 @@ class LinearModel:
         """
         cells = np.asarray(features, dtype=np.float64)
         return np.where(np.isnan(cells), self.mean + self.posterior(cells) @ self.loadings.T, cells)
+
+    def _expectations(self, features: ArrayLike) -> Iterator["_Expectation"]:
+        for block in _blocks(features, self.loadings.shape[1]):
+            yield _expect(self, block)
 
 
 def fit(
@@ -89,30 +86,12 @@ def fit(
     max_iterations: int = 500,
     tolerance: float = 1e-7,
 ) -> LinearModel:
-    """The maximum-likelihood factor analysis (or, isotropic, probabilistic PCA) of rows with NaN
-    for missing cells.
+    """The maximum-likelihood factor analysis (isotropic: probabilistic PCA) of rows, shape (n, F).
 
-    Complete rows: probabilistic PCA in closed form (Tipping & Bishop 1999); factor analysis by
-    maximising the likelihood profiled over W (Joreskog 1967). Missing cells: parameter-expanded EM
-    (Liu, Rubin & Wu 1998), started there with cells at their features' means, on at most
-    `MAXIMUM_ROWS` rows and about `MAXIMUM_CELLS` cells, drawn with a fixed seed; so is factor
-    analysis of more than `DENSE_FEATURES` features.
-
-    Parameters
-    ----------
-    features
-        Shape (n, F), standardised if `noise_floor` is left alone.
-    latent_dim
-        k. More than F - 1 factors add nothing to a Gaussian of F features: their loadings are zero.
-    isotropic
-        One noise variance for all features.
-    weights
-        Of the rows, shape (n,); only their ratios matter.
-    noise_floor
-        Least noise variance, one for all or one for each feature.
-    max_iterations, tolerance
-        Stop after so many iterations, or when the mean log-likelihood of a row rises by less than
-        this (nats a feature).
+    NaN is a missing cell. More than F - 1 factors add nothing to a Gaussian of F features: their
+    loadings are zero. Weights of the rows, shape (n,), count by their ratios; `noise_floor` is the
+    least variance of all features, or of each. It stops after `max_iterations`, or when the mean
+    log-likelihood of a row rises by less than `tolerance` nats per feature.
 
     Examples
     --------
@@ -122,26 +101,38 @@ def fit(
     >>> np.round(model.loadings[:, 0]), np.round(model.noise)
     (array([ 3., -2.,  1.]), array([1., 1., 1.]))
     """
-    cells = np.asarray(features, dtype=np.float64)
-    row_weights = np.ones(len(cells)) if weights is None else np.asarray(weights, dtype=np.float64)
+    cells, row_weights = _weighted_cells(features, weights)
     floor = np.broadcast_to(np.asarray(noise_floor, dtype=np.float64), cells.shape[1:])
-    cells, row_weights = cells[row_weights > 0], row_weights[row_weights > 0]
+    settings = _Settings(floor, isotropic, max_iterations, tolerance)
     missing = np.isnan(cells)
-    if missing.any() or cells.shape[1] > DENSE_FEATURES:
-        kept = _subsample(*cells.shape)
-        cells, row_weights, missing = cells[kept], row_weights[kept], missing[kept]
-
-    share = row_weights / max(row_weights.sum(), np.finfo(np.float64).tiny)
+    share = row_weights / max(row_weights.sum(), TINY)
     observed_share = share @ ~missing
     mean = share @ np.where(missing, 0.0, cells) / np.where(observed_share > 0, observed_share, 1.0)
+    centred = np.where(missing, 0.0, cells - mean)
     rank = min(latent_dim, cells.shape[1] - 1)
-    settings = _Settings(floor, isotropic, max_iterations, tolerance)
-    model = _fit_complete(
-        np.sqrt(share)[:, None] * np.where(missing, 0.0, cells - mean), rank, settings
-    )
+    model = _fit_complete(np.sqrt(share)[:, None] * centred, rank, settings)
     if missing.any():
         model = _fit_incomplete(model, cells - mean, row_weights, settings)
     return _rotated(replace(model, mean=mean + model.mean), latent_dim)
+
+
+def _weighted_cells(features: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array]:
+    """The rows of positive weight, and their weights.
+
+    Where the fit is iterative, at most `MAXIMUM_ROWS` rows and about `MAXIMUM_CELLS` cells, drawn
+    with a fixed seed.
+    """
+    cells = np.asarray(features, dtype=np.float64)
+    row_weights = np.ones(len(cells))
+    if weights is not None:
+        row_weights = np.asarray(weights, dtype=np.float64)
+    cells, row_weights = cells[row_weights > 0], row_weights[row_weights > 0]
+    rows, features_of_row = cells.shape
+    if features_of_row <= DENSE_FEATURES and not np.isnan(cells).any():
+        return cells, row_weights
+    most = min(rows, MAXIMUM_ROWS, max(MAXIMUM_CELLS // max(features_of_row, 1), 1_000))
+    kept = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+    return cells[kept], row_weights[kept]
 
 
 class _Settings(NamedTuple):
@@ -151,12 +142,14 @@ class _Settings(NamedTuple):
     tolerance: float
 
 
-# Complete rows.
+# Complete rows: probabilistic PCA in closed form (Tipping & Bishop 1999); factor analysis by
+# maximizing the likelihood profiled over W (Joreskog 1967).
 
 
 def _fit_complete(centred: Array, rank: int, settings: _Settings) -> LinearModel:
-    """The model of centred rows, each times the root of its share: centred' centred is the
-    covariance.
+    """The model of centred rows, each times the root of its share.
+
+    So centred' centred is the covariance.
     """
     variances = np.einsum("nf,nf->f", centred, centred)
     large = centred.shape[1] > DENSE_FEATURES
@@ -165,11 +158,9 @@ def _fit_complete(centred: Array, rank: int, settings: _Settings) -> LinearModel
     def leading(noise: Array) -> tuple[Array, Array]:
         """The first eigenvalues and eigenvectors of Psi^-1/2 S Psi^-1/2."""
         root = np.sqrt(noise)
-        return (
-            _randomised(centred / root, rank)
-            if large
-            else _leading_eigen(covariance / np.outer(root, root), rank)
-        )
+        if large:
+            return _randomised(centred / root, rank)
+        return _leading_eigen(covariance / np.outer(root, root), rank)
 
     eigenvalues, eigenvectors = leading(np.ones(len(variances)))
     left = (variances.sum() - eigenvalues.sum()) / max(len(variances) - rank, 1)
@@ -201,36 +192,22 @@ def _profile(leading: Leading, variances: Array, start: Array, settings: _Settin
         noise = np.exp(log_noise)
         eigenvalues, eigenvectors = leading(noise)
         eigenvalues = np.maximum(eigenvalues, 1.0)
-        return (
-            noise,
-            eigenvalues,
-            np.sqrt(noise)[:, None] * eigenvectors * np.sqrt(eigenvalues - 1.0),
-        )
+        loadings = np.sqrt(noise)[:, None] * eigenvectors * np.sqrt(eigenvalues - 1.0)
+        return noise, eigenvalues, loadings
 
     def negative(log_noise: Array) -> tuple[float, Array]:
         noise, eigenvalues, loadings = at(log_noise)
-        value = (
-            log_noise.sum()
-            + np.sum(np.log(eigenvalues) + 1.0 - eigenvalues)
-            + np.sum(variances / noise)
-        )
+        fit_of_leading = np.sum(np.log(eigenvalues) + 1.0 - eigenvalues)
+        value = log_noise.sum() + fit_of_leading + np.sum(variances / noise)
         return float(value), (np.sum(loadings**2, axis=1) + noise - variances) / noise
 
     low = np.log(settings.floor)
-    high = np.maximum(
-        np.log(np.maximum(variances, np.finfo(np.float64).tiny)), low
-    )  # noise is part of the variance
+    high = np.maximum(np.log(np.maximum(variances, TINY)), low)  # noise is part of the variance
+    first = np.clip(np.log(np.maximum(start, TINY)), low, high)
+    limits = {"maxiter": settings.max_iterations, "ftol": settings.tolerance / 100, "gtol": 1e-5}
+    bounds = np.column_stack([low, high])
     solution = scipy.optimize.minimize(
-        negative,
-        np.clip(np.log(np.maximum(start, np.finfo(np.float64).tiny)), low, high),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=np.column_stack([low, high]),
-        options={
-            "maxiter": settings.max_iterations,
-            "ftol": settings.tolerance / 100,
-            "gtol": 1e-5,
-        },
+        negative, first, jac=True, method="L-BFGS-B", bounds=bounds, options=limits
     )
     noise, _, loadings = at(solution.x)
     return LinearModel(np.zeros(len(variances)), loadings, noise)
@@ -253,7 +230,8 @@ def _randomised(rows: Array, rank: int) -> tuple[Array, Array]:
     return np.pad(singular**2, (0, padding)), np.pad(right.T, ((0, 0), (0, padding)))
 
 
-# Rows with missing cells.
+# Rows with missing cells: parameter-expanded EM (Liu, Rubin & Wu 1998), started at the model of
+# complete rows with missing cells at their features' means.
 
 
 class _Block(NamedTuple):
@@ -275,23 +253,19 @@ def _blocks(features: ArrayLike, latent_dim: int, weights: Array | None = None) 
     cells = np.asarray(features, dtype=np.float64)
     row_weights = np.ones(len(cells)) if weights is None else weights
     size = max(BLOCK_CELLS // (latent_dim + 1) ** 2, 1)
-    starts = range(0, max(len(cells), 1), size)
-    return [
-        _block(cells[start : start + size], row_weights[start : start + size]) for start in starts
-    ]
+    blocks = []
+    for start in range(0, max(len(cells), 1), size):
+        rows = slice(start, start + size)
+        blocks.append(_block(cells[rows], row_weights[rows]))
+    return blocks
 
 
 def _block(cells: Array, weights: Array) -> _Block:
     observed = ~np.isnan(cells)
-    _, first, pattern = np.unique(
-        np.packbits(observed, axis=1), axis=0, return_index=True, return_inverse=True
-    )
-    return _Block(
-        np.where(observed, cells, 0.0),
-        observed[first].astype(np.float64),
-        pattern.reshape(-1),
-        weights,
-    )
+    bits = np.packbits(observed, axis=1)
+    _, first, pattern = np.unique(bits, axis=0, return_index=True, return_inverse=True)
+    patterns = observed[first].astype(np.float64)
+    return _Block(np.where(observed, cells, 0.0), patterns, pattern.reshape(-1), weights)
 
 
 def _expect(model: LinearModel, block: _Block) -> _Expectation:
@@ -299,10 +273,9 @@ def _expect(model: LinearModel, block: _Block) -> _Expectation:
     loadings, latent_dim = model.loadings, model.loadings.shape[1]
     scaled = loadings / model.noise[:, None]
     products = (loadings[:, :, None] * scaled[:, None, :]).reshape(len(loadings), latent_dim**2)
-    identity = np.eye(latent_dim)
-    precisions = identity + (block.observed @ products).reshape(
-        len(block.observed), *identity.shape
-    )
+    by_pattern = block.observed @ products
+    by_pattern = by_pattern.reshape(len(by_pattern), latent_dim, latent_dim)
+    precisions = np.eye(latent_dim) + by_pattern
     covariances = np.linalg.inv(precisions).astype(np.float64, copy=False)
     observed = block.observed[block.pattern]
     centred = block.cells - observed * model.mean
@@ -310,9 +283,8 @@ def _expect(model: LinearModel, block: _Block) -> _Expectation:
     # r' Sigma^-1 r = |Psi^-1/2 (r - W m)|^2 + |m|^2: a sum of squares, so that nothing cancels
     residual = centred - observed * (means @ loadings.T)
     distances = residual**2 @ (1.0 / model.noise) + np.sum(means**2, axis=1)
-    log_determinants = np.linalg.slogdet(precisions)[1] + block.observed @ np.log(
-        2.0 * np.pi * model.noise
-    )
+    log_noise = block.observed @ np.log(2.0 * np.pi * model.noise)
+    log_determinants = np.linalg.slogdet(precisions)[1] + log_noise
     return _Expectation(means, covariances, -0.5 * (log_determinants[block.pattern] + distances))
 
 
@@ -320,9 +292,8 @@ def _fit_incomplete(
     model: LinearModel, cells: Array, weights: Array, settings: _Settings
 ) -> LinearModel:
     """EM from `model` until the mean log-likelihood of a row rises by less than the tolerance."""
-    order = np.lexsort(
-        np.packbits(~np.isnan(cells), axis=1).T[::-1]
-    )  # as np.unique orders the patterns
+    # As np.unique orders the patterns.
+    order = np.lexsort(np.packbits(~np.isnan(cells), axis=1).T[::-1])
     weights = weights / weights.mean()
     blocks = _blocks(cells[order], model.loadings.shape[1], weights[order])
     previous = -np.inf
@@ -337,7 +308,7 @@ def _fit_incomplete(
 def _em_step(
     model: LinearModel, blocks: list[_Block], settings: _Settings
 ) -> tuple[LinearModel, float]:
-    """One step of parameter-expanded EM, and the mean log-likelihood of a row before it.
+    """One step of EM, and the mean log-likelihood of a row before it.
 
     With y = (z, 1) and each feature's own observed rows, (W, mean) = (sum x E[y]') (sum E[y
     y'])^-1; then the distribution of z, expanded to N(a, C), is folded back: mean += W a, W <- W
@@ -362,14 +333,11 @@ def _em_step(
 
     coefficients = np.linalg.solve(second + 1e-9 * np.eye(size), first[:, :, None])[:, :, 0]
     residual = squares - np.sum(coefficients * first, axis=1)
-    noise = (
-        np.full(len(counts), residual.sum() / max(counts.sum(), 1e-12))
-        if settings.isotropic
-        else residual / np.maximum(counts, 1e-12)
-    )
-    noise = np.where(
-        counts > 0, np.maximum(noise, settings.floor), 1.0
-    )  # a feature without cells: any noise is as likely
+    noise = residual / np.maximum(counts, 1e-12)
+    if settings.isotropic:
+        noise = np.full(len(counts), residual.sum() / max(counts.sum(), 1e-12))
+    # Of a feature without cells any noise is as likely.
+    noise = np.where(counts > 0, np.maximum(noise, settings.floor), 1.0)
     loadings, mean = coefficients[:, :-1], coefficients[:, -1]
     centre = latent[:-1, -1] / total
     spread = np.linalg.cholesky(latent[:-1, :-1] / total - np.outer(centre, centre))
@@ -377,9 +345,7 @@ def _em_step(
 
 
 def _moments(expected: _Expectation, block: _Block) -> tuple[Array, Array]:
-    """sum E[y y'] over the rows of each pattern, y = (z, 1), shape (P, (k + 1)^2), and the sum of
-    their weights.
-    """
+    """sum E[y y'] over the rows of each pattern, y = (z, 1), shape (P, (k + 1)^2), and weights."""
     ones = np.column_stack([expected.means, np.ones(len(block.pattern))])
     starts = np.searchsorted(block.pattern, np.arange(len(block.observed)))
     outer = block.weights[:, None, None] * ones[:, :, None] * ones[:, None, :]
@@ -393,18 +359,10 @@ def _moments(expected: _Expectation, block: _Block) -> tuple[Array, Array]:
 
 
 def _rotated(model: LinearModel, latent_dim: int) -> LinearModel:
-    """The same Gaussian, with W' Psi^-1 W diagonal, decreasing, each factor's largest loading
-    positive.
-    """
-    _, _, rotation = np.linalg.svd(
-        model.loadings / np.sqrt(model.noise)[:, None], full_matrices=False
-    )
+    """The same Gaussian with W' Psi^-1 W diagonal and decreasing, each largest loading positive."""
+    scaled = model.loadings / np.sqrt(model.noise)[:, None]
+    _, _, rotation = np.linalg.svd(scaled, full_matrices=False)
     loadings = model.loadings @ rotation.T
     largest = np.take_along_axis(loadings, np.abs(loadings).argmax(axis=0)[None], axis=0)
     loadings = loadings * np.where(largest < 0, -1.0, 1.0)
     return replace(model, loadings=np.pad(loadings, ((0, 0), (0, latent_dim - loadings.shape[1]))))
-
-
-def _subsample(rows: int, features: int) -> NDArray[np.intp]:
-    kept = min(rows, MAXIMUM_ROWS, max(MAXIMUM_CELLS // max(features, 1), 1_000))
-    return np.sort(np.random.default_rng(0).choice(rows, kept, replace=False))

@@ -50,15 +50,6 @@ class Model(eqx.Module):
     Rows x are in model units, shape (D,), NaN where a cell is missing; latents z have shape
     (latent_dim,).
 
-    Parameters
-    ----------
-    posterior
-        q(z|x): x -> distribution over z.
-    likelihood
-        p(x|z): z -> distribution over x, with nats in the units of the data.
-    prior
-        p(z): () -> distribution over z.
-
     Examples
     --------
     >>> q = lambda x: dist.Normal(x[:2], 1.0).to_event(1)
@@ -68,8 +59,11 @@ class Model(eqx.Module):
     (2, 3)
     """
 
+    #: q(z|x): x -> distribution over z.
     posterior: Posterior
+    #: p(x|z): z -> distribution over x, with nats in the units of the data.
     likelihood: Likelihood
+    #: p(z): () -> distribution over z.
     prior: Prior | PriorGivenPosterior
 
     def p_z(self) -> dist.Distribution:

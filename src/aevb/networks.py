@@ -94,18 +94,10 @@ ACTIVATIONS: dict[str, Activation] = {
 class MLP(eqx.Module):
     """A multilayer perceptron, y = W_2 f(W_1 x + b_1) + b_2 (eq. 11 and 12), of any depth.
 
-    Parameters
-    ----------
-    sizes
-        Widths from input to output; two of them make a linear map.
-    activation
-        A name in `ACTIVATIONS`.
-    key
-        Source of the initial weights; biases start at zero.
-    smooth
-        Weights start as N(0, 2 / (inputs + outputs)) (Glorot and Bengio 2010): a layer much wider
-        than its input then starts nearly linear, right for a residual. Otherwise N(0, 1 / inputs),
-        right for a network on its own.
+    Sizes are the widths from input to output, two of them make a linear map; the activation is a
+    name in `ACTIVATIONS`. Weights start as N(0, 1 / inputs), right for a network on its own, or if
+    `smooth` as N(0, 2 / (inputs + outputs)) (Glorot and Bengio 2010): a layer much wider than its
+    input then starts nearly linear, right for a residual. Biases start at zero.
 
     Examples
     --------
@@ -154,12 +146,7 @@ class Residual(MLP):
     """A network whose hidden layers of equal width add to what comes in: h <- h + f(W h + b).
 
     He et al. (2016). The first layer, and any of another width than the one before, is as in
-    `MLP`, and so is the last: y = W h + b.
-
-    Parameters
-    ----------
-    sizes, activation, key, smooth
-        As in `MLP`.
+    `MLP`, and so is the last: y = W h + b; arguments too are as in `MLP`.
 
     Examples
     --------
@@ -179,15 +166,7 @@ class Residual(MLP):
 
 
 class Scaled(eqx.Module):
-    """scale * f(x) + bias, both learned: how a network without a last layer starts at a constant.
-
-    Parameters
-    ----------
-    network
-        f.
-    scale, bias
-        Of shape () and that of f's output.
-    """
+    """scale f(x) + bias, both learned: how a network without a last layer starts at a constant."""
 
     network: Network
     scale: Array
@@ -267,16 +246,8 @@ def drawn_by_numpy(
 ) -> Array:
     """What `draw` gives with a generator of this key, the same whether JAX traces the key or not.
 
-    JAX's own generator would compile a program for each shape.
-
-    Parameters
-    ----------
-    key
-        Source of the numbers.
-    draw
-        Draws by a NumPy generator.
-    like
-        An array, or a `jax.ShapeDtypeStruct`, of the shape and type that `draw` gives.
+    JAX's own generator would compile a program for each shape. `like` is an array, or a
+    `jax.ShapeDtypeStruct`, of the shape and type that `draw` gives.
     """
 
     def call(data: Array) -> np.ndarray:

@@ -5,6 +5,7 @@ A new one is a class with a classmethod ``build(start)``, which gets its network
 """
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import ClassVar, Self
 
 import equinox as eqx
@@ -19,7 +20,7 @@ from aevb.distributions.latents import (
     StraightThroughBernoulli,
     StraightThroughCategorical,
 )
-from aevb.encoders import LOG_VARIANCE_BOUNDS, Encoder, LinearPosterior, Moments
+from aevb.encoders import LOG_VARIANCE_BOUNDS, Encoder, Moments
 from aevb.networks import Layer, Network, layers_of
 from aevb.registry import Registry
 from aevb.start import Start
@@ -38,17 +39,11 @@ __all__ = [
 
 
 class Posterior(eqx.Module):
-    """q(z|x) by an encoder. Any other module of x -> distribution of z will do as well.
+    """q(z|x) by an encoder. Any other module of x -> distribution of z will do as well."""
 
-    Parameters
-    ----------
-    encoder
-        What the row says: features, the linear posterior, and a network's numbers.
-    latent_dim
-        Numbers in z.
-    """
-
+    #: What the row says: features, the linear posterior, and a network's numbers.
     encoder: Encoder
+    #: Numbers in z.
     latent_dim: int = eqx.field(static=True)
 
     #: Whether it follows from other settings, so that nobody asks for it by name.
@@ -84,9 +79,7 @@ class Posterior(eqx.Module):
         linear = self.encoder.linear
         if linear is None or not linear.complete:
             return self
-        filling = LinearPosterior(
-            linear.mean, linear.loadings, linear.noise, linear.gain, complete=False
-        )
+        filling = replace(linear, complete=False)
         return eqx.tree_at(lambda q: q.encoder.linear, self, filling)
 
 
@@ -231,18 +224,8 @@ class ConditionalGaussian(eqx.Module):
 class TwoLayerPosterior(Posterior):
     """q(h1, h2|x) = q(h1|x) q(h2|h1): two stochastic layers (Burda et al. 2016), z = (h1, h2).
 
-    h1 given x is the Gaussian of `DiagonalGaussian`, h2 given h1 another.
-
-    Parameters
-    ----------
-    encoder
-        Of h1.
-    latent_dim
-        Of h1 and h2 together.
-    upper
-        h1 -> distribution of h2.
-    upper_dim
-        Of h2.
+    h1 given x is the Gaussian of `DiagonalGaussian`, h2 given h1 another, `upper`; `latent_dim`
+    counts both.
     """
 
     upper: ConditionalGaussian

@@ -22,16 +22,13 @@ def decoded(model: Model, z: ArrayLike, *, means: bool = False) -> NDArray[np.fl
     A column of levels has its most probable one; with `means` a binary column has the probability
     of 1.
     """
-    function = _decode
-    if means:
-        function = _mean
-    return np.asarray(map_rows(function, model, z))
+    return np.asarray(map_rows(_mean if means else Model.decode, model, z))
 
 
 def sampled(model: Model, n: int, seed: int) -> NDArray[np.float32]:
     """n draws from p(x) = integral of p(z) p(x|z), shape (n, D)."""
     keys = jax.random.split(jax.random.key(seed), max(n, 1))[:n]
-    return np.asarray(map_rows(_draw_row, model, keys))
+    return np.asarray(map_rows(Model.draw, model, keys))
 
 
 def imputed(
@@ -41,23 +38,8 @@ def imputed(
 
     E[x_m | x_o] = sum_s w_s E[x_m | z_s] / sum_s w_s, w_s = p(x_o, z_s) / q(z_s|x_o) (Mattei and
     Frellsen 2019). Draws resample z_s with probability proportional to w_s, then draw x_m given
-    z_s.
-
-    Parameters
-    ----------
-    model, rows
-        The VAE, and rows in model units, shape (n, D), NaN where missing.
-    draws
-        How many completions of each row; None for the expected row.
-    samples
-        Draws of z.
-    seed
-        Random seed; each row has its own stream.
-
-    Returns
-    -------
-    ndarray
-        Shape (1, n, D) with `draws` None, else (draws, n, D), in model units.
+    z_s; each row has its own stream of the seed. The result is in model units, as the rows are:
+    so many completions of each, shape (draws, n, D), or the expected rows, shape (1, n, D).
     """
     function = eqx.Partial(_expected, samples=samples)
     if draws is not None:
@@ -65,16 +47,8 @@ def imputed(
     return np.moveaxis(map_rows(function, model, rows, row_keys(rows, seed)), 1, 0)
 
 
-def _decode(model: Model, z: Array) -> Array:
-    return model.decode(z)
-
-
 def _mean(model: Model, z: Array) -> Array:
     return mean_of(model.likelihood(z))
-
-
-def _draw_row(model: Model, key: PRNGKeyArray) -> Array:
-    return model.draw(key)
 
 
 def _expected(model: Model, x: Array, key: PRNGKeyArray, *, samples: int) -> Array:

@@ -1,6 +1,4 @@
-"""From what a person hands over to rows in model units: names checked, kinds said, grey values made
-black or white.
-"""
+"""From a table to rows in model units: kinds said, weights checked, grey values made 0 or 1."""
 
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,6 +23,7 @@ from aevb.table.tables import TableLike, is_frame
 
 __all__ = [
     "Preparation",
+    "Rows",
     "are_repetitions",
     "canonical_order",
     "identical_rows",
@@ -40,35 +39,23 @@ Units = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Preparation:
-    """How rows of the data become rows of a model, and back.
+    """How rows of the data become rows of a model, and back."""
 
-    Parameters
-    ----------
-    source
-        The columns as the data have them.
-    schema
-        The columns as the model has them: those of `source`, or 0 / 1 in place of grey values.
-    binarize
-        ``"dynamic"``, ``"static"`` or None.
-    seed
-        Of the draws of 0 and 1.
-    likelihoods
-        The likelihoods asked for, by column.
-    decoder
-        p(x|z) of whole rows, where that is asked for instead.
-    """
-
+    #: The columns as the data have them.
     source: Schema
+    #: The columns as the model has them: those of `source`, or 0 / 1 in place of grey values.
     schema: Schema
+    #: ``"dynamic"``, ``"static"`` or None.
     binarize: str | None = None
+    #: Of the draws of 0 and 1.
     seed: int = 0
+    #: The likelihoods asked for, by column.
     likelihoods: Mapping[str, type[Likelihood]] = field(default_factory=dict)
+    #: p(x|z) of whole rows, where that is asked for instead.
     decoder: object = None
 
     def units(self, values: Values) -> Units:
-        """Rows in model units, shape (n, D); grey values give 0 or 1 by the seed and the row
-        itself.
-        """
+        """Rows in model units, shape (n, D); grey values give 0 or 1 by the seed and the row."""
         if self.binarize is None:
             return self.schema.to_model_units(values)
         grey = self._grey(values)
@@ -108,21 +95,23 @@ class Preparation:
         return low, high
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Training and validation rows in model units, and their weights, None where all are 1."""
+
+    train: Units
+    validation: Units
+    weights: NDArray[np.float64] | None = None
+    validation_weights: NDArray[np.float64] | None = None
+
+
 def bernoulli(x: jax.Array, key: PRNGKeyArray) -> jax.Array:
     """0 or 1, each cell 1 with its grey value's probability; a missing cell stays missing."""
     return jnp.where(jnp.isnan(x), x, (jax.random.uniform(key, x.shape) < x).astype(x.dtype))
 
 
 def prepare(data: TableLike, settings: Settings, seed: int) -> tuple[Preparation, Values]:
-    """The schema that these settings and data give, and the values under it, shape (n, D).
-
-    Raises
-    ------
-    ConfigError
-        A column, kind or likelihood that does not exist.
-    DataError
-        Data no model can be fitted to.
-    """
+    """The schema that these settings and data give, and the values under it, shape (n, D)."""
     kinds = dict(settings.columns or {})
     find = partial(
         infer,
@@ -136,9 +125,9 @@ def prepare(data: TableLike, settings: Settings, seed: int) -> tuple[Preparation
         return restored(source, settings, seed), encode(data, source, inf=settings.inf)
     others = [name for name in source.names if name not in kinds]
     if is_decoder(settings.likelihood):
-        source = _with_columns(
-            source, _columns_of_numbers(source, others), kind="continuous", **DENSITY
-        )
+        numbers = [column.name for column in source.columns if not column.categories]
+        numbers = [name for name in numbers if name in others]
+        source = _with_columns(source, numbers, kind="continuous", **DENSITY)
     else:
         asked = asked_for(settings.likelihood, others)
         if asked:
@@ -156,13 +145,6 @@ def _columns_of_densities(asked: Mapping[str, type[Likelihood]]) -> list[str]:
     return [name for name, part in asked.items() if part.density and part.kind == "continuous"]
 
 
-def _columns_of_numbers(source: Schema, names: Collection[str]) -> list[str]:
-    """Those of these columns that hold numbers, not levels."""
-    return [
-        column.name for column in source.columns if column.name in names and not column.categories
-    ]
-
-
 def restored(source: Schema, settings: Settings, seed: int) -> Preparation:
     """The preparation of a schema that was inferred or stored."""
     if settings.binarize not in (None, "none"):
@@ -177,13 +159,9 @@ def restored(source: Schema, settings: Settings, seed: int) -> Preparation:
 def weighted_rows(
     data: Any, y: object, weights: ArrayLike | None, groups: ArrayLike | None
 ) -> tuple[Any, object, NDArray[np.float64] | None, ArrayLike | None]:
-    """The rows of positive weight, with their labels, weights and groups; a row of weight 0 is as
-    if it were not there.
+    """The rows of positive weight, with their labels, weights and groups.
 
-    Raises
-    ------
-    DataError
-        Weights that are not one finite number of at least 0 for each row, or all zero.
+    A row of weight 0 is as if it were not there.
     """
     if weights is None:
         return data, y, None, groups
@@ -191,13 +169,15 @@ def weighted_rows(
     positive = array > 0
     if positive.all():
         return data, y, array, groups
-    rows = (
-        data[positive]
-        if isinstance(data, np.ndarray)
-        else nw.from_native(data).filter(positive.tolist()).to_native()
-    )
-    kept = (None if each is None else np.asarray(each)[positive] for each in (y, groups))
-    return rows, next(kept), array[positive], next(kept)
+    if isinstance(data, np.ndarray):
+        rows = data[positive]
+    else:
+        rows = nw.from_native(data).filter(positive.tolist()).to_native()
+    if y is not None:
+        y = np.asarray(y)[positive]
+    if groups is not None:
+        groups = np.asarray(groups)[positive]
+    return rows, y, array[positive], groups
 
 
 def _checked_weights(weights: ArrayLike, rows: int) -> NDArray[np.float64]:
@@ -215,8 +195,7 @@ def _checked_weights(weights: ArrayLike, rows: int) -> NDArray[np.float64]:
 
 
 def canonical_order(values: Values, weights: NDArray[np.float64] | None) -> NDArray[np.intp]:
-    """An order of the rows that depends on their contents alone, each repeated as often as a whole
-    weight says.
+    """An order by the rows' contents alone, each repeated as often as a whole weight says.
 
     So a fit does not depend on the order of its rows, and a weight of 2 is the same as the row
     twice. Weights that are not whole, or that would make more than ten times the rows, leave each
@@ -229,16 +208,16 @@ def canonical_order(values: Values, weights: NDArray[np.float64] | None) -> NDAr
 
 
 def identical_rows(values: Values) -> NDArray[np.intp] | None:
-    """A group for each row, shared by neighbours that are the same; None where none are.
+    """A group for each row, shared by neighbors that are the same; None where none are.
 
     Two identical rows of continuous columns are one observation told twice: a split must not put it
-    on both sides.
-    (Identical rows of masses are as they should be, and are split like any others.)
+    on both sides. (Identical rows of masses are as they should be, and are split like any others.)
     """
-    same = np.concatenate(
-        [[False], ((values[1:] == values[:-1]) | np.isnan(values[1:] + values[:-1])).all(axis=1)]
-    )
-    return np.cumsum(~same) if same.any() else None
+    after, before = values[1:], values[:-1]
+    same = ((after == before) | np.isnan(after + before)).all(axis=1)
+    if not same.any():
+        return None
+    return np.concatenate([[1], 1 + np.cumsum(~same)])
 
 
 def labels_of(

@@ -88,14 +88,7 @@ class GaussianMixture(Prior):
 
     Its KL from a Gaussian q has no closed form: estimator B uses the sampled one (`objectives.kl`).
 
-    Parameters
-    ----------
-    latent_dim
-        Number of latents.
-    components
-        Number of Gaussians C.
-    key
-        Where the means start: draws from N(0, I), so that the mixture starts wide.
+    The means of the C components start at draws from N(0, I / 4).
 
     Examples
     --------
@@ -118,38 +111,28 @@ class GaussianMixture(Prior):
         return cls(start.latent_dim, components, key=start.key)
 
     def __call__(self) -> dist.Distribution:
-        """The mixture; scales are kept in [exp(-5), exp(5)] so that no component shrinks to a
-        point.
-        """
-        components = dist.Normal(
-            self.means, jnp.exp(jnp.clip(self.log_scales, -5.0, 5.0))
-        ).to_event(1)
+        """The mixture; scales are kept in [e^-5, e^5] so that no component shrinks to a point."""
+        scales = jnp.exp(jnp.clip(self.log_scales, -5.0, 5.0))
+        components = dist.Normal(self.means, scales).to_event(1)
         return dist.MixtureSameFamily(dist.Categorical(logits=self.logits), components)
 
 
 @PRIORS.register("vamp")
 class VampPrior(eqx.Module):
-    """p(z) = pi_0 N(z; 0, I) + sum_c pi_c q(z|u_c), q of learned pseudo-rows u_c (Tomczak and
-    Welling 2018).
+    """p(z) = pi_0 N(z; 0, I) + sum_c pi_c q(z|u_c), q of learned pseudo-rows u_c.
 
-    Each q(z|u_c) stands as the diagonal Gaussian of its own mean and variance, and p(z) pulls on q
-    through them too. The standard normal, with most of the weight at first, is not in the paper:
-    where q is narrow, as at the linear start, no number of pseudo-rows covers the latents of other
-    rows.
-
-    Parameters
-    ----------
-    rows
-        Where the pseudo-rows start, in model units, no cell missing, shape (C, D). Numbers are
-        learned; levels of categorical columns stay as they are.
-    low, high
-        Ends of each column, shape (D,), those of the training rows. q sees pseudo-rows between
-        them: else a count could be learned below zero, or a 0 / 1 above one, where no row is and q
-        means nothing.
+    Tomczak and Welling (2018). Each q(z|u_c) stands as the diagonal Gaussian of its own mean and
+    variance, and p(z) pulls on q through them too. The standard normal, with most of the weight at
+    first, is not in the paper: where q is narrow, as at the linear start, no number of pseudo-rows
+    covers the latents of other rows.
     """
 
     logits: Array
+    #: Pseudo-rows in model units, no cell missing, shape (C, D). Numbers are learned; levels of
+    #: categorical columns stay as they are.
     rows: Array
+    #: Ends of each column in the training rows, shape (D,). q sees pseudo-rows between them: else a
+    #: count could be learned below zero, or a 0 / 1 above one, where no row is and q means nothing.
     low: NonTrainable[Array]
     high: NonTrainable[Array]
 
@@ -213,15 +196,7 @@ class FlowPrior(Prior):
 
 @PRIORS.register("two_layers")
 class TwoLayerPrior(Prior):
-    """p(h1, h2) = p(h2) p(h1|h2), p(h2) = N(0, I): of two stochastic layers, z = (h1, h2).
-
-    Parameters
-    ----------
-    lower
-        h2 -> distribution of h1.
-    lower_dim, upper_dim
-        Of h1 and h2.
-    """
+    """p(h1, h2) = p(h2) p(h1|h2), p(h2) = N(0, I): of two stochastic layers, z = (h1, h2)."""
 
     lower: ConditionalGaussian
     lower_dim: int = eqx.field(static=True)

@@ -13,12 +13,7 @@ Definition = TypeVar("Definition")
 
 
 class Registry(Generic[RegisteredPart]):
-    """The parts of one role by the name that people give, in the order they were defined in.
-
-    Parameters
-    ----------
-    role
-        What the parts are, for messages: "prior", say.
+    """The parts of one role, "prior" say, by the name that people give, in order of definition.
 
     Examples
     --------

@@ -45,28 +45,12 @@ def map_rows(
     block: int = 128,
     progress: Progress | None = None,
 ) -> PyTree[np.ndarray]:
-    """function(model, row of each array) for every row, one row at a time.
+    """function(model, row of each array) for every row, as NumPy arrays with n rows each.
 
-    One program serves any number of rows, and takes time only for those that are there.
-
-    Parameters
-    ----------
-    function
-        It may be an `equinox.Partial` that holds further arrays and settings; equal functions and
-        settings share one compiled program.
-    model
-        Rows that have a missing cell in the first array are given `model.for_missing()`.
-    arrays
-        Numbers or random keys, with n rows each.
-    block
-        Rows in one call of the program: they bound the memory.
-    progress
-        Called with the number of rows that are done, after each block.
-
-    Returns
-    -------
-    PyTree
-        What the function returns, as NumPy arrays with a leading axis of n rows.
+    One program of `block` rows serves any number of rows, and takes time only for those that are
+    there. Equal functions share it; an `equinox.Partial` may hold further arrays and settings. Rows
+    with a missing cell in the first array are given `model.for_missing()`. `progress` is called
+    with the number of rows that are done, after each block.
     """
     report = progress or (lambda done: None)
     tables = tuple(_row_array(array) for array in arrays)
@@ -74,19 +58,14 @@ def map_rows(
     for_missing = model
     if missing.any():
         for_missing = model.for_missing()
-    if for_missing is model:
-        return _in_blocks(function, model, tables, block, report)
-    if missing.all():
+    if for_missing is model or missing.all():
         return _in_blocks(function, for_missing, tables, block, report)
-    complete = np.flatnonzero(~missing)
-    holed = np.flatnonzero(missing)
-    first = _in_blocks(function, model, _rows_of(tables, complete), block, report)
+    complete, holed = np.flatnonzero(~missing), np.flatnonzero(missing)
+    rows = tuple(table[complete] for table in tables)
+    first = _in_blocks(function, model, rows, block, report)
+    rows = tuple(table[holed] for table in tables)
     second = _in_blocks(
-        function,
-        for_missing,
-        _rows_of(tables, holed),
-        block,
-        lambda done: report(len(complete) + done),
+        function, for_missing, rows, block, lambda done: report(len(complete) + done)
     )
     order = np.argsort(np.concatenate([complete, holed]))
     return jax.tree.map(lambda a, b: np.concatenate([a, b])[order], first, second)
@@ -171,10 +150,6 @@ def _have_missing(array: RowArray) -> NDArray[np.bool_]:
     if not isinstance(array, np.ndarray):
         return np.zeros(len(array), dtype=bool)
     return np.asarray(np.isnan(array).any(axis=1))
-
-
-def _rows_of(arrays: tuple[RowArray, ...], places: NDArray[np.intp]) -> tuple[RowArray, ...]:
-    return tuple(array[places] for array in arrays)
 
 
 def _in_blocks(

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from aevb import disk, predict
 from aevb.assess import Baselines, ReportDict, Results
+from aevb.automatic import epochs_of, weight_decay_of
 from aevb.baselines import from_stored, to_stored
 from aevb.build import posterior_of, skeleton
 from aevb.diagnostics import codes
 from aevb.disk.folder import Run as Stored
 from aevb.disk.trees import from_arrays, to_arrays
 from aevb.errors import ConfigError, ModelFileError
-from aevb.fit import Fit, Parts, epochs_of, weight_decay_of
+from aevb.fit import Fit, Parts
 from aevb.posteriors import POSTERIORS
 from aevb.preparation import restored
 from aevb.priors import PRIORS

@@ -64,39 +64,26 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Start:
-    """What the parts of a model are built from; each has a classmethod ``build(start)``.
+    """What the parts of a model are built from; each has a classmethod ``build(start)``."""
 
-    Parameters
-    ----------
-    architecture
-        Sizes and kinds of the parts.
-    schema
-        The columns, with their units.
-    units
-        Training rows in model units, shape (rows, D), NaN where missing.
-    key
-        Source of the part's random numbers.
-    features
-        How the encoder sees a row.
-    likelihoods
-        p(x|z) of the columns.
-    raw
-        The decoder's raw numbers at z = 0, shape (R,).
-    slope
-        Their slope in z, shape (R, k), where there is a linear model.
-    linear
-        p(z|x) of the linear model, where there is one.
-    """
-
+    #: Sizes and kinds of the parts.
     architecture: Architecture
+    #: The columns, with their units.
     schema: Schema
+    #: Training rows in model units, shape (rows, D), NaN where missing.
     units: np.ndarray
+    #: Source of the part's random numbers.
     key: PRNGKeyArray
+    #: How the encoder sees a row.
     features: Features
-    likelihoods: tuple[Likelihood, ...] = ()
-    raw: Array = field(default_factory=lambda: jnp.zeros(0))
-    slope: Array | None = None
-    linear: LinearPosterior | None = None
+    #: p(x|z) of the columns.
+    likelihoods: tuple[Likelihood, ...]
+    #: The decoder's raw numbers at z = 0, shape (R,).
+    raw: Array
+    #: Their slope in z, shape (R, k), where there is a linear model.
+    slope: Array | None
+    #: p(z|x) of the linear model, where there is one.
+    linear: LinearPosterior | None
 
     @property
     def latent_dim(self) -> int:
@@ -133,16 +120,9 @@ class Start:
     ) -> Network:
         """A network of the kind, widths and non-linearity that were asked for.
 
-        Parameters
-        ----------
-        inputs, outputs
-            Its first and last width.
-        hidden
-            The widths between them; the encoder's unless given.
-        key
-            Source of its weights; that of the part unless given.
-        smooth
-            Start nearly linear: right for the residual of a linear start. See `aevb.networks.MLP`.
+        `hidden` are the widths between its inputs and outputs, the encoder's unless given, and
+        `key` the source of its weights, that of the part unless given. A `smooth` one starts nearly
+        linear: right for the residual of a linear start. See `aevb.networks.MLP`.
         """
         between = self.hidden if hidden is None else tuple(hidden)
         sizes = (inputs, *between, outputs)
@@ -182,14 +162,8 @@ class Start:
     ) -> Self:
         """The start of a model of these training rows.
 
-        Parameters
-        ----------
-        schema, units, architecture, key
-            As in the class.
-        linear_start
-            Fit a linear model to the columns that have one.
-        weights
-            Of the rows in the linear model, shape (rows,). Marginals count each row once.
+        With `linear_start` a linear model is fitted to the columns that have one, to rows of these
+        weights, shape (rows,). Marginals count each row once.
         """
         features = Features.of(schema, units)
         classes = chosen(schema, architecture.likelihoods)
@@ -198,9 +172,8 @@ class Start:
         located = _linear_columns(schema, classes) if linear_start else []
         model = None
         if located:
-            model = _linear_model(
-                schema, features, units, located, architecture.latent_dim, weights
-            )
+            floor = _noise_floor(schema, features, located)
+            model = _linear_model(features, units, floor, architecture.latent_dim, weights)
             places = [features.numeric.index(place) for place in located]
             deviation[located] = np.sqrt(model.noise[places])
         parts = likelihoods_of(
@@ -249,10 +222,9 @@ def _linear_columns(schema: Schema, classes: Sequence[type[Likelihood]]) -> list
 
 
 def _linear_model(
-    schema: Schema,
     features: Features,
     units: np.ndarray,
-    located: Sequence[int],
+    floor: np.ndarray,
     latent_dim: int,
     weights: np.ndarray | None,
     most_cells: int = 20_000_000,
@@ -260,12 +232,8 @@ def _linear_model(
     """Factor analysis of an even choice of the rows, of at most `most_cells` numbers."""
     every = -(-len(units) * features.size // most_cells)
     kept = None if weights is None else weights[::every]
-    return linear.fit(
-        features.matrix(units[::every]),
-        latent_dim,
-        weights=kept,
-        noise_floor=_noise_floor(schema, features, located),
-    )
+    rows = features.matrix(units[::every])
+    return linear.fit(rows, latent_dim, weights=kept, noise_floor=floor)
 
 
 def _noise_floor(schema: Schema, features: Features, located: Sequence[int]) -> np.ndarray:
@@ -292,21 +260,13 @@ def _raw_start(
     for part in parts:
         raw = part.start(units[:, part.columns])
         if model is not None:
-            mean, loadings = _features_of(part, features, model)
-            raw, slope = part.linear_start(raw, mean, loadings)
-            slopes.append(slope.reshape(-1, slope.shape[-1]))
+            latents = model.loadings.shape[1]
+            slope = np.zeros((*raw.shape, latents))
+            if part.linear:
+                rows = [features.numeric.index(column) for column in part.columns]
+                raw, slope = part.linear_start(raw, model.mean[rows], model.loadings[rows])
+            slopes.append(slope.reshape(-1, latents))
         start.append(raw)
     if model is None:
         return flat(start), None
     return flat(start), single(np.concatenate(slopes))
-
-
-def _features_of(
-    part: Likelihood, features: Features, model: linear.LinearModel
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (d,) and loadings (d, k) of a likelihood's columns; zeros where it uses none."""
-    if not part.linear:
-        shape = (len(part.columns), model.loadings.shape[1])
-        return np.zeros(shape[0]), np.zeros(shape)
-    rows = [features.numeric.index(column) for column in part.columns]
-    return model.mean[rows], model.loadings[rows]

@@ -31,9 +31,8 @@ def log_logistic_interval(lower: Array, width: Array) -> Array:
     width = jnp.maximum(width, 1e-30)
     # Each branch sees only widths it can take: the gradient of an unused one must be finite too.
     narrow = jnp.log(-jnp.expm1(-jnp.minimum(width, 0.7)))
-    log_one_minus_exp = jnp.where(
-        width < 0.7, narrow, jnp.log1p(-jnp.exp(-jnp.maximum(width, 0.7)))
-    )
+    wide = jnp.log1p(-jnp.exp(-jnp.maximum(width, 0.7)))
+    log_one_minus_exp = jnp.where(width < 0.7, narrow, wide)
     return log_sigmoid(lower + width) + log_sigmoid(-lower) + log_one_minus_exp
 
 
@@ -44,16 +43,8 @@ class DiscretizedLogistic(dist.Distribution):
     and `high` hold the whole tail beyond them (Salimans et al. 2017, PixelCNN++, eq. 2), so the
     mass sums to one on the grid between them; infinite ends are allowed.
 
-    Parameters
-    ----------
-    loc, scale
-        m and s of the logistic; batch shape.
-    resolution
-        r, the distance between grid points.
-    low, high
-        The first and last grid point, or -inf and inf.
-    anchor
-        Any grid point; samples are multiples of r away from it.
+    m, s and r are `loc`, `scale` and `resolution`, all of the batch shape, and `anchor` is any
+    point of the grid.
 
     Examples
     --------
@@ -80,12 +71,10 @@ class DiscretizedLogistic(dist.Distribution):
         low: ArrayLike = -jnp.inf,
         high: ArrayLike = jnp.inf,
         anchor: ArrayLike = 0.0,
-        *,
-        validate_args: bool | None = None,
     ) -> None:
         arrays = jnp.broadcast_arrays(loc, scale, resolution, low, high, anchor)
         self.loc, self.scale, self.resolution, self.low, self.high, self.anchor = arrays
-        super().__init__(batch_shape=jnp.shape(self.loc), validate_args=validate_args)
+        super().__init__(batch_shape=jnp.shape(self.loc))
 
     def log_prob(self, value: Array) -> Array:
         """Logarithm of the mass of each grid point, in nats."""
@@ -115,15 +104,9 @@ class DiscretizedLogistic(dist.Distribution):
 class CumulativeLogistic(dist.Distribution):
     """Ordered levels 0..K-1 cut out of a logistic variable.
 
-    P(k) = F((c_{k+1} - m)/s) - F((c_k - m)/s) (McCullagh 1980), with a scale as well as a location;
-    c_0 = -inf, c_K = inf, the other K - 1 cut points increase.
-
-    Parameters
-    ----------
-    loc, scale
-        m and s, batch shape.
-    cutpoints
-        c_1..c_{K-1}, shape (..., K - 1), increasing; entries past a column's own levels are inf.
+    P(k) = F((c_{k+1} - m)/s) - F((c_k - m)/s) (McCullagh 1980), with a scale s as well as a
+    location m, both of the batch shape; c_0 = -inf, c_K = inf, and c_1..c_{K-1}, shape
+    (..., K - 1), increase; entries past a column's own levels are inf.
 
     Examples
     --------
@@ -139,19 +122,12 @@ class CumulativeLogistic(dist.Distribution):
     }
     support = constraints.nonnegative_integer
 
-    def __init__(
-        self,
-        loc: ArrayLike,
-        scale: ArrayLike,
-        cutpoints: Array,
-        *,
-        validate_args: bool | None = None,
-    ) -> None:
+    def __init__(self, loc: ArrayLike, scale: ArrayLike, cutpoints: Array) -> None:
         shape = jnp.broadcast_shapes(jnp.shape(loc), jnp.shape(scale), cutpoints.shape[:-1])
         self.loc = jnp.broadcast_to(loc, shape)
         self.scale = jnp.broadcast_to(scale, shape)
         self.cutpoints = jnp.broadcast_to(cutpoints, (*shape, cutpoints.shape[-1]))
-        super().__init__(batch_shape=shape, validate_args=validate_args)
+        super().__init__(batch_shape=shape)
 
     @property
     def log_probs(self) -> Array:
@@ -242,9 +218,9 @@ class ContinuousBernoulli(dist.Distribution):
     arg_constraints: ClassVar[dict[str, Constraint]] = {"logits": constraints.real}
     support = constraints.unit_interval
 
-    def __init__(self, logits: ArrayLike, *, validate_args: bool | None = None) -> None:
+    def __init__(self, logits: ArrayLike) -> None:
         self.logits = jnp.asarray(logits)
-        super().__init__(batch_shape=self.logits.shape, validate_args=validate_args)
+        super().__init__(batch_shape=self.logits.shape)
 
     def log_prob(self, value: Array) -> Array:
         """Log-density in nats; even around t = 0, where (e^t - 1) / t -> 1 is expanded in t."""
@@ -286,19 +262,10 @@ class ContinuousBernoulli(dist.Distribution):
 class Atoms(dist.Distribution):
     """Point masses at known values and a rest: pi_k at atom k, pi_0 times the base elsewhere.
 
-    Where the base is a density, an atom's mass is pi_k alone; where it is a mass (`on_grid`), the
-    base's own share of that grid point is added, so that the whole sums to one.
-
-    Parameters
-    ----------
-    base
-        Distribution of the rest, batch shape (...).
-    atoms
-        Values with their own mass, shape (..., K); NaN pads columns with fewer.
-    logits
-        log pi up to a constant, shape (..., K + 1), the rest first.
-    on_grid
-        Whether the base is a mass on grid points of which the atoms are some.
+    Where the base is a density, an atom's mass is pi_k alone; where it is a mass on grid points of
+    which the atoms are some (`on_grid`), the base's own share of that point is added, so that the
+    whole sums to one. Atoms have shape (..., K), padded with NaN; logits are log pi up to a
+    constant, shape (..., K + 1), the rest first.
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {
@@ -310,20 +277,12 @@ class Atoms(dist.Distribution):
     pytree_aux_fields = ("on_grid",)
 
     def __init__(
-        self,
-        base: dist.Distribution,
-        atoms: Array,
-        logits: Array,
-        *,
-        on_grid: bool = False,
-        validate_args: bool | None = None,
+        self, base: dist.Distribution, atoms: Array, logits: Array, *, on_grid: bool = False
     ) -> None:
-        self.base = base
-        self.atoms = atoms
-        self.on_grid = on_grid
+        self.base, self.atoms, self.on_grid = base, atoms, on_grid
         present = jnp.concatenate([jnp.ones_like(atoms[..., :1], bool), ~jnp.isnan(atoms)], -1)
         self.logits = jnp.where(present, logits, -1e9)
-        super().__init__(batch_shape=base.batch_shape, validate_args=validate_args)
+        super().__init__(batch_shape=base.batch_shape)
 
     @property
     def log_weights(self) -> Array:

@@ -26,14 +26,7 @@ class FlowSizes(NamedTuple):
 class CouplingFlow(eqx.Module):
     """f: R^k -> R^k, affine coupling layers (Dinh et al. 2017), near the identity at first.
 
-    Parameters
-    ----------
-    latent_dim
-        k, at least 2.
-    key
-        Source of the weights.
-    condition
-        How many further numbers each layer looks at.
+    k = `latent_dim` is at least 2; each layer looks at `condition` further numbers.
 
     Examples
     --------
@@ -49,11 +42,8 @@ class CouplingFlow(eqx.Module):
     condition: int = eqx.field(static=True)
 
     def __init__(self, latent_dim: int, key: PRNGKeyArray, condition: int = 0) -> None:
-        self.weights = jax.tree.leaves(
-            eqx.filter(
-                _coupling_layers(latent_dim, condition, key, FlowSizes()), eqx.is_inexact_array
-            )
-        )
+        layers = _coupling_layers(latent_dim, condition, key, FlowSizes())
+        self.weights = jax.tree.leaves(eqx.filter(layers, eqx.is_inexact_array))
         self.latent_dim, self.condition = latent_dim, condition
 
     def __reduce__(self) -> tuple[Any, ...]:

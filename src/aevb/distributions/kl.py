@@ -54,29 +54,11 @@ def kl(
     key: PRNGKeyArray | None = None,
     samples: int = 100,
 ) -> Array:
-    """KL(q || p): one number per latent where q and p factorize (appendix B), else one in all.
+    """KL(q || p) in nats, shape (latents,) where q and p factorize (appendix B), else (1,).
 
-    Without a closed form it is the mean of log q(z) - log p(z) over draws of q: unbiased, and
-    noisy.
-
-    Parameters
-    ----------
-    q, p
-        Distributions of event shape (latent_dim,).
-    z
-        Draws of q, shape (samples, latent_dim).
-    key, samples
-        Source and number of the draws where `z` is not given.
-
-    Returns
-    -------
-    Array
-        Nats, shape (latents,) or (1,).
-
-    Raises
-    ------
-    ConfigError
-        There is no closed form and neither draws nor a key, or q and p differ in shape.
+    Without a closed form it is the mean of log q(z) - log p(z) over draws of q, unbiased and noisy:
+    over z, shape (samples, latent_dim), or over so many from a key. `ConfigError` is raised where
+    there are neither, and where q and p differ in shape.
     """
     if q.event_shape != p.event_shape:
         raise ConfigError(

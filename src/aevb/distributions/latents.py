@@ -12,7 +12,6 @@ from numpyro.distributions.constraints import Constraint
 
 from aevb.distributions.flows import CouplingFlow
 from aevb.distributions.kl import register_kl
-from aevb.distributions.moments import fixed_draws
 
 __all__ = [
     "Chain",
@@ -33,15 +32,9 @@ def _straight_through(hard: Array, soft: Array) -> Array:
 class StraightThroughBernoulli(dist.Distribution):
     """Independent z_j in {0, 1} with P(z_j = 1) = 1 / (1 + exp(-logit_j)).
 
-    A draw has the slope of a relaxed draw, which is biased; that of the score function
-    (`objectives.score`, `objectives.vimco`) is not.
-
-    Parameters
-    ----------
-    logits
-        Shape (k,).
-    temperature
-        Of the relaxed levels whose slope stands for that of the hard ones (Jang et al. 2017).
+    A draw has the slope of a relaxed draw of this temperature (Jang et al. 2017), which is biased;
+    that of the score function (`objectives.score`, `objectives.vimco`) is not. Logits have shape
+    (k,).
 
     Examples
     --------
@@ -85,14 +78,8 @@ class StraightThroughBernoulli(dist.Distribution):
 class StraightThroughCategorical(dist.Distribution):
     """Groups of K latents of which one is 1 and the others 0: a categorical variable each.
 
-    Draws have the slope of relaxed ones, as in `StraightThroughBernoulli`.
-
-    Parameters
-    ----------
-    logits
-        Shape (groups, K); z has shape (groups K,).
-    temperature
-        As in `StraightThroughBernoulli`.
+    Draws have the slope of relaxed ones, as in `StraightThroughBernoulli`. Logits have shape
+    (groups, K), z has shape (groups K,).
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {"logits": constraints.real_matrix}
@@ -154,33 +141,10 @@ def latent_count(distribution: dist.Distribution) -> int:
     return count
 
 
-class _MomentsByDraws(dist.Distribution):
-    """A distribution without closed moments."""
-
-    @property
-    def mean(self) -> Array:
-        """Shape (k,)."""
-        return fixed_draws(self).mean(0)
-
-    @property
-    def variance(self) -> Array:
-        """Shape (k,)."""
-        return fixed_draws(self).var(0)
-
-
-class Flow(_MomentsByDraws):
+class Flow(dist.Distribution):
     """z = f(u; condition), u ~ base: log p(z) = log p(u) - log |det df/du|.
 
-    Rezende and Mohamed (2015).
-
-    Parameters
-    ----------
-    base
-        Distribution of u, event shape (k,).
-    flow
-        f.
-    condition
-        What else f depends on, or None.
+    Rezende and Mohamed (2015). u and z have shape (k,); `condition` is what else f depends on.
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {}
@@ -191,9 +155,7 @@ class Flow(_MomentsByDraws):
     def __init__(
         self, base: dist.Distribution, flow: CouplingFlow, condition: Array | None = None
     ) -> None:
-        self.base = base
-        self.flow = flow
-        self.condition = condition
+        self.base, self.flow, self.condition = base, flow, condition
         super().__init__(event_shape=base.event_shape)
 
     def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
@@ -215,19 +177,11 @@ class Flow(_MomentsByDraws):
         return self.base.log_prob(u) + log_det
 
 
-class Chain(_MomentsByDraws):
+class Chain(dist.Distribution):
     """Two layers of latents, z = (first, second): log p(z) = log p(first) + log p(second | first).
 
-    Parameters
-    ----------
-    first
-        Distribution of event shape (k1,).
-    second
-        first -> distribution of event shape (k2,).
-    width
-        k2.
-    backwards
-        Whether z is (second, first) instead.
+    `second` gives the distribution of `width` latents given the first ones; z is (second, first)
+    where it is `backwards`.
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {}
@@ -244,10 +198,8 @@ class Chain(_MomentsByDraws):
         *,
         backwards: bool = False,
     ) -> None:
-        self.first = first
-        self.second = second
-        self.width = width
-        self.backwards = backwards
+        self.first, self.second = first, second
+        self.width, self.backwards = width, backwards
         super().__init__(event_shape=(first.event_shape[0] + width,))
 
     def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:

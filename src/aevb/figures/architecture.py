@@ -23,20 +23,16 @@ def architecture(layers: Sequence[Layer]) -> Figure:
     The larger a tensor, the wider its box. The way to q(z|x) and the way to p(x|z) have different
     colors; ``~`` is a draw.
 
-    Parameters
-    ----------
-    layers
-        ``{"part", "name", "shape_in", "shape_out", "parameters"}`` in the order of the data flow.
-        Parts named ``encoder`` or ``posterior`` lead from x to z; ``latent`` or ``prior`` stands
-        next to z, its name in parts divided by commas; all others lead from z to x. A layer that
-        takes the same tensor as the layer above it, and not the output of that layer, is added to
-        it; names that begin with ``p(x|z)`` are heads, side by side.
+    A layer has "part", "name", "shape_in", "shape_out" and "parameters". The ``encoder`` leads from
+    x to z; ``latent`` stands next to z, its name in parts divided by commas; all others lead from z
+    to x. A layer that takes the same tensor as the layer above it, and not the output of that
+    layer, is added to it; names that begin with ``p(x|z)`` are heads, side by side.
     """
     encoder, latents, decoder = [], [], []
     for layer in layers:
-        if layer["part"] in ("encoder", "posterior"):
+        if layer["part"] == "encoder":
             encoder.append(layer)
-        elif layer["part"] in ("latent", "prior"):
+        elif layer["part"] == "latent":
             latents.append(layer)
         else:
             decoder.append(layer)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from aevb.figures import style
-from aevb.figures.style import Floats, canvas, drawable, minus, one_line, styled
+from aevb.figures.style import Floats, canvas, drawable, minus, name_rows, one_line, styled
 
 __all__ = ["comparison", "kl_per_latent", "training_curves"]
 
@@ -17,12 +17,8 @@ __all__ = ["comparison", "kl_per_latent", "training_curves"]
 def comparison(baselines: Mapping[str, Mapping[str, object]], *, errors: float = 2.0) -> Figure:
     """Held-out log-likelihood of the VAE minus each baseline's, smallest difference first.
 
-    Parameters
-    ----------
-    baselines
-        ``{name: {"difference": nats, "difference_standard_error": nats}}``.
-    errors
-        Length of a bar on each side, in standard errors; two are about 95%.
+    Each baseline has its ``"difference"`` and ``"difference_standard_error"`` in nats. A bar is so
+    many standard errors long on each side; two are about 95%.
 
     Examples
     --------
@@ -42,12 +38,9 @@ def comparison(baselines: Mapping[str, Mapping[str, object]], *, errors: float =
     for row, (difference, error, _) in enumerate(entries):
         _draw_difference(axes, row, difference, error, errors)
     axes.axvline(0, color=style.INK, linewidth=1)
-    names = [name for _, _, name in entries]
-    axes.set_yticks(range(len(entries)), names, fontsize=8.5, color=style.INK)
-    axes.set_ylim(len(entries) - 0.4, -0.6)
+    name_rows(axes, [name for _, _, name in entries], fontsize=8.5)
     axes.margins(x=0.1)
     axes.grid(axis="x")
-    axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("VAE minus baseline (nats per row)")
     note = axes.annotate("VAE better →", (0, 1), (6, 3), ("data", "axes fraction"), "offset points")
@@ -74,13 +67,8 @@ def training_curves(
 ) -> Figure:
     """The bound on training and on validation rows by epoch, with the best epoch marked.
 
-    Parameters
-    ----------
-    history
-        One mapping per epoch, with ``epoch``, ``train_bound`` and ``validation_bound``; a bound may
-        be missing.
-    best_epoch
-        The epoch whose state the fit returned.
+    The history has one mapping per epoch, with ``epoch``, ``train_bound`` and ``validation_bound``;
+    a bound may be missing.
     """
     figure = canvas(2.9)
     axes = figure.add_subplot()

@@ -25,16 +25,8 @@ def reconstruction_grid(
 ) -> Figure:
     """Originals with the reconstruction of each right below it; missing pixels are tinted.
 
-    Parameters
-    ----------
-    originals, reconstructions
-        Values, shape (rows, pixels).
-    image_shape
-        (height, width) or (height, width, channels).
-    limits
-        Values drawn as black and as white.
-    across, pairs
-        Images in a line, and number of lines of originals.
+    Values have shape (rows, pixels), images (height, width) or (height, width, channels), and
+    limits are the values drawn as black and as white. `pairs` lines have originals, `across` each.
     """
     lines = []
     for values in (originals, reconstructions):

@@ -34,18 +34,8 @@ def latent_space(
 ) -> Figure:
     """Posterior means of the two latents with the largest KL; a histogram where there is only one.
 
-    Parameters
-    ----------
-    codes
-        Posterior means, shape (rows, latents).
-    kl
-        KL of each latent in nats, to order them by; the first latents where not given.
-    colors
-        Shape (rows,): numbers, or indices into `color_levels`; NaN where unknown.
-    color_name
-        Title of the legend.
-    color_levels
-        Names of the levels `colors` points to; empty for numbers.
+    Codes have shape (rows, latents); without the KL of each in nats they are the first two. Colors,
+    shape (rows,), are numbers, or indices into `color_levels`, NaN where unknown.
     """
     means, shades = _drawable_rows(codes, colors)
     order = most_active(means.shape[1], kl)[:2]

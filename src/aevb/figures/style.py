@@ -152,6 +152,13 @@ def dots(
     return points
 
 
+def name_rows(axes: Axes, names: Sequence[str], *, least: int = 1, **look: Any) -> None:
+    """Give the rows of the vertical axis names, from the top, with room for `least` of them."""
+    axes.set_yticks(range(len(names)), names, color=INK, **look)
+    axes.set_ylim(max(len(names), least) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+
+
 def pair_grid(spans: Sequence[tuple[float, float]]) -> tuple[Figure, list[list[Axes]]]:
     """A square grid of axes for all pairs of variables, with tick labels at its left and bottom.
 

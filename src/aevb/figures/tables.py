@@ -16,6 +16,7 @@ from aevb.figures.style import (
     dots,
     drawable,
     minus,
+    name_rows,
     one_line,
     pair_grid,
     span,
@@ -34,13 +35,7 @@ def marginals(
     """Distribution of each column in the data (gray) and in samples (blue), and their distance.
 
     Of more than `most` columns, those that differ most are shown: the model's worst marginals.
-
-    Parameters
-    ----------
-    originals, samples
-        Values, shape (rows, columns); missing cells are left out.
-    columns
-        The columns of the schema.
+    Values have shape (rows, columns); missing cells are left out.
     """
     data, drawn = _thinned(originals), _thinned(samples)
     gaps = [discrepancy(column, data[:, i], drawn[:, i]) for i, column in enumerate(columns)]
@@ -174,11 +169,9 @@ def level_recovery(
     axes.barh(places, correct, color=style.MODEL, height=0.6, label="reconstructed correctly")
     marks = axes.plot(frequent, places, "|", label="most frequent level")[0]
     marks.set(color=style.ALERT, markersize=9, markeredgewidth=2)
-    axes.set_yticks(places, names, color=style.INK)
-    axes.set_ylim(len(rates) - 0.4, -0.6)
+    name_rows(axes, names)
     axes.set_xlim(0, 1.02)
     axes.grid(axis="x")
-    axes.tick_params(axis="y", length=0)
     axes.set_xlabel("share of rows")
     figure.legend(loc="outside upper right", ncols=2)
     return figure
@@ -248,9 +241,7 @@ def _draw_levels(axes: Axes, column: Column, data: Floats, samples: Floats, most
     places = np.arange(len(names))
     axes.barh(places - 0.2, heights[0], color=style.DATA, height=0.38, label="data")
     axes.barh(places + 0.2, heights[1], color=style.MODEL, height=0.38, label="samples")
-    axes.set_yticks(places, names, fontsize=6.5, color=style.INK)
-    axes.set_ylim(max(len(names), 3) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
+    name_rows(axes, names, least=3, fontsize=6.5)
     axes.xaxis.set_major_locator(MaxNLocator(3))
 
 

@@ -34,26 +34,17 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that share a likelihood, and what the training rows say of them.
+    """The columns that share a likelihood, and what the training rows say of them."""
 
-    Parameters
-    ----------
-    places
-        Where they stand in a row.
-    columns
-        What they are, with their units.
-    units
-        Their training values in model units, shape (rows, d), NaN where missing.
-    deviation
-        What a linear model leaves of each, in model units, shape (d,).
-    scale_given
-        The decoder gives the scale of each cell; else each column learns one scale.
-    """
-
+    #: Where they stand in a row.
     places: tuple[int, ...]
+    #: What they are, with their units.
     columns: tuple[Column, ...]
+    #: Their training values in model units, shape (rows, d), NaN where missing.
     units: np.ndarray
+    #: What a linear model leaves of each, in model units, shape (d,).
     deviation: np.ndarray
+    #: The decoder gives the scale of each cell; else each column learns one scale.
     scale_given: bool = True
 
     @property
@@ -87,21 +78,18 @@ class Likelihood(eqx.Module):
 
     A subclass says how raw numbers become a distribution, in `parameters`, `__call__` and `start`,
     and is registered under the name people type by ``LIKELIHOODS.register(name)``.
-
-    Attributes
-    ----------
-    columns
-        Their places in a row.
-    log_units
-        log(scale) of each column for a density, 0 for a mass: subtracted from the log-density of u
-        to give that of x in the units of the data, log p(x) = log p(u) - log(scale).
     """
 
+    #: Their places in a row.
     columns: tuple[int, ...] = eqx.field(static=True)
+    #: log(scale) of each column for a density, 0 for a mass: subtracted from the log-density of u
+    #: to give that of x in the units of the data, log p(x) = log p(u) - log(scale).
     log_units: NonTrainable[Array]
 
     #: The kind of column it is for.
     kind: ClassVar[str] = "continuous"
+    #: Whether such a column has it where nothing is asked for.
+    default: ClassVar[bool] = False
     #: Whether it is a density, whatever values the column has; else it is a mass.
     density: ClassVar[bool] = False
     #: Whether a linear model can start its first raw number.
@@ -112,7 +100,7 @@ class Likelihood(eqx.Module):
     @classmethod
     def takes(cls, column: Column) -> bool:
         """Whether it is the default for such a column."""
-        return False
+        return cls.default and column.kind == cls.kind and cls.suits(column)
 
     @classmethod
     def suits(cls, column: Column) -> bool:
@@ -143,13 +131,8 @@ class Likelihood(eqx.Module):
     def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """Raw numbers that give each column its marginal, shape (..., d, parameters).
 
-        Parameters
-        ----------
-        units
-            Training values of the columns in model units, shape (rows, d), NaN where missing.
-        weights
-            Weights of the cells, shape (..., rows, d); the leading axes are those of the result.
-            None counts each cell once, with half an observation of every level.
+        Values are in model units, shape (rows, d), NaN where missing; weights are of the cells,
+        shape (..., rows, d). None counts each cell once, with half an observation of every level.
         """
 
     @property
@@ -160,11 +143,11 @@ class Likelihood(eqx.Module):
     def linear_start(
         self, raw: np.ndarray, mean: np.ndarray, loadings: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Raw numbers at z = 0 and their slope in z, (d, parameters, k), by a linear model.
+        """Raw numbers at z = 0 and their slope in z, (d, parameters, k), where it is `linear`.
 
         `raw` is `start`'s; `mean` (d,) and `loadings` (d, k) are the linear model's.
         """
-        return raw, np.zeros((*raw.shape, loadings.shape[1]))
+        raise NotImplementedError
 
     def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
         """Nats of each cell in the units of the data, shape (d,)."""
@@ -274,9 +257,7 @@ def grid_deviation(column: Column) -> float:
 
 
 def raw_scale(deviation: np.ndarray, floor: np.ndarray) -> Array:
-    """The raw number that gives a scale: log(s / floor - 1); just above the floor where the scale
-    is below it.
-    """
+    """The raw number of a scale, log(s / floor - 1); just above the floor where s is below it."""
     return jnp.asarray(np.log(np.maximum(deviation / floor - 1, 1e-2)), jnp.float32)
 
 
@@ -313,9 +294,7 @@ def means(units: np.ndarray, empty: float, weights: np.ndarray | None = None) ->
 
 
 def deviations(units: np.ndarray) -> np.ndarray:
-    """The standard deviation of each column's observed values, shape (d,); 1 where they do not
-    vary.
-    """
+    """The deviation of each column's observed values, shape (d,); 1 where they do not vary."""
     observed = np.isfinite(units)
     squares = np.where(observed, units - means(units, 0.0), 0.0) ** 2
     variance = squares.sum(0) / np.maximum(observed.sum(0), 1)

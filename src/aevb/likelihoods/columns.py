@@ -16,17 +16,8 @@ __all__ = ["asked_for", "chosen", "is_decoder", "likelihoods_of"]
 def asked_for(likelihood: object, names: Sequence[str]) -> dict[str, type[Likelihood]]:
     """The class asked for, for each column where one is.
 
-    Parameters
-    ----------
-    likelihood
-        "auto", one for all columns, or one for some by the name of the column.
-    names
-        The columns that one for all is meant for.
-
-    Raises
-    ------
-    ConfigError
-        No likelihood has that name, or it is no likelihood.
+    A likelihood is "auto", one for all columns, which are those of these names, or one for some by
+    the name of the column. `ConfigError` is raised where it is none.
     """
     if likelihood == "auto":
         return {}
@@ -61,20 +52,9 @@ def likelihoods_of(
     *,
     scale_given: bool = True,
 ) -> tuple[Likelihood, ...]:
-    """The parts of p(x|z), which share out the columns between them.
+    """The parts of p(x|z), which share out the columns between them; `classes` has that of each.
 
-    Parameters
-    ----------
-    schema
-        The columns, with their units.
-    classes
-        The class of each; see `chosen`.
-    units
-        Training rows in model units, shape (rows, D), NaN where missing.
-    deviation
-        What a linear model leaves of each column, in model units, shape (D,).
-    scale_given
-        The decoder gives the scale of each cell; else each column learns one scale.
+    For the other arguments see `Columns`, here of all columns.
     """
     groups: dict[tuple[type[Likelihood], Hashable, bool], list[int]] = {}
     for place, (column, part) in enumerate(zip(schema.columns, classes, strict=True)):

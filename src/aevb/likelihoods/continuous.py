@@ -60,14 +60,9 @@ class Gaussian(Located):
 
 @LIKELIHOODS.register("student_t")
 class StudentT(Located):
-    """Numbers with outliers: Student's t, whose degrees of freedom each column learns.
+    """Numbers with outliers: Student's t, whose degrees of freedom each column learns."""
 
-    Attributes
-    ----------
-    raw_degrees
-        n = 2.1 + log(1 + e^raw), so that variances are finite, up to `most_degrees`; (d,).
-    """
-
+    #: n = 2.1 + log(1 + e^raw), so that variances are finite, up to `most_degrees`; (d,).
     raw_degrees: Array
 
     most_degrees: ClassVar[float] = 1e3
@@ -147,6 +142,7 @@ class LogBounds(NamedTuple):
 class _OfLog(Located):
     """Positive numbers whose location and scale are those of log x, in its standard units."""
 
+    #: The mean and the deviation of log x over training rows, shape (d,).
     center: NonTrainable[Array]
     spread: NonTrainable[Array]
 
@@ -171,6 +167,13 @@ class _OfLog(Located):
         logs = np.log(np.maximum(units, 1e-30))
         return (logs - np.asarray(self.center.tree)) / np.asarray(self.spread.tree)
 
+    def shift_and_deviation(self, raw: Array) -> tuple[Array, Array]:
+        """Of log x: its location less `center`, and its deviation, within `log_bounds`; (d,)."""
+        location, scale = self.location_scale(raw)
+        bounds = self.log_bounds
+        shift = jnp.clip(self.spread.tree * location, -bounds.location, bounds.location)
+        return shift, jnp.minimum(self.spread.tree * scale, bounds.scale)
+
     def log_prob(self, distribution: dist.Distribution, x: Array) -> Array:
         """Nats of each cell; zero or less cannot come from here and counts as the least float."""
         return distribution.log_prob(jnp.maximum(x, 1e-30)) - self.log_units.tree
@@ -178,20 +181,10 @@ class _OfLog(Located):
 
 @LIKELIHOODS.register("log_normal")
 class LogNormal(_OfLog):
-    """Positive numbers: log x is Gaussian, in units of its mean and deviation over training rows.
+    """Positive numbers: log x is Gaussian, in units of its mean and deviation in training."""
 
-    Attributes
-    ----------
-    center, spread
-        The mean and the deviation of log x, shape (d,).
-    """
-
+    default: ClassVar[bool] = True
     least_spread: ClassVar[float] = 1e-6
-
-    @classmethod
-    def takes(cls, column: Column) -> bool:
-        """Positive numbers."""
-        return column.kind == cls.kind
 
     @property
     def closed_form(self) -> bool:
@@ -199,11 +192,8 @@ class LogNormal(_OfLog):
         return True
 
     def __call__(self, raw: Array) -> dist.Distribution:
-        """The log-normal of each column, within `log_bounds`."""
-        location, scale = self.location_scale(raw)
-        bounds = self.log_bounds
-        shift = jnp.clip(self.spread.tree * location, -bounds.location, bounds.location)
-        deviation = jnp.minimum(self.spread.tree * scale, bounds.scale)
+        """The log-normal of each column."""
+        shift, deviation = self.shift_and_deviation(raw)
         return dist.LogNormal(self.center.tree + shift, deviation)
 
 
@@ -234,21 +224,14 @@ class Gamma(_OfLog):
     The location is the mean m of log x, in units of its mean and deviation over training rows, and
     the scale s is close to its deviation: k = (1 + sqrt(1 + 2 s^2)) / (2 s^2), which solves
     1 / k + 1 / (2 k^2) = s^2, and rate = exp(digamma(k) - m).
-
-    Attributes
-    ----------
-    center, spread
-        The mean and the deviation of log x, shape (d,).
     """
 
     least_spread: ClassVar[float] = 1e-3
 
     def __call__(self, raw: Array) -> dist.Distribution:
-        """The gamma of each column, within `log_bounds`."""
-        location, scale = self.location_scale(raw)
-        bounds = self.log_bounds
-        shift = jnp.clip(self.spread.tree * location, -bounds.location, bounds.location)
-        variance = jnp.minimum(self.spread.tree * scale, bounds.scale) ** 2
+        """The gamma of each column."""
+        shift, deviation = self.shift_and_deviation(raw)
+        variance = deviation**2
         k = (1 + jnp.sqrt(1 + 2 * variance)) / (2 * variance)
         log_rate = jax.scipy.special.digamma(k) - self.center.tree - shift
         return _StableGamma(k, jnp.exp(log_rate))
@@ -262,17 +245,9 @@ class Proportion(Likelihood):
     """
 
     kind: ClassVar[str] = "proportion"
+    default: ClassVar[bool] = True
     inside: ClassVar[float] = 0.5
-
-    @classmethod
-    def takes(cls, column: Column) -> bool:
-        """Numbers from 0 to 1."""
-        return column.kind == cls.kind
-
-    @property
-    def parameters(self) -> int:
-        """The logit."""
-        return 1
+    parameters = 1  # the logit
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """The continuous Bernoulli of each column."""
@@ -285,8 +260,7 @@ class Proportion(Likelihood):
 
 
 class AtomsAndRest(Likelihood):
-    """Columns where some values hold a mass of their own; the rest is another likelihood of the
-    same columns.
+    """Some values hold a mass of their own; the rest is another likelihood of the same columns.
 
     The atoms' log-weights come from the decoder, one for each atom and one for the rest.
     """
@@ -348,11 +322,8 @@ class AtomsAndRest(Likelihood):
         return jnp.concatenate([distribution.mean[..., None], weights], -1)
 
     def point(self, expectation: Array) -> Array:
-        """The mean, unless one atom holds more than half of the mass: then that atom, which is also
-        the median.
-        """
+        """The mean, or the atom that holds more than half of the mass, which is also the median."""
         weights = expectation[..., 1:]
-        atom = jnp.take_along_axis(
-            jnp.nan_to_num(self.atoms.tree), jnp.argmax(weights, -1)[..., None], -1
-        )[..., 0]
+        atoms, likeliest = jnp.nan_to_num(self.atoms.tree), jnp.argmax(weights, -1)
+        atom = jnp.take_along_axis(atoms, likeliest[..., None], -1)[..., 0]
         return jnp.where(weights.max(-1) > 0.5, atom, expectation[..., 0])

@@ -31,16 +31,8 @@ class Bernoulli(Likelihood):
     """log p(x|z) = x log y + (1 - x) log(1 - y), eq. 11, y the sigmoid of the decoder's number."""
 
     kind: ClassVar[str] = "binary"
-
-    @classmethod
-    def takes(cls, column: Column) -> bool:
-        """One of two levels."""
-        return column.kind == cls.kind
-
-    @property
-    def parameters(self) -> int:
-        """The logit."""
-        return 1
+    default: ClassVar[bool] = True
+    parameters = 1  # the logit
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """The Bernoulli of each column."""
@@ -61,11 +53,24 @@ class Bernoulli(Likelihood):
         return (expectation[..., 0] >= 0.5).astype(expectation.dtype)
 
 
-@LIKELIHOODS.register("categorical")
-class Categorical(Likelihood):
-    """One of K unordered levels: p(k) = softmax of K numbers; columns with fewer are padded."""
+class _Leveled(Likelihood):
+    """One of K levels; columns with fewer are padded."""
 
     levels: tuple[int, ...] = eqx.field(static=True)
+
+    @classmethod
+    def group(cls, column: Column) -> Hashable:
+        """Columns of about as many levels, by doublings of one, so that padding stays small."""
+        return int(np.ceil(np.log2(len(column.categories))))
+
+    def point(self, expectation: Array) -> Array:
+        """The most probable level."""
+        return jnp.argmax(expectation, -1).astype(expectation.dtype)
+
+
+@LIKELIHOODS.register("categorical")
+class Categorical(_Leveled):
+    """One of K unordered levels: p(k) = softmax of K numbers."""
 
     kind: ClassVar[str] = "categorical"
 
@@ -74,11 +79,6 @@ class Categorical(Likelihood):
         """Levels without an order, and a single level, which has no cut point."""
         single_level = column.kind == "ordinal" and len(column.categories) <= 1
         return column.kind == cls.kind or single_level
-
-    @classmethod
-    def group(cls, column: Column) -> Hashable:
-        """Columns of about as many levels, so that padding stays small."""
-        return _size_class(column)
 
     @classmethod
     def build(cls, columns: Columns) -> Self:
@@ -112,38 +112,25 @@ class Categorical(Likelihood):
         """The probability of every level."""
         return jax.nn.softmax(distribution.logits, -1)
 
-    def point(self, expectation: Array) -> Array:
-        """The most probable level."""
-        return jnp.argmax(expectation, -1).astype(expectation.dtype)
-
 
 @LIKELIHOODS.register("ordinal")
-class Ordinal(Likelihood):
+class Ordinal(_Leveled):
     """One of K ordered levels: a logistic variable cut at K - 1 learned places.
 
     See `aevb.distributions.cells.CumulativeLogistic`.
     """
 
-    levels: tuple[int, ...] = eqx.field(static=True)
     first_cut: Array
     raw_gaps: Array
 
     kind: ClassVar[str] = "ordinal"
-
-    @classmethod
-    def takes(cls, column: Column) -> bool:
-        """Ordered levels, two of them or more."""
-        return column.kind == cls.kind and cls.suits(column)
+    default: ClassVar[bool] = True
+    parameters = 2  # a location and a log-scale
 
     @classmethod
     def suits(cls, column: Column) -> bool:
         """A single level has no cut point."""
         return len(column.categories) > 1
-
-    @classmethod
-    def group(cls, column: Column) -> Hashable:
-        """Columns of about as many levels, so that padding stays small."""
-        return _size_class(column)
 
     @classmethod
     def build(cls, columns: Columns) -> Self:
@@ -161,25 +148,18 @@ class Ordinal(Likelihood):
         )
 
     @property
-    def parameters(self) -> int:
-        """A location and a log-scale."""
-        return 2
-
-    @property
     def cutpoints(self) -> Array:
         """Increasing by construction, shape (d, K - 1); inf past a column's own."""
         gaps = jnp.cumsum(jax.nn.softplus(self.raw_gaps), 1)
-        cuts = self.first_cut[:, None] + jnp.concatenate(
-            [jnp.zeros((len(self.levels), 1)), gaps], 1
-        )
+        from_first = jnp.concatenate([jnp.zeros((len(self.levels), 1)), gaps], 1)
+        cuts = self.first_cut[:, None] + from_first
         present = np.arange(max(self.levels) - 1) < np.array(self.levels)[:, None] - 1
         return jnp.where(present, cuts, jnp.inf)
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """The cumulative logistic of each column."""
-        return CumulativeLogistic(
-            raw[..., 0], jnp.exp(jnp.clip(raw[..., 1], -4.0, 4.0)), self.cutpoints
-        )
+        scale = jnp.exp(jnp.clip(raw[..., 1], -4.0, 4.0))
+        return CumulativeLogistic(raw[..., 0], scale, self.cutpoints)
 
     def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """The standard logistic: the cut points hold the marginal, whatever the weights."""
@@ -190,21 +170,13 @@ class Ordinal(Likelihood):
         """The probability of every level."""
         return distribution.probs
 
-    def point(self, expectation: Array) -> Array:
-        """The most probable level."""
-        return jnp.argmax(expectation, -1).astype(expectation.dtype)
-
 
 @LIKELIHOODS.register("poisson")
 class Poisson(Likelihood):
     """Counts with variance equal to their mean; the decoder gives the log-rate."""
 
     kind: ClassVar[str] = "count"
-
-    @property
-    def parameters(self) -> int:
-        """The log-rate."""
-        return 1
+    parameters = 1  # the log-rate
 
     def __call__(self, raw: Array) -> dist.Distribution:
         """The Poisson of each column."""
@@ -225,21 +197,11 @@ class NegativeBinomial(Likelihood):
     """Counts with variance m + m^2 / c; the decoder gives log m and log c."""
 
     kind: ClassVar[str] = "count"
-
-    @classmethod
-    def takes(cls, column: Column) -> bool:
-        """Counts."""
-        return column.kind == cls.kind
-
-    @property
-    def parameters(self) -> int:
-        """The logs of the mean and of the concentration."""
-        return 2
+    default: ClassVar[bool] = True
+    parameters = 2  # the logs of the mean and of the concentration
 
     def __call__(self, raw: Array) -> dist.Distribution:
-        """The negative binomial of each column; c is kept in [e^-6, e^8]: beyond, it is Poisson to
-        float32.
-        """
+        """The negative binomial; c is in [e^-6, e^8], beyond which it is Poisson to float32."""
         return dist.NegativeBinomial2(_rate(raw[..., 0]), jnp.exp(jnp.clip(raw[..., 1], -6.0, 8.0)))
 
     def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -268,8 +230,3 @@ def _mean_count(units: np.ndarray, weights: np.ndarray | None = None) -> np.ndar
 
 def _level_counts(units: np.ndarray, levels: int, weights: np.ndarray | None = None) -> np.ndarray:
     return level_counts((units == level for level in range(levels)), weights)
-
-
-def _size_class(column: Column) -> int:
-    """How many doublings of one level there are."""
-    return int(np.ceil(np.log2(len(column.categories))))

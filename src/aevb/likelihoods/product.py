@@ -1,8 +1,6 @@
-"""p(x|z) of a whole row: the product over its columns, each of its own kind, and the decoder that
-gives it.
-"""
+"""p(x|z) of a whole row: the product over its columns, and the decoder that gives it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -22,12 +20,7 @@ __all__ = ["Decoder", "Product", "flat", "raw_size", "split"]
 class Product(dist.Distribution):
     """Independent columns given z; a missing cell (NaN) contributes nothing to log p(x|z).
 
-    Parameters
-    ----------
-    parts
-        Likelihoods that share out the places 0..D-1 between them.
-    distributions
-        What each gave for this z.
+    The parts share out the places 0..D-1 between them; each has its distribution for this z.
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
@@ -42,13 +35,8 @@ class Product(dist.Distribution):
         super().__init__(event_shape=(width,))
 
     def cells(self, x: Array) -> Array:
-        """log p(x_j|z) of every cell in nats and in the units of the data, shape (D,); 0 where it
-        is missing.
-        """
-        out = jnp.zeros(self.event_shape)
-        for part, distribution in self._pairs():
-            out = out.at[np.array(part.columns)].set(_cells(part, distribution, x))
-        return out
+        """log p(x_j|z) of every cell, nats in units of the data, shape (D,); 0 where missing."""
+        return self._in_places(_cells(*pair, x) for pair in self._pairs())
 
     def log_prob(self, value: Array) -> Array:
         """log p(x|z) = sum over the observed cells, in nats; scalar."""
@@ -59,13 +47,9 @@ class Product(dist.Distribution):
 
     def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
         """A draw of the whole row in model units, shape sample_shape + (D,)."""
-        out = jnp.zeros((*sample_shape, *self.event_shape))
         keys = jax.random.split(key, len(self.parts))
-        for (part, distribution), k in zip(self._pairs(), keys, strict=True):
-            out = out.at[..., np.array(part.columns)].set(
-                distribution.sample(k, sample_shape).astype(out.dtype)
-            )
-        return out
+        pairs = zip(self.distributions, keys, strict=True)
+        return self._in_places((p.sample(k, sample_shape) for p, k in pairs), sample_shape)
 
     def expectations(self) -> tuple[Array, ...]:
         """For each part what is averaged over z to impute its columns, shape (d, m)."""
@@ -74,20 +58,22 @@ class Product(dist.Distribution):
     @property
     def mean(self) -> Array:
         """E[x|z], of a binary column the probability of 1, shape (D,)."""
-        out = jnp.zeros(self.event_shape)
-        for part, expectation in zip(self.parts, self.expectations(), strict=True):
-            out = out.at[np.array(part.columns)].set(expectation[..., 0])
-        return out
+        return self._in_places(expectation[..., 0] for expectation in self.expectations())
 
     def point(self, expectations: tuple[Array, ...]) -> Array:
         """The row of model units that these (averaged) expectations say, shape (D,)."""
-        out = jnp.zeros(self.event_shape)
-        for part, expectation in zip(self.parts, expectations, strict=True):
-            out = out.at[np.array(part.columns)].set(part.point(expectation))
-        return out
+        pairs = zip(self.parts, expectations, strict=True)
+        return self._in_places(part.point(expectation) for part, expectation in pairs)
 
     def _pairs(self) -> list[tuple[Likelihood, dist.Distribution]]:
         return list(zip(self.parts, self.distributions, strict=True))
+
+    def _in_places(self, pieces: Iterable[Array], leading: tuple[int, ...] = ()) -> Array:
+        """A row of what each part has for its columns."""
+        out = jnp.zeros((*leading, *self.event_shape))
+        for part, piece in zip(self.parts, pieces, strict=True):
+            out = out.at[..., np.array(part.columns)].set(piece.astype(out.dtype))
+        return out
 
 
 def _cells(part: Likelihood, distribution: dist.Distribution, x: Array) -> Array:

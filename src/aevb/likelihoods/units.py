@@ -20,16 +20,11 @@ class InDataUnits(eqx.Module):
 
     log p(x|z) = log p(u|z) - sum_j log(scale_j) over the observed cells where p is a density; a
     mass does not depend on units.
-
-    Parameters
-    ----------
-    decoder
-        z -> distribution over u, event shape (D,).
-    log_scale
-        log(scale) of each column, shape (D,).
     """
 
+    #: z -> distribution over u, event shape (D,).
     decoder: Callable[[Array], dist.Distribution]
+    #: log(scale) of each column, shape (D,).
     log_scale: NonTrainable[Array]
 
     def __call__(self, z: Array) -> dist.Distribution:

@@ -94,25 +94,21 @@ def annealed(
         C and T: the bound tightens, and takes longer, with each.
     start
         Where chains start: "posterior", at q(z|x), or "prior".
-    seed
-        Random seed; each row has its own stream.
-    progress
-        Called with the number of rows that are done, block by block.
+    seed, progress
+        Of `rows.row_keys` and of `rows.map_rows`.
 
     Returns
     -------
     ChainScores
-        Of a row without an observed cell 0 exactly; the error of a single chain is NaN.
+        Of a row without an observed cell 0 exactly.
 
     Raises
     ------
     ConfigError
-        Latents are levels, or `chains` or `temperatures` is not a whole number of at least 1.
+        Latents are levels.
     """
-    _check_chains(model, chains, temperatures)
-    function = eqx.Partial(_forward, chains=chains, temperatures=temperatures, start=start)
-    log_w, acceptance = map_rows(function, model, rows, row_keys(rows, seed), progress=progress)
-    return _summary(log_w, acceptance, are_empty(rows))
+    walk = eqx.Partial(_forward, chains=chains, temperatures=temperatures, start=start)
+    return _scored(walk, model, rows, row_keys(rows, seed), progress=progress)
 
 
 def reverse_annealed(
@@ -132,18 +128,11 @@ def reverse_annealed(
     mean. It needs an exact draw of the posterior, which only rows have that were simulated from the
     model together with their z; cells may be removed from them afterwards.
 
-    Parameters
-    ----------
-    model, rows, chains, temperatures, start, seed, progress
-        As in `annealed`.
-    z
-        One exact draw of p(z|x) for each row, shape (n, latent_dim).
+    Arguments as in `annealed`; z holds the exact draw of each row, shape (n, latent_dim).
     """
-    _check_chains(model, chains, temperatures)
     keys = row_keys(np.concatenate([np.asarray(rows), np.asarray(z)], axis=1), seed)
-    function = eqx.Partial(_reverse, chains=chains, temperatures=temperatures, start=start)
-    log_w, acceptance = map_rows(function, model, rows, z, keys, progress=progress)
-    found = _summary(log_w, acceptance, are_empty(rows))
+    walk = eqx.Partial(_reverse, chains=chains, temperatures=temperatures, start=start)
+    found = _scored(walk, model, rows, z, keys, progress=progress)
     return found._replace(log_likelihood=-found.log_likelihood)
 
 
@@ -162,12 +151,7 @@ def bracket(
     which `reverse_annealed` starts. Where the two sides are close, `annealed` can be trusted on
     data that are like the model's.
 
-    Parameters
-    ----------
-    model, chains, temperatures, start, seed
-        As in `annealed`.
-    rows
-        How many to draw.
+    Arguments as in `annealed`, but for the number of `rows` to draw.
     """
     keys = jax.random.split(jax.random.key(seed), rows)
     z, units = map_rows(_simulated, model, keys)
@@ -185,10 +169,19 @@ def refuse_levels(model: Model) -> None:
         raise ConfigError("latents that are levels have no slope to follow: take method 'iwae'")
 
 
-def _check_chains(model: Model, chains: int, temperatures: int) -> None:
+def _scored(
+    walk: eqx.Partial[tuple[Array, Array]],
+    model: Model,
+    rows: ArrayLike,
+    *inputs: ArrayLike | PRNGKeyArray,
+    progress: Progress | None,
+) -> ChainScores:
+    """What the log-weights of the chains that `walk` from each row say."""
     refuse_levels(model)
-    check_count("chains", chains)
-    check_count("temperatures", temperatures)
+    check_count("chains", walk.keywords["chains"])
+    check_count("temperatures", walk.keywords["temperatures"])
+    log_w, acceptance = map_rows(walk, model, rows, *inputs, progress=progress)
+    return _summary(log_w, acceptance, are_empty(rows))
 
 
 def _forward(
@@ -293,18 +286,11 @@ def hmc_step(
 ) -> tuple[Array, Array]:
     """One step of Hamiltonian Monte Carlo for every chain: the new places and the mean acceptance.
 
-    Parameters
-    ----------
-    target
-        Log-density of one z, up to a constant.
-    z, variance
-        Places of the chains, shape (C, k), and the variance of the latents, shape (k,).
-    size, leapfrog
-        Mean size of a leapfrog step, in deviations, and steps of a proposal.
-    jitter
-        Each step size is drawn within this share of its mean. With a fixed one there are lengths of
-        path after which a Gaussian target brings z back to where it was: chains that met one stood
-        still, and errors of appendix D were 1.4 to 8 times what they are.
+    Chains are at z, shape (C, k), the target is the log-density of one up to a constant, and the
+    mean size of a leapfrog step is in deviations of latents of this variance, shape (k,). Each size
+    is drawn within the share `jitter` of its mean: with a fixed one there are lengths of path after
+    which a Gaussian target brings z back to where it was; chains that met one stood still, and
+    errors of appendix D were 1.4 to 8 times what they are.
     """
     from blackjax.mcmc import hmc
 

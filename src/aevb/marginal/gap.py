@@ -66,26 +66,10 @@ def inference_gap(
 ) -> InferenceGap:
     """log p(x) - L[q] = (log p(x) - L[q*]) + (L[q*] - L[q]), q* the best q for each row.
 
-    Parameters
-    ----------
-    model, rows, seed, progress
-        As in `annealed`.
-    steps
-        Number of Adam steps.
-    samples
-        Draws of each bound, the same of q for both.
-
-    Returns
-    -------
-    InferenceGap
-        Where the approximation gap is more than some nats, importance weights from q* see too
-        little of it: replace `log_likelihood` by that of `annealed`. For a row without an observed
-        cell all are 0 exactly.
-
-    Raises
-    ------
-    ConfigError
-        Latents are levels, or `steps` or `samples` is not a whole number of at least 1.
+    By so many steps of Adam for each row, and draws for each bound, the same draws of q for both;
+    other arguments and errors as in `annealed`. Where the approximation gap is more than some nats,
+    importance weights from q* see too little of it: replace `log_likelihood` by that of `annealed`.
+    For a row without an observed cell all are 0 exactly.
     """
     refuse_levels(model)
     check_count("steps", steps)

@@ -43,42 +43,21 @@ def harmonic(
 ) -> ChainScores:
     """-log (1/L) sum_l q(z_l) / p(x, z_l), z_l ~ p(z|x), q fitted to other draws of p(z|x).
 
-    Good for fewer than five latents, says the paper.
+    Good for fewer than five latents, says the paper. Other arguments as in `annealed`.
 
     Parameters
     ----------
-    model, rows, seed, progress
-        As in `annealed`.
-    samples
-        L, for the fit of q and then as many new ones, of all chains of a row together.
-    chains
-        Chains of each row, whose spread is the estimate's error.
-    burn_in
-        Steps of each chain before the first draw that counts, in which the step size is tuned.
-    leapfrog
-        Leapfrog steps to a draw.
+    samples, chains
+        L, for the fit of q and then as many new ones, of all chains of a row together: at least
+        two, whose spread is the estimate's error.
+    burn_in, leapfrog
+        Steps of each chain before the first draw that counts, in which the step size is tuned, and
+        leapfrog steps to a draw.
     places
         Where chains start, shape (n, chains, latents), such as draws of p(z) chosen by their
         p(x|z); by default at draws of q(z|x).
-
-    Returns
-    -------
-    ChainScores
-        The standard error is that of the mean over chains, by the delta method. A row without an
-        observed cell has log-likelihood 0 exactly, and all samples are effective.
-
-    Raises
-    ------
-    ConfigError
-        Latents are levels; there is one chain; places are of other rows or latents, or not finite;
-        a number of samples or steps is not a whole one of at least 1.
     """
-    refuse_levels(model)
-    for name, number in (("samples", samples), ("burn_in", burn_in), ("leapfrog", leapfrog)):
-        check_count(name, number)
-    if chains < 2:
-        raise ConfigError(f"chains must be at least 2, for their spread; got {chains}")
-    _warn_of_many_latents(model.latent_dim)
+    _check(model, chains, samples=samples, burn_in=burn_in, leapfrog=leapfrog)
     starts: tuple[NDArray[np.float32], ...] = ()
     if places is not None:
         starts = (_checked(places, len(np.asarray(rows)), model.latent_dim),)
@@ -92,8 +71,14 @@ def harmonic(
     return _summarized_ratios(log_r.astype(np.float64), acceptance, are_empty(rows))
 
 
-def _warn_of_many_latents(latents: int, *, most: int = 4) -> None:
-    if latents > most:
+def _check(model: Model, chains: int, *, good_latents: int = 4, **counts: int) -> None:
+    refuse_levels(model)
+    for name, number in counts.items():
+        check_count(name, number)
+    if chains < 2:
+        raise ConfigError(f"chains must be at least 2, for their spread; got {chains}")
+    latents = model.latent_dim
+    if latents > good_latents:
         warnings.warn(
             f"appendix D is for fewer than five latents, and there are {latents}: take 'ais'",
             AevbWarning,

@@ -10,7 +10,7 @@ from jaxtyping import Array, PRNGKeyArray
 from numpy.typing import ArrayLike, NDArray
 
 from aevb.model import Model
-from aevb.objectives.registry import Objective, keywords_of
+from aevb.objectives.registry import Objective, with_options
 from aevb.objectives.weights import log_weights
 from aevb.rows import Progress, are_empty, check_count, map_rows, row_keys
 
@@ -54,34 +54,35 @@ def importance(
         The VAE, and rows in model units, shape (n, D), NaN where missing.
     samples, chunk
         S, rounded up to equal chunks, and the most draws of a row that are held at once.
-    seed
-        Random seed; each row has its own stream.
-    progress
-        Called with the number of rows that are done, block by block.
+    seed, progress
+        Of `rows.row_keys` and of `rows.map_rows`.
 
     Returns
     -------
     Scores
         Of a row without an observed cell 0 exactly.
-
-    Raises
-    ------
-    ConfigError
-        `samples` is not a whole number of at least 1.
     """
     check_count("samples", samples)
     chunks = -(-samples // chunk)
     size = -(-samples // chunks)
-    total = chunks * size
     function = eqx.Partial(_weight_sums, chunks=chunks, size=size)
     sums = map_rows(function, model, rows, row_keys(rows, seed), progress=progress)
     log_sum, log_squares = (np.asarray(part, dtype=np.float64) for part in sums)
+    return _scores(log_sum, log_squares, chunks * size, are_empty(rows))
+
+
+def _scores(
+    log_sum: NDArray[np.float64],
+    log_squares: NDArray[np.float64],
+    total: int,
+    empty: NDArray[np.bool_],
+) -> Scores:
+    """The scores from the logs of the sum of `total` weights and of that of their squares."""
     effective = np.exp(2 * log_sum - log_squares)
     relative_variance = np.maximum(total / np.maximum(effective, 1e-12) - 1, 0.0)
     error = np.sqrt(relative_variance / total)
     if total == 1:
         error = np.full(len(log_sum), np.nan)
-    empty = are_empty(rows)
     return Scores(
         np.where(empty, 0.0, log_sum - np.log(total)),
         np.where(empty, 0.0, error),
@@ -99,12 +100,8 @@ def pareto_k(
     out below min(1 - 1 / log10 S, 0.7). It holds all weights: for some hundreds of rows, and 25
     samples or more.
 
-    Parameters
-    ----------
-    model, rows, samples, seed
-        As in `importance`.
-    equal
-        Log-weights that differ by no more are the same to single precision.
+    Arguments as in `importance`; log-weights that differ by no more than `equal` are the same to
+    single precision.
 
     Returns
     -------
@@ -135,27 +132,11 @@ def elbo(
 ) -> NDArray[np.float64]:
     """The objective's value for each row, at weight 1 on the KL, in nats, shape (n,).
 
-    0 for a row without an observed cell.
-
-    Parameters
-    ----------
-    model, rows, seed
-        As in `importance`.
-    objective
-        (model, x, key) -> nats of one row.
-    samples
-        Draws per row, for an objective that takes `samples`.
-
-    Raises
-    ------
-    ConfigError
-        `samples` is not a whole number of at least 1.
+    0 for a row without an observed cell. An objective, (model, x, key) -> nats of one row, that
+    takes `samples` is given so many draws; the other arguments and errors are as in `importance`.
     """
     check_count("samples", samples)
-    settings = {}
-    if "samples" in keywords_of(objective):
-        settings["samples"] = samples
-    function = eqx.Partial(_objective, objective=objective, settings=settings)
+    function = with_options(objective, samples=samples)
     values = np.asarray(map_rows(function, model, rows, row_keys(rows, seed)), dtype=np.float64)
     return np.where(are_empty(rows), 0.0, values)
 
@@ -176,9 +157,3 @@ def _weight_sums(
 
 def _log_weights(model: Model, x: Array, key: PRNGKeyArray, *, samples: int) -> Array:
     return log_weights(model, x, key, samples)[0]
-
-
-def _objective(
-    model: Model, x: Array, key: PRNGKeyArray, *, objective: Objective, settings: dict[str, int]
-) -> Array:
-    return objective(model, x, key, **settings)

@@ -31,12 +31,8 @@ def iwae(
 
     Parameters
     ----------
-    model
-        The VAE.
-    x
-        One row in model units, shape (D,), NaN where missing.
-    key
-        Source of eps.
+    model, x, key
+        The VAE, one row in model units, shape (D,), NaN where missing, and the source of eps.
     samples
         k.
     kl_weight
@@ -65,15 +61,7 @@ def dreg(
     weight beta on the KL phi's v_l^2 becomes beta v_l^2 + (1 - beta) v_l: only beta log q has a
     score function to remove.
 
-    Parameters
-    ----------
-    model, x, key, samples, kl_weight
-        As in `iwae`.
-
-    Returns
-    -------
-    Array
-        The value of `iwae`, in nats.
+    Arguments and value as in `iwae`.
     """
     q = model.q_z(x)
     z = reparameterized(q, key, samples)
@@ -97,15 +85,7 @@ def iwae_resampled(
     little noisier, and goes backwards through the networks once, not k times (Burda et al. 2016,
     section 3).
 
-    Parameters
-    ----------
-    model, x, key, samples, kl_weight
-        As in `iwae`.
-
-    Returns
-    -------
-    Array
-        The value of `iwae`, in nats.
+    Arguments and value as in `iwae`.
     """
     q = model.q_z(x)
     z = reparameterized(q, key, samples)
@@ -120,15 +100,7 @@ def dreg_resampled(
 ) -> Array:
     """The bound of `dreg` with the slope of one draw, as in `iwae_resampled`.
 
-    Parameters
-    ----------
-    model, x, key, samples, kl_weight
-        As in `iwae`.
-
-    Returns
-    -------
-    Array
-        The value of `iwae`, in nats.
+    Arguments and value as in `iwae`.
     """
     q = model.q_z(x)
     z = reparameterized(q, key, samples)
@@ -175,17 +147,7 @@ def renyi(
     Li and Turner (2016), eq. 7. At alpha = 0 it is `iwae`; as alpha comes to 1 it is the mean of
     the logarithms, `sgvb_a`.
 
-    Parameters
-    ----------
-    model, x, key, samples, kl_weight
-        As in `iwae`.
-    alpha
-        Order of the divergence.
-
-    Returns
-    -------
-    Array
-        A scalar in nats.
+    Arguments as in `iwae`, and `alpha`, the order of the divergence.
     """
     q = model.q_z(x)
     z = reparameterized(q, key, samples)

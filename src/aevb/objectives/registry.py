@@ -3,9 +3,9 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
 from typing import TypeVar
 
+import equinox as eqx
 from jaxtyping import Array
 
 from aevb.errors import ConfigError
@@ -15,10 +15,11 @@ __all__ = [
     "OBJECTIVES",
     "Estimator",
     "Objective",
+    "check_takes",
     "estimator",
     "estimator_of",
     "keywords_of",
-    "settings_for",
+    "with_options",
 ]
 
 #: (model, x, key, *, settings) -> nats of one row.
@@ -28,33 +29,20 @@ AnyObjective = TypeVar("AnyObjective", bound=Objective)
 
 @dataclass(frozen=True)
 class Estimator:
-    """An estimator of the bound, and what it can do.
+    """An estimator of the bound, and what it can do."""
 
-    Parameters
-    ----------
-    function
-        (model, x, key, *, samples, kl_weight) -> nats of one row.
-    several_draws
-        What becomes of it at one draw per row, where it is made for several; else empty.
-    free_bits
-        Whether it takes `free_bits`.
-    levels
-        Whether it has a slope for latents that are levels.
-    """
-
+    #: (model, x, key, *, samples, kl_weight) -> nats of one row.
     function: Objective
+    #: What becomes of it at one draw per row, where it is made for several; else empty.
     several_draws: str = ""
+    #: Whether it takes `free_bits`.
     free_bits: bool = False
+    #: Whether it has a slope for latents that are levels.
     levels: bool = False
 
     def with_options(self, **options: float) -> Objective:
-        """The function, with those of these options that it takes.
-
-        With equal options it is always the same object, so that one compilation serves all fits.
-        """
-        known = keywords_of(self.function)
-        taken = tuple((name, value) for name, value in options.items() if name in known)
-        return _with_options(self.function, taken)
+        """The function, with those of these options that it takes."""
+        return with_options(self.function, **options)
 
 
 #: The estimators by name.
@@ -86,35 +74,35 @@ def estimator_of(objective: object) -> Estimator:
     return Estimator(objective, free_bits="free_bits" in keywords_of(objective), levels=True)
 
 
-@cache
-def _with_options(function: Objective, options: tuple[tuple[str, float], ...]) -> Objective:
-    if not options:
-        return function
-    return partial(function, **dict(options))
+def with_options(objective: Objective, **options: float | None) -> Objective:
+    """The objective, with those of these options that it takes and that are not None.
+
+    Those with equal options are equal to a compiled program, so that one serves all fits.
+    """
+    known = keywords_of(objective)
+    taken = {}
+    for name, value in options.items():
+        if name in known and value is not None:
+            taken[name] = value
+    return eqx.Partial(objective, **taken)
 
 
 def keywords_of(objective: Objective) -> frozenset[str]:
     """The names of settings that an objective takes, after (model, x, key)."""
+    if isinstance(objective, eqx.Partial) and not objective.args:
+        return keywords_of(objective.func)
     parameters = list(inspect.signature(objective).parameters.values())[3:]
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return frozenset({"samples", "kl_weight", "free_bits"})
     return frozenset(parameter.name for parameter in parameters)
 
 
-def settings_for(objective: Objective, **settings: float | None) -> dict[str, float]:
-    """The settings that are given, not None.
-
-    Raises
-    ------
-    ConfigError
-        One that the objective does not take.
-    """
-    given = {name: value for name, value in settings.items() if value is not None}
-    unknown = sorted(given.keys() - keywords_of(objective))
-    if unknown:
-        name = getattr(objective, "__name__", repr(objective))
-        raise ConfigError(
-            f"objective {name} takes no {unknown[0]}: leave it out, "
-            f"or add the keyword argument {unknown[0]}"
-        )
-    return given
+def check_takes(objective: Objective, **settings: float | None) -> None:
+    """Raise `ConfigError` where a setting that is given, not None, is one it does not take."""
+    for setting, value in settings.items():
+        if value is not None and setting not in keywords_of(objective):
+            name = getattr(objective, "__name__", repr(objective))
+            raise ConfigError(
+                f"objective {name} takes no {setting}: leave it out, "
+                f"or add the keyword argument {setting}"
+            )

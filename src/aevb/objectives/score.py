@@ -30,12 +30,8 @@ def score(
 
     Parameters
     ----------
-    model
-        The VAE.
-    x
-        One row in model units, shape (D,), NaN where missing.
-    key
-        Source of z.
+    model, x, key
+        The VAE, one row in model units, shape (D,), NaN where missing, and the source of z.
     samples
         L; four or more.
     kl_weight
@@ -66,17 +62,7 @@ def vimco(
     Mnih and Rezende (2016), eq. 6-9. The signal of draw l is log (1/k) sum_j w_j minus the same
     with w_l replaced by the geometric mean of the others. A single draw has no baseline.
 
-    Parameters
-    ----------
-    model, x, key, kl_weight
-        As in `score`.
-    samples
-        k; five or more.
-
-    Returns
-    -------
-    Array
-        The value of `iwae`, in nats.
+    Arguments as in `score`, k = `samples` five or more; the value is that of `iwae`.
     """
     q = model.q_z(x)
     z = jax.lax.stop_gradient(q.sample(key, (samples,)))

@@ -30,12 +30,8 @@ def sgvb_a(
 
     Parameters
     ----------
-    model
-        The VAE.
-    x
-        One row in model units, shape (D,), NaN where missing.
-    key
-        Source of eps.
+    model, x, key
+        The VAE, one row in model units, shape (D,), NaN where missing, and the source of eps.
     samples
         L.
     kl_weight
@@ -70,15 +66,7 @@ def stl(
     z, is 0 in mean and is left out: the variance of the encoder's slope then falls to 0 as q comes
     to the posterior ("sticking the landing").
 
-    Parameters
-    ----------
-    model, x, key, samples, kl_weight, free_bits
-        As in `sgvb_a`.
-
-    Returns
-    -------
-    Array
-        The value of `sgvb_a`, in nats.
+    Arguments and value as in `sgvb_a`.
     """
     q = model.q_z(x)
     z = reparameterized(q, key, samples)
@@ -113,20 +101,11 @@ def sgvb_b(
 ) -> Array:
     """Estimator B, eq. 7: (1/L) sum_l log p(x|z_l) - KL(q(z|x) || p(z)).
 
-    The KL is that of `kl`: in closed form where there is one, else by the same draws.
+    The KL is that of `kl`: in closed form where there is one, else by the same draws. Its mean over
+    eps is the bound, as A's is, usually with less variance.
 
-    Parameters
-    ----------
-    model, x, key, samples, kl_weight
-        As in `sgvb_a`.
-    free_bits
-        Nats of KL that each latent may use without cost: sum_j max(KL_j, free_bits) (Kingma et al.
-        2016), row by row. Where the KL does not split over the latents it is as in `sgvb_a`.
-
-    Returns
-    -------
-    Array
-        A scalar in nats, whose mean over eps is the bound; usually of less variance than A.
+    Arguments as in `sgvb_a`. With `free_bits` the KL is sum_j max(KL_j, free_bits) (Kingma et al.
+    2016), row by row; where it does not split over the latents it is as in `sgvb_a`.
     """
     q = model.q_z(x)
     z = reparameterized(q, key, samples)

@@ -17,13 +17,9 @@ Tree = TypeVar("Tree")
 
 
 def log_weights(model: Model, x: Array, key: PRNGKeyArray, samples: int) -> tuple[Array, Array]:
-    """log w_l = log p(x, z_l) - log q(z_l|x) and the draws z_l ~ q(z|x).
+    """log w_l = log p(x, z_l) - log q(z_l|x) in nats, shape (samples,), and the z_l ~ q(z|x).
 
-    Returns
-    -------
-    tuple
-        Nats, shape (samples,), and z, shape (samples, latent_dim). Both have a slope in phi where
-        q is reparameterized.
+    The draws have shape (samples, latent_dim). Both have a slope in phi where q is reparameterized.
     """
     q = model.q_z(x)
     z = q.sample(key, (samples,))
@@ -33,21 +29,9 @@ def log_weights(model: Model, x: Array, key: PRNGKeyArray, samples: int) -> tupl
 def log_weight_terms(
     model: Model, x: Array, z: Array, q: dist.Distribution, kl_weight: float | Array = 1.0
 ) -> tuple[Array, Array]:
-    """The two terms of log w_l = log p(x|z_l) - beta [log q(z_l|x) - log p(z_l)].
+    """log p(x|z_l) and beta [log q(z_l|x) - log p(z_l)], in nats, each of shape (samples,).
 
-    Parameters
-    ----------
-    model, x
-        The model, and one row in model units, shape (D,), NaN where missing.
-    z, q
-        Draws, shape (samples, latent_dim), and the distribution they are weighted by.
-    kl_weight
-        beta.
-
-    Returns
-    -------
-    tuple
-        log p(x|z_l) and beta [log q(z_l|x) - log p(z_l)], in nats, each of shape (samples,).
+    Their difference is log w_l. Draws z have shape (samples, latent_dim), beta is `kl_weight`.
     """
     log_likelihood = jax.vmap(partial(model.log_likelihood, x))(z)
     return log_likelihood, kl_weight * (q.log_prob(z) - model.p_z().log_prob(z))
