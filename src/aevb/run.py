@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field, NonNegativeInt, Strict
 
 from aevb import disk, predict
 from aevb.assess import Baselines, ReportDict, Results
@@ -30,7 +31,7 @@ from aevb.preparation import restored
 from aevb.priors import PRIORS
 from aevb.registry import Registry, label_of
 from aevb.report import Contents, render
-from aevb.settings import Settings
+from aevb.settings import Settings, Width
 from aevb.start import Architecture
 from aevb.table.schema import Schema
 
@@ -40,20 +41,34 @@ __all__ = ["Run", "contents_of", "load", "save"]
 OWN_PARTS = ("likelihood", "prior", "posterior", "network", "objective")
 #: What stands for such a part in a file.
 OWN = "own"
-#: What a file says of the architecture; the rest of it is in the settings and the schema.
-ARCHITECTURE = frozenset(
-    [
-        "latent_dim",
-        "upper_dim",
-        "hidden",
-        "activation",
-        "posterior",
-        "prior",
-        "scale_given",
-        "missing",
-        "rows",
-    ]
-)
+
+
+class StoredArchitecture(BaseModel, extra="forbid", strict=True):
+    """What a file says of the architecture; the rest of it is in the settings and the schema.
+
+    The sizes are compared with the weights by their shapes.
+    """
+
+    latent_dim: Annotated[int, Field(ge=1, le=10_000)]
+    upper_dim: NonNegativeInt
+    hidden: Annotated[tuple[Width, ...], Strict(False), Field(max_length=64)]
+    activation: str
+    posterior: object
+    prior: object
+    scale_given: bool
+    missing: bool
+    rows: NonNegativeInt
+
+
+class Fitted(BaseModel):
+    """What a file says of a fit besides its settings and its weights."""
+
+    architecture: StoredArchitecture
+    seed: int
+    n_features_in: int
+    feature_names_in: tuple[str, ...] | None
+    best_epoch: int
+    n_iter: int
 
 
 @dataclass(frozen=True)
@@ -117,21 +132,12 @@ def load(path: Path | str, **parts: object) -> Run:
         Not a run, damaged, of another version, or fitted with parts that were not given.
     """
     stored = disk.read_run(path)
-    unreadable = (
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ConfigError,
-        OverflowError,
-        MemoryError,
-    )
     try:
         fit = _fit_of(stored, parts)
         return Run(fit, _results_of(stored, fit), _contents_of(stored))
     except ModelFileError:
         raise
-    except unreadable as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError) as error:
         raise ModelFileError(f"{path} does not hold a model of this version: {error!r}") from error
 
 
@@ -220,7 +226,8 @@ def _configuration(fit: Fit) -> ReportDict:
         "parameters": parameters,
         "fitted": {
             "architecture": {
-                name: _name_of(getattr(architecture, name)) for name in sorted(ARCHITECTURE)
+                name: _name_of(getattr(architecture, name))
+                for name in StoredArchitecture.model_fields
             },
             "seed": fit.seed,
             "n_features_in": fit.n_features_in,
@@ -263,32 +270,30 @@ def _history(text: str) -> list[dict[str, float]]:
 
 def _fit_of(stored: Stored, parts: Mapping[str, object]) -> Fit:
     document = stored.documents["configuration"]
-    fitted = document["fitted"]
+    fitted = disk.validated(Fitted, document["fitted"], "configuration.json")
     settings = _stored_settings(document["parameters"], parts)
     schema = Schema.from_json(stored.documents["schema"])
-    seed = int(fitted["seed"])
-    preparation = restored(schema, settings, seed)
+    preparation = restored(schema, settings, fitted.seed)
     architecture = replace(
-        _architecture(fitted["architecture"], settings),
+        _architecture(fitted.architecture, settings),
         likelihoods=preparation.likelihoods,
         decoder=preparation.decoder,
     )
     shapes = skeleton(preparation.schema, architecture)
-    names = fitted["feature_names_in"]
     nothing = np.empty((0, len(schema)))  # a run keeps no rows
     return Fit(
         settings=settings,
-        seed=seed,
+        seed=fitted.seed,
         preparation=preparation,
         architecture=architecture,
         model=from_arrays(shapes, stored.arrays["weights"], "weights.safetensors"),
         history=_history(stored.texts["metrics.jsonl"]),
-        best_epoch=int(fitted["best_epoch"]),
+        best_epoch=fitted.best_epoch,
         stopped="end",
         parts=Parts(nothing, nothing, nothing),
         data=stored.manifest.get("data", {}),
-        n_features_in=int(fitted["n_features_in"]),
-        feature_names_in=None if names is None else tuple(map(str, names)),
+        n_features_in=fitted.n_features_in,
+        feature_names_in=fitted.feature_names_in,
     )
 
 
@@ -321,26 +326,19 @@ def _is_own(value: object) -> bool:
     return OWN in value or any(_is_own(one) for one in value.values())
 
 
-def _architecture(document: ReportDict, settings: Settings) -> Architecture:
-    """The architecture a run names; its sizes are compared with the weights by their shapes."""
-    if document.keys() != ARCHITECTURE:
-        raise ModelFileError(f"configuration.json: expected {', '.join(sorted(ARCHITECTURE))}")
-    sizes = {name: document[name] for name in ("latent_dim", "hidden", "activation")}
-    checked = Settings.of(sizes)
-    for name in ("upper_dim", "rows"):
-        if type(document[name]) is not int or document[name] < 0:
-            raise ModelFileError(f"configuration.json: {name} must be a whole number of at least 0")
+def _architecture(stored: StoredArchitecture, settings: Settings) -> Architecture:
+    """The architecture a run names."""
     return Architecture(
-        latent_dim=int(document["latent_dim"]),
-        upper_dim=document["upper_dim"],
-        hidden=checked.hidden,
-        activation=checked.activation,
+        latent_dim=stored.latent_dim,
+        upper_dim=stored.upper_dim,
+        hidden=stored.hidden,
+        activation=Settings.of({"activation": stored.activation}).activation,
         network=settings.network,
-        posterior=_part(POSTERIORS, document["posterior"], settings.posterior),
-        prior=_part(PRIORS, document["prior"], settings.prior),
-        scale_given=bool(document["scale_given"]),
-        missing=bool(document["missing"]),
-        rows=document["rows"],
+        posterior=_part(POSTERIORS, stored.posterior, settings.posterior),
+        prior=_part(PRIORS, stored.prior, settings.prior),
+        scale_given=stored.scale_given,
+        missing=stored.missing,
+        rows=stored.rows,
     )
 
 

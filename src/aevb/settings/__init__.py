@@ -5,6 +5,6 @@ TOML file and ``docs/settings.md`` are made from it.
 """
 
 from aevb.settings.about import About, about
-from aevb.settings.fields import RandomState, RunSettings, Settings, read_settings
+from aevb.settings.fields import RandomState, RunSettings, Settings, Width, read_settings
 
-__all__ = ["About", "RandomState", "RunSettings", "Settings", "about", "read_settings"]
+__all__ = ["About", "RandomState", "RunSettings", "Settings", "Width", "about", "read_settings"]

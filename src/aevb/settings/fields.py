@@ -18,7 +18,7 @@ from pydantic import (
 from aevb.errors import ConfigError, listed
 from aevb.settings.about import About, Names, explain
 
-__all__ = ["RandomState", "RunSettings", "Settings", "read_settings"]
+__all__ = ["RandomState", "RunSettings", "Settings", "Width", "read_settings"]
 
 
 def _is_part(value: object) -> object:
