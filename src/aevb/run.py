@@ -137,7 +137,15 @@ def load(path: Path | str, **parts: object) -> Run:
         return Run(fit, _results_of(stored, fit), _contents_of(stored))
     except ModelFileError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        MemoryError,
+        RecursionError,
+    ) as error:
         raise ModelFileError(f"{path} does not hold a model of this version: {error!r}") from error
 
 
@@ -168,7 +176,6 @@ def contents_of(
     back = fit.preparation.values_of
     z = codes(fit.model, fit.units(rows))
     shown = predict.decoded(fit.model, z, means=fit.preparation.binarize is not None)
-    colors, color_name, levels = _colors(fit, rows)
     return Contents(
         title=name,
         results=dict(results),
@@ -178,11 +185,9 @@ def contents_of(
         originals=rows,
         reconstructions=back(shown),
         samples=back(predict.sampled(fit.model, len(rows), fit.seed)),
-        colors=colors,
-        color_name=color_name,
-        color_levels=levels,
         commands=list(commands),
         environment=environment(),
+        **_colors(fit, rows),
     )
 
 
@@ -197,21 +202,24 @@ def environment() -> dict[str, str]:
     }
 
 
-def _colors(
-    fit: Fit, rows: NDArray[np.float64], most_levels: int = 10
-) -> tuple[NDArray[np.float64] | None, str, tuple[str, ...]]:
-    """What colors the rows, its name and levels: the label, else a column of few levels."""
+def _colors(fit: Fit, rows: NDArray[np.float64], most_levels: int = 10) -> ReportDict:
+    """What colors the rows: the label, else a column of few levels."""
     if fit.labels is not None:
         name, labels = fit.labels
         kept = labels[fit.held_out_rows[: len(rows)]]
         levels, index = np.unique(kept.astype(str), return_inverse=True)
-        return index.astype(np.float64), name, tuple(levels.tolist())
+        colors = index.astype(np.float64)
+        return {"colors": colors, "color_name": name, "color_levels": tuple(levels.tolist())}
     columns = fit.preparation.source.columns
     for place in reversed(range(len(columns))):
-        column = columns[place]
-        if 2 <= len(column.categories) <= most_levels:
-            return rows[:, place], column.name, tuple(map(str, column.categories))
-    return None, "", ()
+        categories = columns[place].categories
+        if 2 <= len(categories) <= most_levels:
+            return {
+                "colors": rows[:, place],
+                "color_name": columns[place].name,
+                "color_levels": tuple(map(str, categories)),
+            }
+    return {}
 
 
 def _configuration(fit: Fit) -> ReportDict:

@@ -47,10 +47,7 @@ def fit(
     ] = False,
     allow_changed_data: Annotated[
         bool,
-        typer.Option(
-            "--allow-changed-data",
-            help="With --resume: continue although DATA have changed.",
-        ),
+        typer.Option("--allow-changed-data", help="With --resume: go on although DATA changed."),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run that lies there.")

@@ -158,9 +158,10 @@ def replace_text(path: Path | str, name: str, text: str) -> Path:
 
 def _manifest(contents: Mapping[str, bytes]) -> dict[str, object]:
     versions = {name: version(name) for name in ("aevb", "jax", "numpy")}
+    files = {name: File.of(content).model_dump() for name, content in contents.items()}
     return {
         "format_version": FORMAT_VERSION,
-        "files": {name: File.of(content).model_dump() for name, content in contents.items()},
+        "files": files,
         "versions": {**versions, "python": platform.python_version()},
     }
 

@@ -31,7 +31,7 @@ from aevb.train import Checkpoint
 
 __all__ = ["VAE", "load"]
 
-#: Container in the container the data came in.
+#: Rows in the container the data came in.
 Container = Any
 
 
@@ -104,7 +104,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             in the bound, the linear start and the choice of the epoch, but not in units, other
             starts, baselines and the report's means.
         groups
-            Container of one group are kept on the same side of every split.
+            Rows of one group are kept on the same side of every split.
         ordered
             Train on the first rows, validate and test on the last.
         progress
@@ -191,7 +191,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         )
 
     def sample(self, n: int = 1, *, random_state: int | None = None) -> Container:
-        """Container drawn from p(x), with the columns, types and categories of the data.
+        """Rows drawn from p(x), with the columns, types and categories of the data.
 
         They are drawn with the fit's seed unless another is given.
         """
@@ -206,7 +206,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X
-            Container with missing cells.
+            Rows with missing cells.
         draws
             None fills with the conditional mean (the most probable level of a category); M gives M
             rows drawn from p(x_missing | x_observed) by importance resampling: an array of shape
