@@ -117,20 +117,7 @@ def save(run: Run, path: Path | str, *, overwrite: bool = False) -> Path:
 
 
 def load(path: Path | str, **parts: object) -> Run:
-    """What a run folder holds; every file is checked against the manifest first.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    **parts
-        The parts of one's own it was fitted with: ``prior=``, ``likelihood=`` and so on.
-
-    Raises
-    ------
-    ModelFileError
-        Not a run, damaged, of another version, or fitted with parts that were not given.
-    """
+    """What a run folder holds, with these parts of one's own; see `aevb.load`."""
     stored = disk.read_run(path)
     try:
         fit = _fit_of(stored, parts)

@@ -218,18 +218,14 @@ class Settings(BaseModel):
             raise ConfigError(explain(cls, values, error)) from None
 
     @model_validator(mode="after")
-    def _leave_rows_to_train_on(self) -> Self:
+    def _fit_together(self) -> Self:
+        """What a setting by itself cannot say: which go with which."""
+        from aevb.objectives import OBJECTIVES, estimator_of
+
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError(
                 "validation_fraction and test_fraction leave no rows to train on; lower one of them"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _fit_together(self) -> Self:
-        """What names by themselves cannot say: which q, p(z) and estimator go with which."""
-        from aevb.objectives import OBJECTIVES, estimator_of
-
         if "posterior" in self.model_fields_set or isinstance(self.latent_dim, tuple):
             self._check_posterior()
         if self.free_bits and not estimator_of(self.objective).free_bits:
