@@ -159,7 +159,7 @@ def test_the_nearest_word_is_suggested(settings: dict[str, Any], meant: str) -> 
 
 
 def test_an_unknown_setting_without_a_likeness_lists_them_all() -> None:
-    with pytest.raises(ConfigError, match="known settings: latent_dim, hidden"):
+    with pytest.raises(ConfigError, match="there are latent_dim, hidden"):
         Settings.of({"zzz": 1})
 
 

@@ -191,5 +191,5 @@ def changed(path, value):
     ],
 )
 def test_anything_else_is_no_schema(content):
-    with pytest.raises(ModelFileError, match=r"schema\.json does not describe a table"):
+    with pytest.raises(ModelFileError, match=r"schema\.json does not hold"):
         Schema.from_json(content)

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field, NonNegativeInt, Strict
 
 from aevb import disk, predict
 from aevb.assess import Baselines, ReportDict, Results
@@ -31,7 +32,7 @@ from aevb.preparation import restored
 from aevb.priors import PRIORS
 from aevb.registry import Registry, label_of
 from aevb.report import Contents, render
-from aevb.settings import Settings
+from aevb.settings import Settings, Width
 from aevb.start import Architecture
 from aevb.table.schema import Schema
 
@@ -41,20 +42,34 @@ __all__ = ["Run", "contents_of", "load", "save"]
 OWN_PARTS = ("likelihood", "prior", "posterior", "network", "objective")
 #: What stands for such a part in a file.
 OWN = "own"
-#: What a file says of the architecture; the rest of it is in the settings and the schema.
-ARCHITECTURE = frozenset(
-    [
-        "latent_dim",
-        "upper_dim",
-        "hidden",
-        "activation",
-        "posterior",
-        "prior",
-        "scale_given",
-        "missing",
-        "rows",
-    ]
-)
+
+
+class StoredArchitecture(BaseModel, extra="forbid", strict=True):
+    """What a file says of the architecture; the rest of it is in the settings and the schema.
+
+    The sizes are compared with the weights by their shapes.
+    """
+
+    latent_dim: Annotated[int, Field(ge=1, le=10_000)]
+    upper_dim: NonNegativeInt
+    hidden: Annotated[tuple[Width, ...], Strict(False), Field(max_length=64)]
+    activation: str
+    posterior: object
+    prior: object
+    scale_given: bool
+    missing: bool
+    rows: NonNegativeInt
+
+
+class Fitted(BaseModel):
+    """What a file says of a fit besides its settings and its weights."""
+
+    architecture: StoredArchitecture
+    seed: int
+    n_features_in: int
+    feature_names_in: tuple[str, ...] | None
+    best_epoch: int
+    n_iter: int
 
 
 @dataclass(frozen=True)
@@ -103,36 +118,22 @@ def save(run: Run, path: Path | str, *, overwrite: bool = False) -> Path:
 
 
 def load(path: Path | str, **parts: object) -> Run:
-    """What a run folder holds; every file is checked against the manifest first.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    **parts
-        The parts of one's own it was fitted with: ``prior=``, ``likelihood=`` and so on.
-
-    Raises
-    ------
-    ModelFileError
-        Not a run, damaged, of another version, or fitted with parts that were not given.
-    """
+    """What a run folder holds, with these parts of one's own; see `aevb.load`."""
     stored = disk.read_run(path)
-    unreadable = (
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ConfigError,
-        OverflowError,
-        MemoryError,
-    )
     try:
         fit = _fit_of(stored, parts)
         return Run(fit, _results_of(stored, fit), _contents_of(stored))
     except ModelFileError:
         raise
-    except unreadable as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        MemoryError,
+        RecursionError,
+    ) as error:
         raise ModelFileError(f"{path} does not hold a model of this version: {error!r}") from error
 
 
@@ -163,7 +164,6 @@ def contents_of(
     back = fit.preparation.values_of
     z = codes(fit.model, fit.units(rows))
     shown = predict.decoded(fit.model, z, means=fit.preparation.binarize is not None)
-    colors, color_name, levels = _colors(fit, rows)
     return Contents(
         title=name,
         results=dict(results),
@@ -173,11 +173,9 @@ def contents_of(
         originals=rows,
         reconstructions=back(shown),
         samples=back(predict.sampled(fit.model, len(rows), fit.seed)),
-        colors=colors,
-        color_name=color_name,
-        color_levels=levels,
         commands=list(commands),
         environment=environment(),
+        **_colors(fit, rows),
     )
 
 
@@ -192,21 +190,24 @@ def environment() -> dict[str, str]:
     }
 
 
-def _colors(
-    fit: Fit, rows: NDArray[np.float64], most_levels: int = 10
-) -> tuple[NDArray[np.float64] | None, str, tuple[str, ...]]:
-    """What colors the rows, its name and levels: the label, else a column of few levels."""
+def _colors(fit: Fit, rows: NDArray[np.float64], most_levels: int = 10) -> ReportDict:
+    """What colors the rows: the label, else a column of few levels."""
     if fit.labels is not None:
         name, labels = fit.labels
         kept = labels[fit.held_out_rows[: len(rows)]]
         levels, index = np.unique(kept.astype(str), return_inverse=True)
-        return index.astype(np.float64), name, tuple(levels.tolist())
+        colors = index.astype(np.float64)
+        return {"colors": colors, "color_name": name, "color_levels": tuple(levels.tolist())}
     columns = fit.preparation.source.columns
     for place in reversed(range(len(columns))):
-        column = columns[place]
-        if 2 <= len(column.categories) <= most_levels:
-            return rows[:, place], column.name, tuple(map(str, column.categories))
-    return None, "", ()
+        categories = columns[place].categories
+        if 2 <= len(categories) <= most_levels:
+            return {
+                "colors": rows[:, place],
+                "color_name": columns[place].name,
+                "color_levels": tuple(map(str, categories)),
+            }
+    return {}
 
 
 def _configuration(fit: Fit) -> ReportDict:
@@ -221,7 +222,8 @@ def _configuration(fit: Fit) -> ReportDict:
         "parameters": parameters,
         "fitted": {
             "architecture": {
-                name: _name_of(getattr(architecture, name)) for name in sorted(ARCHITECTURE)
+                name: _name_of(getattr(architecture, name))
+                for name in StoredArchitecture.model_fields
             },
             "seed": fit.seed,
             "n_features_in": fit.n_features_in,
@@ -264,32 +266,30 @@ def _history(text: str) -> list[dict[str, float]]:
 
 def _fit_of(stored: Stored, parts: Mapping[str, object]) -> Fit:
     document = stored.documents["configuration"]
-    fitted = document["fitted"]
+    fitted = disk.validated(Fitted, document["fitted"], "configuration.json")
     settings = _stored_settings(document["parameters"], parts)
     schema = Schema.from_json(stored.documents["schema"])
-    seed = int(fitted["seed"])
-    preparation = restored(schema, settings, seed)
+    preparation = restored(schema, settings, fitted.seed)
     architecture = replace(
-        _architecture(fitted["architecture"], settings),
+        _architecture(fitted.architecture, settings),
         likelihoods=preparation.likelihoods,
         decoder=preparation.decoder,
     )
     shapes = skeleton(preparation.schema, architecture)
-    names = fitted["feature_names_in"]
     nothing = np.empty((0, len(schema)))  # a run keeps no rows
     return Fit(
         settings=settings,
-        seed=seed,
+        seed=fitted.seed,
         preparation=preparation,
         architecture=architecture,
         model=from_arrays(shapes, stored.arrays["weights"], "weights.safetensors"),
         history=_history(stored.texts["metrics.jsonl"]),
-        best_epoch=int(fitted["best_epoch"]),
+        best_epoch=fitted.best_epoch,
         stopped="end",
         parts=Parts(nothing, nothing, nothing),
         data=stored.manifest.get("data", {}),
-        n_features_in=int(fitted["n_features_in"]),
-        feature_names_in=None if names is None else tuple(map(str, names)),
+        n_features_in=fitted.n_features_in,
+        feature_names_in=fitted.feature_names_in,
     )
 
 
@@ -322,26 +322,19 @@ def _is_own(value: object) -> bool:
     return OWN in value or any(_is_own(one) for one in value.values())
 
 
-def _architecture(document: ReportDict, settings: Settings) -> Architecture:
-    """The architecture a run names; its sizes are compared with the weights by their shapes."""
-    if document.keys() != ARCHITECTURE:
-        raise ModelFileError(f"configuration.json: expected {', '.join(sorted(ARCHITECTURE))}")
-    sizes = {name: document[name] for name in ("latent_dim", "hidden", "activation")}
-    checked = Settings.of(sizes)
-    for name in ("upper_dim", "rows"):
-        if type(document[name]) is not int or document[name] < 0:
-            raise ModelFileError(f"configuration.json: {name} must be a whole number of at least 0")
+def _architecture(stored: StoredArchitecture, settings: Settings) -> Architecture:
+    """The architecture a run names."""
     return Architecture(
-        latent_dim=int(document["latent_dim"]),
-        upper_dim=document["upper_dim"],
-        hidden=checked.hidden,
-        activation=checked.activation,
+        latent_dim=stored.latent_dim,
+        upper_dim=stored.upper_dim,
+        hidden=stored.hidden,
+        activation=Settings.of({"activation": stored.activation}).activation,
         network=settings.network,
-        posterior=_part(POSTERIORS, document["posterior"], settings.posterior),
-        prior=_part(PRIORS, document["prior"], settings.prior),
-        scale_given=bool(document["scale_given"]),
-        missing=bool(document["missing"]),
-        rows=document["rows"],
+        posterior=_part(POSTERIORS, stored.posterior, settings.posterior),
+        prior=_part(PRIORS, stored.prior, settings.prior),
+        scale_given=stored.scale_given,
+        missing=stored.missing,
+        rows=stored.rows,
     )
 
 

@@ -5,14 +5,13 @@ Heavy libraries are imported inside the functions, so that `aevb --help` stays f
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aevb.cli.options import DEBUG, JSON, QUIET
+from aevb.cli.options import command, register
 from aevb.cli.terminal import EpochProgress, Terminal, printable, table
 from aevb.errors import ConfigError, NumericalError
 
@@ -50,170 +49,139 @@ Deck = Annotated[
 ]
 
 
+@command
 def figure2(
+    terminal: Terminal,
     *,
     output: Folder = Path("figure2"),
     quick: Quick = False,
     samples: Samples = None,
     seeds: Seeds = 1,
     panel: Panels = None,
-    json: JSON = False,
-    quiet: QUIET = False,
-    debug: DEBUG = False,
 ) -> None:
     """AEVB against wake-sleep: the bound on train and test rows, with the printed values."""
     from aevb_paper.drawings.figure2 import figure2 as draw
     from aevb_paper.experiments import figure2 as experiment
     from aevb_paper.experiments.published import compare_figure2
 
-    run = _Run(output, "figure2", json, quiet, debug)
+    run = _Run(terminal, output, "figure2")
     panels: Sequence[tuple[str, int]] = experiment.PANELS
     if quick:
         panels = [("mnist", 20), ("frey-face", 10)]
     if panel:
         panels = [_panel(text) for text in panel]
-    with run.progress() as progress:
-        points = experiment.figure2(
-            output,
-            _budget(samples, quick),
-            panels=panels,
-            seeds=range(seeds),
-            note=run.terminal.note,
-            progress=progress,
-        )
-        names = "dataset latents algorithm seeds rate samples train test spread printed difference"
-        title = "The bound against training samples"
-        run.finish(points, compare_figure2(points), names.split(), draw(points), title)
+    budget = _budget(samples, quick)
+    points = run.result_of(experiment.figure2, budget, panels=panels, seeds=range(seeds))
+    names = "dataset latents algorithm seeds rate samples train test spread printed difference"
+    title = "The bound against training samples"
+    run.finish(points, compare_figure2(points), names.split(), draw(points), title)
 
 
+@command
 def figure3(
+    terminal: Terminal,
     *,
     output: Folder = Path("figure3"),
     quick: Quick = False,
     samples: Samples = None,
     seeds: Seeds = 1,
-    json: JSON = False,
-    quiet: QUIET = False,
-    debug: DEBUG = False,
 ) -> None:
     """AEVB, wake-sleep and Monte Carlo EM: log p(x) after 1,000 and 50,000 training rows."""
     from aevb_paper.drawings.figure3 import figure3 as draw
     from aevb_paper.experiments import figure3 as experiment
     from aevb_paper.experiments.published import compare_figure3
 
-    run = _Run(output, "figure3", json, quiet, debug)
+    run = _Run(terminal, output, "figure3")
     sizes, rows = [1_000, 50_000], 1_000
     if quick:
         sizes, rows = [1_000], 200
-    with run.progress() as progress:
-        points = experiment.figure3(
-            output,
-            _budget(samples, quick),
-            sizes=sizes,
-            seeds=range(seeds),
-            rows=rows,
-            note=run.terminal.note,
-            progress=progress,
-        )
-        names = "n_train algorithm seed rate samples train printed_train test printed_test"
-        title = "log p(x) against training samples"
-        run.finish(points, compare_figure3(points), names.split(), draw(points), title)
+    budget = _budget(samples, quick)
+    points = run.result_of(experiment.figure3, budget, sizes=sizes, seeds=range(seeds), rows=rows)
+    names = "n_train algorithm seed rate samples train printed_train test printed_test"
+    title = "log p(x) against training samples"
+    run.finish(points, compare_figure3(points), names.split(), draw(points), title)
 
 
+@command
 def figure4(
+    terminal: Terminal,
     *,
     output: Folder = Path("figure4"),
     quick: Quick = False,
     samples: Samples = None,
-    json: JSON = False,
-    quiet: QUIET = False,
-    debug: DEBUG = False,
 ) -> None:
     """Manifolds of two latents of MNIST and Frey Face, through the inverse Gaussian CDF."""
     from aevb_paper.experiments.manifolds import grid
 
-    run = _Run(output, "figure4", json, quiet, debug)
+    run = _Run(terminal, output, "figure4")
     budget = _budget(samples, quick, 500_000)
     parts = [("frey-face", 2), ("mnist", 2)]
-    _pictures(run, parts, lambda model: grid(15), budget, "Manifolds of two latents")
+    run.finish_pictures(parts, lambda model: grid(15), budget, "Manifolds of two latents")
 
 
+@command
 def figure5(
+    terminal: Terminal,
     *,
     output: Folder = Path("figure5"),
     quick: Quick = False,
     samples: Samples = None,
-    json: JSON = False,
-    quiet: QUIET = False,
-    debug: DEBUG = False,
 ) -> None:
     """Random samples of MNIST models of 2, 5, 10 and 20 latents."""
     import jax
 
     from aevb_paper.experiments.manifolds import draw_from_prior
 
-    run = _Run(output, "figure5", json, quiet, debug)
+    run = _Run(terminal, output, "figure5")
     budget = _budget(samples, quick, 500_000)
     parts = [("mnist", latents) for latents in (2, 5, 10, 20)]
-    _pictures(run, parts, draw_from_prior(100, jax.random.key(0)), budget, "Random samples")
+    run.finish_pictures(parts, draw_from_prior(100, jax.random.key(0)), budget, "Random samples")
 
 
+@command
 def full_vb(
+    terminal: Terminal,
     *,
     output: Folder = Path("full-vb"),
     quick: Quick = False,
     samples: Samples = None,
     seeds: Seeds = 1,
-    json: JSON = False,
-    quiet: QUIET = False,
-    debug: DEBUG = False,
 ) -> None:
     """Appendix F: a distribution over theta and the MAP fit, on held-out rows."""
     from aevb_paper.drawings.full_bayes import full_vb as draw
     from aevb_paper.experiments import full_vb as experiment
 
-    run = _Run(output, "full-vb", json, quiet, debug)
+    run = _Run(terminal, output, "full-vb")
     sizes, rows = [100, 1_000, 10_000], 1_000
     if quick:
         sizes, rows = [100, 1_000], 300
-    with run.progress() as progress:
-        points = experiment.full_vb(
-            output,
-            _budget(samples, quick),
-            sizes=sizes,
-            seeds=range(seeds),
-            rows=rows,
-            note=run.terminal.note,
-            progress=progress,
-        )
-        names = "n_train algorithm seed rate samples train validation test test_error test_at_mean"
-        title = "What a distribution over theta buys"
-        run.finish(points, experiment.ends(points), names.split(), draw(points), title)
+    budget = _budget(samples, quick)
+    points = run.result_of(experiment.full_vb, budget, sizes=sizes, seeds=range(seeds), rows=rows)
+    names = "n_train algorithm seed rate samples train validation test test_error test_at_mean"
+    title = "What a distribution over theta buys"
+    run.finish(points, experiment.ends(points), names.split(), draw(points), title)
 
 
-def cards(
-    *, deck: Deck = None, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False
-) -> None:
+@command
+def cards(terminal: Terminal, *, deck: Deck = None) -> None:
     """Print the five study cards and run every check; an error where one fails."""
     from aevb_paper.cards import CARDS, results, skipped
 
-    terminal = Terminal(json, quiet, debug)
     start = time.monotonic()
     found: list[tuple[Card, list[Result]]] = []
-    with terminal.warned():
-        for number, card in enumerate(CARDS, 1):
-            terminal.note(f"{number} of {len(CARDS)}: {card.title}")
-            found.append((card, results(card)))
-        for package, count in Counter(skipped()).items():
-            terminal.note(f"skipped {count} checks that need {package}: pip install {package}")
-        document: dict[str, Any] = {
-            "cards": [_card_document(card, checked) for card, checked in found],
-            "seconds": round(time.monotonic() - start, 1),
-        }
-        written = []
-        if deck:
-            written = document["deck"] = _write_deck(deck)
-        terminal.result(document, lambda out: _show_cards(out, found, written))
+    for number, card in enumerate(CARDS, 1):
+        terminal.note(f"{number} of {len(CARDS)}: {card.title}")
+        found.append((card, results(card)))
+    for package, count in Counter(skipped()).items():
+        terminal.note(f"skipped {count} checks that need {package}: pip install {package}")
+    document: dict[str, Any] = {
+        "cards": [_card_document(card, checked) for card, checked in found],
+        "seconds": round(time.monotonic() - start, 1),
+    }
+    written = []
+    if deck:
+        written = document["deck"] = _write_deck(deck)
+    terminal.result(document, lambda out: _show_cards(out, found, written))
     failed = [result.name for _, checked in found for result in checked if not result.passed]
     if failed:
         names = "; ".join(failed)
@@ -261,21 +229,20 @@ def _check_row(result: "Result") -> tuple[str, str, str, str]:
 class _Run:
     """One command: its terminal, its clock, and the folder it writes to."""
 
-    def __init__(self, folder: Path, name: str, json: bool, quiet: bool, debug: bool) -> None:
-        self.folder, self.name = folder, name
-        self.terminal = Terminal(json, quiet, debug)
+    def __init__(self, terminal: Terminal, folder: Path, name: str) -> None:
+        self.terminal, self.folder, self.name = terminal, folder, name
         self.start = time.monotonic()
 
-    @contextmanager
-    def progress(self) -> Iterator[Callable[[Mapping[str, float]], None]]:
-        """Show warnings, and every chunk of samples that an experiment reports."""
-        with self.terminal.warned(), EpochProgress(self.terminal, "sample") as bar:
+    def result_of(self, experiment: Callable[..., Any], *what: object, **options: object) -> Any:
+        """Run an experiment in the folder, and show every chunk of samples that it reports."""
+        with EpochProgress(self.terminal, "sample") as bar:
 
             def show(chunk: Mapping[str, float]) -> None:
                 done, total = int(chunk["samples"]), int(chunk["total"])
                 bar({"epoch": done, "epochs": total, "train_bound": chunk["bound"]})
 
-            yield show
+            note = self.terminal.note
+            return experiment(self.folder, *what, **options, note=note, progress=show)
 
     def write(self, ending: str, text: str) -> None:
         """Write the file of this ending, named after the command."""
@@ -307,26 +274,23 @@ class _Run:
         document = {"points": points, "table": rows, "files": files, "seconds": seconds}
         self.terminal.result(document, show)
 
+    def finish_pictures(
+        self,
+        parts: Sequence[tuple[str, int]],
+        look: Callable[[Any], Any],
+        samples: int,
+        title: str,
+    ) -> None:
+        """Fit a model of each part, and write what it looks like."""
+        from aevb.disk import to_json
+        from aevb_paper.drawings.mosaics import mosaics
+        from aevb_paper.experiments.manifolds import pictures
 
-def _pictures(
-    run: _Run,
-    parts: Sequence[tuple[str, int]],
-    look: Callable[[Any], Any],
-    samples: int,
-    title: str,
-) -> None:
-    from aevb.disk import to_json
-    from aevb_paper.drawings.mosaics import mosaics
-    from aevb_paper.experiments.manifolds import pictures
-
-    with run.progress() as progress:
-        found = pictures(
-            run.folder, parts, look, samples, note=run.terminal.note, progress=progress
-        )
+        found = self.result_of(pictures, parts, look, samples)
         points = [{"dataset": p.dataset, "latents": p.latents, **p.point} for p in found]
-        run.write("json", to_json(points))
+        self.write("json", to_json(points))
         columns = ["dataset", "latents", "samples", "train", "test"]
-        run.finish(points, points, columns, mosaics(found), title)
+        self.finish(points, points, columns, mosaics(found), title)
 
 
 def _budget(samples: int | None, quick: bool, quick_samples: int = 1_000_000) -> int:
@@ -360,7 +324,4 @@ def _panel(text: str) -> tuple[str, int]:
     return dataset, int(latents)
 
 
-for command in (figure2, figure3, figure4, figure5, full_vb, cards):
-    # The first line of a docstring, whole: Typer would cut off a long one.
-    first_line = (command.__doc__ or "").splitlines()[0]
-    app.command(command.__name__.replace("_", "-"), short_help=first_line)(command)
+register(app, figure2, figure3, figure4, figure5, full_vb, cards)

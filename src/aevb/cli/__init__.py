@@ -7,6 +7,7 @@ import typer
 
 from aevb.cli import apply, fit, look
 from aevb.cli.application import Application
+from aevb.cli.options import register
 from aevb.cli.settings import SettingsCommand
 
 __all__ = ["app", "main"]
@@ -44,22 +45,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    fit.fit,
-    apply.evaluate,
-    apply.score,
-    apply.embed,
-    apply.reconstruct,
-    apply.sample,
-    apply.impute,
-    look.report,
-    look.inspect,
-    look.data,
-):
-    # The first line of a docstring, whole: Typer would cut off a long one.
-    first_line = (command.__doc__ or "").splitlines()[0]
-    kind = SettingsCommand if command is fit.fit else None
-    app.command(cls=kind, short_help=first_line)(command)
+register(app, fit.fit, cls=SettingsCommand)
+register(app, apply.evaluate, apply.score, apply.embed, apply.reconstruct)
+register(app, apply.sample, apply.impute, look.report, look.inspect, look.data)
 
 
 def _print_version(asked: bool) -> None:

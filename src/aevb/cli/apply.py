@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import aevb
-from aevb.cli.options import DATA, DEBUG, JSON, OUT, QUIET, RUN
+from aevb.cli.options import DATA, OUT, RUN, command
 from aevb.cli.results import show_results
 from aevb.cli.terminal import Terminal
 from aevb.errors import ConfigError
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["embed", "evaluate", "impute", "reconstruct", "sample", "score"]
 
 
+@command
 def evaluate(
+    terminal: Terminal,
     run: RUN,
     data: DATA,
     samples: Annotated[
@@ -36,77 +38,60 @@ def evaluate(
         str,
         typer.Option(help="iwae (importance weights), ais (annealed) or harmonic (appendix D)."),
     ] = "iwae",
-    json: JSON = False,
-    quiet: QUIET = False,
-    debug: DEBUG = False,
 ) -> None:
     """Compare RUN with its baselines on rows it has not seen."""
-    terminal = Terminal(json, quiet, debug)
-    with terminal.warned():
-        vae, rows = _load(run), aevb.table.read(data).data
+    vae, rows = _load(run), _rows(data)
 
-        def show_progress(done: int) -> None:
-            terminal.note(f"{done:,} rows scored")
+    def show_progress(done: int) -> None:
+        terminal.note(f"{done:,} rows scored")
 
-        progress = show_progress if method != "iwae" else None
-        results = vae.evaluate(rows, samples=samples, method=method, progress=progress)
-        terminal.result(results, lambda out: show_results(out, results))
+    progress = show_progress if method != "iwae" else None
+    results = vae.evaluate(rows, samples=samples, method=method, progress=progress)
+    terminal.result(results, lambda out: show_results(out, results))
 
 
-def score(
-    run: RUN, data: DATA, out: OUT, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False
-) -> None:
+@command
+def score(terminal: Terminal, run: RUN, data: DATA, out: OUT) -> None:
     """Write log p(x) of each row of DATA in nats, with its error.
 
     The columns are the log-likelihood, its Monte Carlo error and the effective sample size.
     """
-    terminal = Terminal(json, quiet, debug)
-    with terminal.warned():
-        _check_ending(out)
-        vae, rows = _load(run), aevb.table.read(data).data
-        scores = vae.score_details(rows)._asdict()
-        _write_columns(rows, vae, scores, out)
-        nats = scores["log_likelihood"]
-        summary = {"rows": len(nats), "log_likelihood": float(nats.mean())}
-        note = f"mean log-likelihood {nats.mean():.3f} nats per row"
-        _print_summary(terminal, out, summary, note)
+    vae, rows = _load(run), _rows(data)
+    scores = vae.score_details(rows)._asdict()
+    _write_columns(rows, vae, scores, out)
+    nats = scores["log_likelihood"]
+    summary = {"rows": len(nats), "log_likelihood": float(nats.mean())}
+    _print_summary(terminal, out, summary, f"mean log-likelihood {nats.mean():.3f} nats per row")
 
 
-def embed(
-    run: RUN, data: DATA, out: OUT, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False
-) -> None:
+@command
+def embed(terminal: Terminal, run: RUN, data: DATA, out: OUT) -> None:
     """Write the posterior mean of z for each row of DATA.
 
     The columns are latent0, latent1, and so on.
     """
-    terminal = Terminal(json, quiet, debug)
-    with terminal.warned():
-        _check_ending(out)
-        vae, rows = _load(run), aevb.table.read(data).data
-        codes = vae.transform(rows)
-        latents = {f"latent{k}": column for k, column in enumerate(codes.T)}
-        _write_columns(rows, vae, latents, out)
-        summary = {"rows": len(codes), "latent_dim": len(latents)}
-        _print_summary(terminal, out, summary, f"{len(latents)} latents")
+    vae, rows = _load(run), _rows(data)
+    codes = vae.transform(rows)
+    latents = {f"latent{k}": column for k, column in enumerate(codes.T)}
+    _write_columns(rows, vae, latents, out)
+    summary = {"rows": len(codes), "latent_dim": len(latents)}
+    _print_summary(terminal, out, summary, f"{len(latents)} latents")
 
 
-def reconstruct(
-    run: RUN, data: DATA, out: OUT, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False
-) -> None:
+@command
+def reconstruct(terminal: Terminal, run: RUN, data: DATA, out: OUT) -> None:
     """Write the reconstruction of each row of DATA.
 
     It is E[x|z] at the posterior mean of z.
     """
-    terminal = Terminal(json, quiet, debug)
-    with terminal.warned():
-        _check_ending(out)
-        vae, rows = _load(run), aevb.table.read(data).data
-        rebuilt = vae.reconstruct(rows)
-        aevb.table.write(rebuilt, out)
-        _print_summary(terminal, out, {"rows": len(rebuilt)})
+    rebuilt = _load(run).reconstruct(_rows(data))
+    aevb.table.write(rebuilt, out)
+    _print_summary(terminal, out, {"rows": len(rebuilt)})
 
 
+@command
 def sample(
+    terminal: Terminal,
     run: RUN,
     out: OUT,
     number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many rows.")],
@@ -114,23 +99,19 @@ def sample(
         int | None,
         typer.Option(min=0, max=2**32 - 1, help="Random seed [the one of the fit]."),
     ] = None,
-    json: JSON = False,
-    quiet: QUIET = False,
-    debug: DEBUG = False,
 ) -> None:
     """Draw rows from the model.
 
     They have the columns and levels of the data that it was fitted to.
     """
-    terminal = Terminal(json, quiet, debug)
-    with terminal.warned():
-        _check_ending(out)
-        rows = _load(run).sample(number, random_state=seed)
-        aevb.table.write(rows, out)
-        _print_summary(terminal, out, {"rows": len(rows)})
+    rows = _load(run).sample(number, random_state=seed)
+    aevb.table.write(rows, out)
+    _print_summary(terminal, out, {"rows": len(rows)})
 
 
+@command
 def impute(
+    terminal: Terminal,
     run: RUN,
     data: DATA,
     out: OUT,
@@ -138,26 +119,19 @@ def impute(
         int | None,
         typer.Option(min=1, help="Complete DATA this many times; a column draw numbers them."),
     ] = None,
-    json: JSON = False,
-    quiet: QUIET = False,
-    debug: DEBUG = False,
 ) -> None:
     """Write DATA with missing cells filled in.
 
     Observed cells stay as they are.
     """
-    terminal = Terminal(json, quiet, debug)
-    with terminal.warned():
-        _check_ending(out)
-        vae, rows = _load(run), aevb.table.read(data).data
-        filled = vae.impute(rows, draws=draws)
-        summary, note = {"rows": len(filled)}, ""
-        if draws is not None:
-            summary = {"rows": len(filled[0]), "draws": draws}
-            note = f"{draws} draws of each"
-            filled = _stacked(filled, out)
-        aevb.table.write(filled, out)
-        _print_summary(terminal, out, summary, note)
+    filled = _load(run).impute(_rows(data), draws=draws)
+    summary, note = {"rows": len(filled)}, ""
+    if draws is not None:
+        summary = {"rows": len(filled[0]), "draws": draws}
+        note = f"{draws} draws of each"
+        filled = _stacked(filled, out)
+    aevb.table.write(filled, out)
+    _print_summary(terminal, out, summary, note)
 
 
 def _load(run: Path) -> "VAE":
@@ -167,11 +141,8 @@ def _load(run: Path) -> "VAE":
     return vae
 
 
-def _check_ending(output: Path) -> None:
-    """Before any work is done."""
-    endings = ".csv", ".parquet", ".npy"
-    if output.suffix.lower() not in endings:
-        raise ConfigError(f"--output must end in {', '.join(endings)}; got {str(output)!r}")
+def _rows(data: str) -> Any:
+    return aevb.table.read(data).data
 
 
 def _write_columns(rows: "TableLike", vae: "VAE", columns: "Columns", output: Path) -> None:

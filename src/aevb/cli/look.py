@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import aevb
-from aevb.cli.options import DEBUG, JSON, QUIET, RUN
+from aevb.cli.options import RUN, command
 from aevb.cli.results import show_results
 from aevb.cli.terminal import Terminal, printable, table
 
@@ -19,46 +19,42 @@ if TYPE_CHECKING:
 __all__ = ["data", "inspect", "report"]
 
 
+@command
 def inspect(
+    terminal: Terminal,
     run: RUN,
     *,
     draw: Annotated[
         bool, typer.Option("--draw", help="Also draw the architecture: architecture.svg in RUN.")
     ] = False,
-    json: JSON = False,
-    quiet: QUIET = False,
-    debug: DEBUG = False,
 ) -> None:
     """Print the columns, architecture, settings and numbers of RUN."""
-    terminal = Terminal(json, quiet, debug)
-    with terminal.warned():
-        stored = aevb.disk.read_run(run)
-        document: Document = {"run": str(run), "manifest": dict(stored.manifest)}
-        for name in ("files", "sha256"):
-            document["manifest"].pop(name, None)
-        for name in ("schema", "configuration", "results"):
-            document[name] = stored.documents.get(name, {})
-        if draw:
-            document["drawing"] = str(_draw_architecture(run, document["results"]))
-        terminal.result(document, lambda out: _show_run(out, document))
+    stored = aevb.disk.read_run(run)
+    manifest = dict(stored.manifest)
+    del manifest["files"], manifest["sha256"]
+    document: Document = {"run": str(run), "manifest": manifest}
+    for name in ("schema", "configuration", "results"):
+        document[name] = stored.documents.get(name, {})
+    if draw:
+        document["drawing"] = str(_draw_architecture(run, document["results"]))
+    terminal.result(document, lambda out: _show_run(out, document))
 
 
-def report(run: RUN, *, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> None:
+@command
+def report(terminal: Terminal, run: RUN) -> None:
     """Write report.html of RUN again from what the run holds."""
-    terminal = Terminal(json, quiet, debug)
-    with terminal.warned():
-        stored = aevb.disk.read_run(run)
-        figures = stored.arrays.get("figures", {})
-        contents = aevb.report.Contents.from_stored(figures, stored.documents)
-        page = aevb.disk.replace_text(run, "report.html", aevb.report.render(contents))
-        document = {"run": str(run), "report": str(page)}
-        terminal.result(document, lambda out: out.print(printable(page), soft_wrap=True))
+    stored = aevb.disk.read_run(run)
+    figures = stored.arrays.get("figures", {})
+    contents = aevb.report.Contents.from_stored(figures, stored.documents)
+    page = aevb.disk.replace_text(run, "report.html", aevb.report.render(contents))
+    document = {"run": str(run), "report": str(page)}
+    terminal.result(document, lambda out: out.print(printable(page), soft_wrap=True))
 
 
-def data(*, json: JSON = False, quiet: QUIET = False, debug: DEBUG = False) -> None:
+@command
+def data(terminal: Terminal) -> None:
     """List the data sets that have a name."""
-    terminal = Terminal(json, quiet, debug)
-    names = {name: str(description) for name, description in aevb.table.DATA_SETS.items()}
+    names = dict(aevb.table.DATA_SETS)
     rows = list(names.items())
     terminal.result({"datasets": names}, lambda out: table(out, ("name", "contents"), rows))
 

@@ -1,11 +1,27 @@
-"""Arguments and options that several commands share."""
+"""What the commands share: their arguments and options, and how a function becomes a command."""
 
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-__all__ = ["DATA", "DEBUG", "JSON", "OUT", "QUIET", "RUN"]
+from aevb.cli.terminal import Terminal
+from aevb.errors import ConfigError
+
+__all__ = ["DATA", "OUT", "RUN", "command", "register"]
+
+Function = Callable[..., None]
+
+
+def _check_ending(output: Path | None) -> Path | None:
+    endings = ".csv", ".parquet", ".npy"
+    if output is not None and output.suffix.lower() not in endings:
+        raise ConfigError(f"--output must end in {', '.join(endings)}; got {str(output)!r}")
+    return output
+
 
 DATA = Annotated[
     str,
@@ -16,8 +32,43 @@ DATA = Annotated[
 ]
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
 OUT = Annotated[
-    Path, typer.Option("--output", "-o", help="The file to write: .csv, .parquet or .npy.")
+    Path,
+    typer.Option(
+        "--output", "-o", callback=_check_ending, help="The file to write: .csv, .parquet or .npy."
+    ),
 ]
-JSON = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
-QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, notes or warnings.")]
-DEBUG = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
+JSON = typer.Option("--json", help="Print the result as one JSON object.")
+QUIET = typer.Option("--quiet", "-q", help="Print no progress, notes or warnings.")
+DEBUG = typer.Option("--debug", help="Show where an error comes from.")
+
+
+def command(function: Function) -> Function:
+    """The command of a function of a terminal, which gets ``--json``, ``--quiet`` and ``--debug``.
+
+    Warnings within are notes on the terminal.
+    """
+
+    @wraps(function)
+    def run(*, json: bool, quiet: bool, debug: bool, **given: Any) -> None:
+        terminal = Terminal(json, quiet, debug)
+        with terminal.warned():
+            function(terminal, **given)
+
+    _, *parameters = signature(function, eval_str=True).parameters.values()
+    for name, option in (("json", JSON), ("quiet", QUIET), ("debug", DEBUG)):
+        annotation = Annotated[bool, option]
+        parameters.append(
+            Parameter(name, Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
+        )
+    parameters.sort(key=lambda parameter: parameter.kind)
+    run.__signature__ = signature(function).replace(parameters=parameters)  # type: ignore[attr-defined]
+    return run
+
+
+def register(app: typer.Typer, *commands: Function, cls: type | None = None) -> None:
+    """Add commands to an application; each is listed with the first line of its docstring."""
+    for one in commands:
+        # Whole: Typer would cut off a long one.
+        first_line = (one.__doc__ or "").splitlines()[0]
+        name = one.__name__.replace("_", "-")
+        app.command(name, cls=cls, short_help=first_line)(one)

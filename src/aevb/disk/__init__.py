@@ -2,7 +2,7 @@
 
 from aevb.disk.files import locked, write_together
 from aevb.disk.folder import is_run, next_run, read_run, replace_text, write_run
-from aevb.disk.formats import nulls_as_nan, parse_json, plain, to_json
+from aevb.disk.formats import nulls_as_nan, parse_json, plain, to_json, validated
 
 __all__ = [
     "is_run",
@@ -14,6 +14,7 @@ __all__ = [
     "read_run",
     "replace_text",
     "to_json",
+    "validated",
     "write_run",
     "write_together",
 ]

@@ -13,12 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from numpy.typing import ArrayLike
+from pydantic import BaseModel, Field
 
 from aevb.disk.files import explained, locked, read_file, write_files
-from aevb.disk.formats import Arrays, pack, parse_json, to_json, unpack
+from aevb.disk.formats import Arrays, pack, parse_json, to_json, unpack, validated
 from aevb.errors import ModelFileError, OutputError
 
 __all__ = ["FORMAT_VERSION", "Run", "is_run", "next_run", "read_run", "replace_text", "write_run"]
@@ -26,7 +27,25 @@ __all__ = ["FORMAT_VERSION", "Run", "is_run", "next_run", "read_run", "replace_t
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 #: Names that a manifest may list: no folder, one dot, no ending that could be code.
-FILE_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\.(safetensors|json|jsonl|html)")
+FILE_NAME = r"^[a-z][a-z0-9_]{0,63}\.(safetensors|json|jsonl|html)$"
+
+
+class File(BaseModel, strict=True):
+    """What a manifest says of a file."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, content: bytes) -> "File":
+        """The entry of this content."""
+        return cls(size=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+class Listed(BaseModel):
+    """What is needed of a manifest."""
+
+    files: dict[Annotated[str, Field(pattern=FILE_NAME)], File]
 
 
 @dataclass(frozen=True)
@@ -91,7 +110,7 @@ def write_run(
     contents |= {f"{name}.json": to_json(content).encode() for name, content in documents.items()}
     contents |= {name: _encoded(text) for name, text in texts.items()}
     for name in contents:
-        if not FILE_NAME.fullmatch(name):
+        if not re.fullmatch(FILE_NAME, name):
             raise ValueError(f"not a name of a file of a run: {name!r}")
     contents[MANIFEST] = _sealed({**(details or {}), **_manifest(contents)})
     with locked(path):
@@ -106,13 +125,14 @@ def write_run(
 def read_run(path: Path | str) -> Run:
     """Read a run folder; `ModelFileError` where it is none, damaged, or of another version."""
     path = Path(path)
-    run = Run({}, {}, {}, _read_manifest(path))
-    for name, entry in run.manifest["files"].items():
+    manifest, files = _read_manifest(path)
+    run = Run({}, {}, {}, manifest)
+    for name, file in files.items():
         place = path / name
         if place.suffix == ".html" and not place.exists():
             continue  # a page is for people, and can be drawn again
-        content = read_file(place, entry["size"])
-        if _entry(content) != entry:
+        content = read_file(place, file.size)
+        if File.of(content) != file:
             raise ModelFileError(
                 f"{place} is damaged: its SHA-256 is not the manifest's; restore it from a copy"
             )
@@ -129,23 +149,25 @@ def replace_text(path: Path | str, name: str, text: str) -> Path:
     """Replace one text of a run, such as ``report.html``; the rest of the manifest stays."""
     path = Path(path)
     with locked(path):
-        manifest = _read_manifest(path)
+        manifest, _ = _read_manifest(path)
         content = _encoded(text)
-        manifest["files"][name] = _entry(content)
+        manifest["files"][name] = File.of(content).model_dump()
         write_files(path, {name: content, MANIFEST: _sealed(manifest)}, seal=MANIFEST)
     return path / name
 
 
 def _manifest(contents: Mapping[str, bytes]) -> dict[str, object]:
     versions = {name: version(name) for name in ("aevb", "jax", "numpy")}
+    files = {name: File.of(content).model_dump() for name, content in contents.items()}
     return {
         "format_version": FORMAT_VERSION,
-        "files": {name: _entry(content) for name, content in contents.items()},
+        "files": files,
         "versions": {**versions, "python": platform.python_version()},
     }
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def _read_manifest(path: Path) -> tuple[dict[str, Any], dict[str, File]]:
+    """The manifest, and the files it lists."""
     place = path / MANIFEST
     try:
         content = read_file(place, limit=64 * 2**20)
@@ -167,27 +189,15 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise ModelFileError(
             f"{place} is damaged: its SHA-256 does not match; restore it from a copy"
         )
-    files = manifest.get("files")
-    if not isinstance(files, dict):
-        raise ModelFileError(f"{place} lists no files")
-    for name, entry in files.items():
-        if not FILE_NAME.fullmatch(name):
-            raise ModelFileError(f"{place} lists {name[:80]!r}, which is no file of a run")
-        if not isinstance(entry, dict) or type(entry.get("size")) is not int:
-            raise ModelFileError(f"{place} does not give the size of {name}")
-    return manifest
+    return manifest, validated(Listed, manifest, str(place)).files
 
 
 def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def _entry(content: bytes) -> dict[str, int | str]:
-    return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
 def _sealed(manifest: Mapping[str, object]) -> bytes:
     """The manifest as JSON, with the SHA-256 of everything else in it."""
     others = {key: value for key, value in manifest.items() if key != "sha256"}
-    digest = _entry(to_json(others).encode())["sha256"]
+    digest = File.of(to_json(others).encode()).sha256
     return to_json({**others, "sha256": digest}).encode()

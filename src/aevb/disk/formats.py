@@ -6,16 +6,27 @@ JSON has no NaN and no infinity: both are written as null.
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from aevb.errors import ModelFileError
 
-__all__ = ["Arrays", "nulls_as_nan", "pack", "parse_json", "plain", "to_json", "unpack"]
+__all__ = [
+    "Arrays",
+    "nulls_as_nan",
+    "pack",
+    "parse_json",
+    "plain",
+    "to_json",
+    "unpack",
+    "validated",
+]
 
 Arrays = dict[str, NDArray[Any]]
+Kind = TypeVar("Kind")
 
 
 def plain(document: object) -> Any:
@@ -51,24 +62,31 @@ def nulls_as_nan(document: Any) -> Any:
     return document
 
 
-def parse_json(
-    content: bytes | str, name: str, *, max_items: int = 2_000_000, max_depth: int = 64
-) -> Any:
+def parse_json(content: bytes | str, name: str) -> Any:
     """The document of a JSON text in UTF-8, without NaN, infinity, or a key that is there twice.
 
-    `name` is the file, for messages. `max_items` bounds the memory that reading takes, `max_depth`
-    the levels of lists and objects.
+    `name` is the file, for messages.
     """
     try:
         if isinstance(content, bytes):
             content = content.decode("utf-8")
-        if sum(content.count(mark) for mark in ",[{") > max_items:
-            raise ValueError(f"more than {max_items:,} items")
         document = json.loads(content, object_pairs_hook=_unique)
-        _check(document, max_depth)
+        json.dumps(document, allow_nan=False)  # raises where a number is not finite
         return document
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{name} is not a JSON document of this package: {error}") from error
+
+
+def validated(kind: type[Kind], content: object, name: str) -> Kind:
+    """The content of a document as an object of this type; `name` is the file, for messages."""
+    try:
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))[:80]
+        raise ModelFileError(
+            f"{name} does not hold what it should: {where!a}: {first['msg']}"
+        ) from error
 
 
 def pack(arrays: Mapping[str, ArrayLike], text: str = "") -> bytes:
@@ -104,16 +122,3 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(document) != len(pairs):
         raise ValueError("a key is there twice")
     return document
-
-
-def _check(node: object, levels: int) -> None:
-    """Raise `ValueError` where a number is not finite, or lists and objects nest too deeply."""
-    if isinstance(node, float) and not math.isfinite(node):
-        raise ValueError("a number is NaN or infinite")
-    if isinstance(node, dict):
-        node = list(node.values())
-    if isinstance(node, list):
-        if levels == 0:
-            raise ValueError("nested too deeply")
-        for child in node:
-            _check(child, levels - 1)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+from pydantic import BaseModel
 
-from aevb.disk import plain
+from aevb.disk import plain, validated
 from aevb.errors import ModelFileError
 from aevb.table.schema import Schema
 
@@ -15,6 +16,17 @@ __all__ = ["Contents", "Document"]
 
 #: A JSON object, such as results.json.
 Document = dict[str, Any]
+
+
+class StoredReport(BaseModel):
+    """What report.json holds."""
+
+    title: str
+    history: list[Document]
+    color_name: str
+    color_levels: tuple[str, ...]
+    commands: list[str]
+    environment: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -74,14 +86,7 @@ class Contents:
             values = getattr(self, name)
             if values is not None:
                 arrays[name] = np.ascontiguousarray(values, dtype=np.float64)
-        report = {
-            "title": self.title,
-            "history": self.history,
-            "color_name": self.color_name,
-            "color_levels": self.color_levels,
-            "commands": self.commands,
-            "environment": self.environment,
-        }
+        report = {name: getattr(self, name) for name in StoredReport.model_fields}
         documents = {"results": self.results, "schema": self.schema.to_json(), "report": report}
         return arrays, plain(documents)
 
@@ -91,27 +96,20 @@ class Contents:
     ) -> "Contents":
         """The contents that `to_stored` gave; `ModelFileError` on anything else."""
         try:
-            report = documents["report"]
-            names = [str(name) for name in report["environment"]]
-            texts = [str(text) for text in report["environment"].values()]
+            report = validated(StoredReport, documents["report"], "report.json")
             contents = cls(
-                title=str(report["title"]),
-                results=dict(documents["results"]),
-                history=[{**entry, "epoch": int(entry["epoch"])} for entry in report["history"]],
+                results=documents["results"],
                 schema=Schema.from_json(documents["schema"]),
                 codes=arrays["codes"],
                 originals=arrays["originals"],
                 reconstructions=arrays["reconstructions"],
                 samples=arrays["samples"],
                 colors=arrays.get("colors"),
-                color_name=str(report["color_name"]),
-                color_levels=tuple(map(str, report["color_levels"])),
-                commands=list(map(str, report["commands"])),
-                environment=dict(zip(names, texts, strict=True)),
+                **dict(report),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except KeyError as error:
             raise ModelFileError(
-                f"this run does not hold what a report is made of: {error!r}"
+                f"this run does not hold what a report is made of: no {error}"
             ) from error
         contents.check()
         return contents
@@ -119,21 +117,11 @@ class Contents:
     def check(self) -> None:
         """`ModelFileError` where arrays do not fit each other or the schema."""
         rows, width = len(self.codes), len(self.schema)
-        _check_shape("codes", self.codes, (rows, "latents"))
-        _check_shape("originals", self.originals, (rows, width))
-        _check_shape("reconstructions", self.reconstructions, (rows, width))
-        _check_shape("samples", self.samples, ("any", width))
-        if self.colors is not None:
-            _check_shape("colors", self.colors, (rows,))
-
-
-def _check_shape(name: str, values: ArrayLike, expected: tuple[int | str, ...]) -> None:
-    """Compare a shape; text stands for any number."""
-    found = np.shape(values)
-    fits = len(found) == len(expected)
-    for size, wanted in zip(found, expected, strict=False):
-        if isinstance(wanted, int) and size != wanted:
-            fits = False
-    if not fits:
-        sizes = ", ".join(map(str, expected))
-        raise ModelFileError(f"report: expected {name} of shape ({sizes}), got {found}")
+        fits = self.codes.ndim == 2 and self.samples.shape[1:] == (width,)
+        fits &= self.originals.shape == self.reconstructions.shape == (rows, width)
+        fits &= self.colors is None or self.colors.shape == (rows,)
+        if not fits:
+            raise ModelFileError(
+                f"report: expected codes and colors of {rows} rows, originals, reconstructions and "
+                f"samples of {width} columns, got other shapes"
+            )

@@ -45,17 +45,16 @@ class Adaptor(BaseEstimator):
         return self.vae_
 
     def _given(self) -> VAE:
-        own = {parameter.name: getattr(self, parameter.name) for parameter in PARAMETERS}
+        own = {name: getattr(self, name) for name in PARAMETERS}
         if self.vae is None:
             return VAE(**own)
         if not isinstance(self.vae, VAE):
             raise ConfigError(f"vae must be an aevb.VAE, fitted or not, or None; got {self.vae!r}")
-        for parameter in PARAMETERS:
-            value, default = own[parameter.name], parameter.default
-            if type(value) is not type(default) or value != default:
+        for name, default in PARAMETERS.items():
+            if type(own[name]) is not type(default) or own[name] != default:
                 raise ConfigError(
-                    f"{parameter.name} is the VAE's own where vae is given: use "
-                    f"VAE({parameter.name}=...), or leave vae out"
+                    f"{name} is the VAE's own where vae is given: use VAE({name}=...), or leave "
+                    "vae out"
                 )
         return self.vae if hasattr(self.vae, "fit_") else clone(self.vae)
 

@@ -7,7 +7,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
-from aevb.table.tables import is_frame, table_of
+from aevb.table.tables import is_frame, is_missing, table_of
 
 __all__ = ["checked"]
 
@@ -22,43 +22,33 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
             validate_data(estimator, X, reset=reset, skip_check_array=True)
         return X
     array = X if hasattr(X, "ndim") or scipy.sparse.issparse(X) else _rows_as_array(X)
-    flat = (
-        array
-        if scipy.sparse.issparse(array) or array.ndim <= 2
-        else np.reshape(array, (len(array), -1))
-    )
+    flat = array
+    if not scipy.sparse.issparse(array) and array.ndim > 2:
+        flat = np.reshape(array, (len(array), -1))
     kind = getattr(flat, "dtype", np.dtype(float)).kind
+    options = {"ensure_all_finite": False, "ensure_min_samples": 2 if reset else 1}
     if kind == "O" or isinstance(flat, np.ma.MaskedArray):
-        # Text, large integers and masks are kept for the schema to read: here they would be rounded
-        # or lost.
-        cells = np.ma.filled(np.ma.asarray(flat).astype(object), None)
-        plain = [
-            None if isinstance(cell, str | int) or _is_mark(cell) else cell for cell in cells.flat
-        ]
-        validate_data(
-            estimator, np.array(plain, object).reshape(cells.shape), reset=reset, **_checks(reset)
-        )
+        validate_data(estimator, _without_text(flat), reset=reset, **options)
         return array
-    flat = validate_data(
-        estimator, flat, reset=reset, dtype=None if kind in "UT" else "numeric", **_checks(reset)
-    )
+    dtype = None if kind in "UT" else "numeric"
+    flat = validate_data(estimator, flat, reset=reset, dtype=dtype, **options)
     return flat if array.ndim <= 2 else flat.reshape(array.shape)
 
 
-def _checks(reset: bool) -> dict[str, Any]:
-    return {"ensure_all_finite": False, "ensure_min_samples": 2 if reset else 1}
+def _without_text(array: NDArray[Any]) -> NDArray[Any]:
+    """The cells that scikit-learn should judge: text, large integers and masks are the schema's to
+    read, for here they would be rounded or lost.
+    """
+    cells = np.ma.filled(np.ma.asarray(array).astype(object), None)
+    for place, cell in np.ndenumerate(cells):
+        if isinstance(cell, str | int) or is_missing(cell):
+            cells[place] = None
+    return cells
 
 
 def _rows_as_array(rows: Any) -> NDArray[Any]:
     """Nested lists as an array; numbers beside text stay numbers."""
     array = np.asarray(rows)
-    return (
-        np.array(rows, dtype=object)
-        if array.dtype.kind == "U" and not hasattr(rows, "__array__")
-        else array
-    )
-
-
-def _is_mark(cell: Any) -> bool:
-    """One of pandas' marks of a missing cell."""
-    return type(cell).__name__ in ("NAType", "NaTType")
+    if array.dtype.kind == "U":
+        return np.array(rows, dtype=object)
+    return array

@@ -35,7 +35,7 @@ __all__ = ["VAE", "load"]
 Container = Any
 
 
-@with_parameters()
+@with_parameters(by_place=11)
 class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A variational auto-encoder fitted by Auto-Encoding Variational Bayes.
 

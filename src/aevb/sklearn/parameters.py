@@ -12,23 +12,25 @@ __all__ = ["PARAMETERS", "with_parameters"]
 EstimatorClass = TypeVar("EstimatorClass", bound=type)
 
 #: The parameters in their order, with their defaults.
-PARAMETERS = tuple(Settings.signature().parameters.values())
+PARAMETERS = {name: default for name, default, _ in about(Settings)}
 
 
-def with_parameters(**own: object) -> Callable[[EstimatorClass], EstimatorClass]:
+def with_parameters(by_place: int = 0, **own: object) -> Callable[[EstimatorClass], EstimatorClass]:
     """A class decorator: a constructor that stores the settings, and their documentation.
 
     Parameters
     ----------
+    by_place
+        How many of the settings may be given without their names.
     **own
-        Parameters of the estimator's own, with their defaults, that come first; the settings are
-        then given by name.
+        Parameters of the estimator's own, with their defaults, that come first.
     """
-    positional = Parameter.POSITIONAL_OR_KEYWORD
-    parameters = [Parameter("self", positional)]
-    parameters += [Parameter(name, positional, default=value) for name, value in own.items()]
-    for parameter in PARAMETERS:
-        parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY) if own else parameter)
+    by_place += 1 + len(own)  # self and these
+    parameters = [Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)]
+    for name, default in {**own, **PARAMETERS}.items():
+        by_name = len(parameters) >= by_place
+        kind = Parameter.KEYWORD_ONLY if by_name else Parameter.POSITIONAL_OR_KEYWORD
+        parameters.append(Parameter(name, kind, default=default))
     known = Signature(parameters)
 
     def store(self: Any, *values: Any, **named: Any) -> None:
@@ -51,7 +53,7 @@ def with_parameters(**own: object) -> Callable[[EstimatorClass], EstimatorClass]
 def document(width: int = 96) -> str:
     """The settings as the section "Parameters" of a docstring has them."""
     lines = []
-    for name, default, described in about():
+    for name, default, described in about(Settings):
         expected = described.with_names(described.expected)
         lines.append(f"{name} : {expected}, default={default!r}")  # on one line, for Sphinx
         lines.append(indent("\n".join(wrap(described.help, width)), "    "))

@@ -50,41 +50,43 @@ def infer(
     inf
         ``"missing"`` counts infinite cells as missing; by default they are an error.
 
-    Raises
-    ------
-    ConfigError
-        A name or kind that does not exist, with the nearest that does.
-    DataError
-        Fewer than two rows, no usable column, a type without a likelihood, or a value that the
-        chosen kind cannot hold.
+    `ConfigError` if a name or kind does not exist; `DataError` for fewer than two rows, no usable
+    column, a type without a likelihood, or a value that the chosen kind cannot hold.
 
-    Examples
-    --------
     >>> schema = infer([[0.5, "red"], [1.5, "blue"], [0.1, "red"], [2.5, "red"]])
     >>> [(column.kind, column.categories) for column in schema.columns]
     [('continuous', ()), ('binary', ('blue', 'red'))]
     """
-    table, left_out = table_of(data), {*ignore, *labels}
-    kinds = cast(Mapping[str, Kind], columns or {})
-    _check_names(table, kinds, left_out)
-    if len(table) < 2:
-        raise DataError("expected at least 2 rows to learn from, got 1 row: give more data")
     shape = getattr(data, "shape", ())
     if image_shape is None and len(shape) in (3, 4):
         image_shape = tuple(map(int, shape[1:]))
+    schema = _inferred(table_of(data), columns or {}, {*ignore, *labels}, image_shape, inf)
+    return replace(schema, labels=tuple(labels))
+
+
+def _inferred(
+    table: Table,
+    columns: Mapping[str, str],
+    left_out: Collection[str],
+    image_shape: tuple[int, ...] | None,
+    inf: Inf,
+) -> Schema:
+    kinds = cast(Mapping[str, Kind], columns)
+    _check_names(table, kinds, left_out)
+    if len(table) < 2:
+        raise DataError("expected at least 2 rows to learn from, got 1 row: give more data")
     notes = _note_twins(table.names)
     cells = _usable(table, kinds, left_out, inf, notes)
     shared, gray = _whole_table(cells, kinds, table.container, image_shape)
     modeled = [_column(one, kinds.get(one.name, shared), gray) for one in cells]
     notes += _note_constants(modeled, cells)
     for note in notes:
-        warnings.warn(note, stacklevel=2)
+        warnings.warn(note, stacklevel=3)
     names = {column.name for column in modeled}
     return Schema(
         columns=tuple(modeled),
         container=table.container,
         ignored=tuple(name for name in table.names if name not in names),
-        labels=tuple(labels),
         image_shape=image_shape,
         notes=tuple(map(str, notes)),
     )

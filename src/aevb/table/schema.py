@@ -8,12 +8,14 @@ small for the model.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
 
-from aevb.errors import DataError, ModelFileError
+from aevb.disk import validated
+from aevb.errors import DataError
 
 __all__ = ["KINDS", "LEVELED", "Column", "Kind", "Level", "Schema", "Values", "on_grid"]
 
@@ -21,8 +23,9 @@ Kind = Literal[
     "continuous", "positive", "proportion", "count", "ordinal", "categorical", "binary", "pixel"
 ]
 Measure = Literal["mass", "density", "mixed"]
-Level = str | int | float
+Level = bool | str | int | float
 Values = NDArray[np.float64]
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 #: Kinds whose values are indices into `Column.categories`.
@@ -79,9 +82,11 @@ class Column:
     lower: float | None = None
     upper: float | None = None
     atoms: tuple[float, ...] = ()
-    location: float = 0.0
-    scale: float = 1.0
+    location: Finite = 0.0
+    scale: Annotated[Finite, Field(gt=0)] = 1.0
     missing: float = 0.0
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     def in_units(self, value: float | None, otherwise: float = 0.0) -> float:
         """A value in model units; `otherwise` where there is none."""
@@ -232,32 +237,9 @@ class Schema:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Schema":
+    def from_json(cls, content: object) -> "Schema":
         """The schema that `to_json` wrote; `ModelFileError` on anything else."""
-        try:
-            image_shape = content["image_shape"]
-            if image_shape is not None:
-                image_shape = tuple(map(int, image_shape))
-            return cls(
-                columns=tuple(map(_column_from_json, content["columns"])),
-                container=str(content["container"]),
-                ignored=tuple(content["ignored"]),
-                labels=tuple(content["labels"]),
-                image_shape=image_shape,
-                notes=tuple(content.get("notes", ())),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelFileError(f"schema.json does not describe a table: {error!r}") from error
-
-
-def _column_from_json(content: Mapping[str, Any]) -> Column:
-    categories, atoms = tuple(content["categories"]), tuple(map(float, content["atoms"]))
-    column = Column(**{**content, "categories": categories, "atoms": atoms})
-    if column.kind not in KINDS:
-        raise ValueError(f"unknown kind {column.kind!r}")
-    if not (0 < column.scale < np.inf and np.isfinite(column.location)):
-        raise ValueError(f"column {column.name!r} has no usable scale")
-    return column
+        return validated(cls, content, "schema.json")
 
 
 def on_grid(values: Values, step: float) -> NDArray[np.bool_]:

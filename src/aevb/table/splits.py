@@ -39,22 +39,9 @@ def split(
     """
     validation = _rows("validation", validation, n)
     test = _rows("test", test, n)
-    group = np.arange(n)
-    if groups is not None:
-        group = _group_codes(groups, n, ordered)
+    group = np.arange(n) if groups is None else _group_codes(groups, n, ordered)
     sizes = np.bincount(group)
-    needed = 1 + (validation > 0)
-    if len(sizes) < needed:
-        what = "rows" if groups is None else "groups of rows"
-        raise DataError(
-            f"expected at least {needed} {what} to split, got {len(sizes)}: "
-            "give more, or hold nothing out"
-        )
-    if validation + test >= n > needed:
-        raise ConfigError(
-            "expected validation and test to leave rows to learn from, got "
-            f"{validation} + {test} of {n} rows"
-        )
+    _check_sizes(validation, test, n, len(sizes))
     order = np.arange(len(sizes))
     if not ordered:
         order = np.random.default_rng(seed).permutation(len(sizes))
@@ -62,6 +49,20 @@ def split(
     place = np.argsort(order)[group]
     middle = (first <= place) & (place < second)
     return np.flatnonzero(place < first), np.flatnonzero(middle), np.flatnonzero(place >= second)
+
+
+def _check_sizes(validation: int, test: int, n: int, groups: int) -> None:
+    needed = 1 + (validation > 0)
+    if groups < needed:
+        raise DataError(
+            f"expected at least {needed} rows or groups of rows to split, got {groups}: "
+            "give more, or hold nothing out"
+        )
+    if validation + test >= n > needed:
+        raise ConfigError(
+            "expected validation and test to leave rows to learn from, got "
+            f"{validation} + {test} of {n} rows"
+        )
 
 
 def _rows(name: str, size: float, n: int) -> int:

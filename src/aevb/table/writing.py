@@ -148,13 +148,10 @@ def _harmless_column(column: "pyarrow.ChunkedArray") -> "pyarrow.Array | pyarrow
     if types.is_dictionary(kind):
         kind = kind.value_type
         column = column.cast(kind)
-    if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
-        cells = _texts(column.to_pylist())
-    elif types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        cells = column.to_pylist()
-    else:
+    if types.is_primitive(kind) or types.is_decimal(kind) or types.is_null(kind):
         return column
-    harmless = [cell if cell is None else _harmless(cell) for cell in cells]
+    texts = _texts(column.to_pylist())
+    harmless = [text if text is None else _harmless(text) for text in texts]
     return pyarrow.array(harmless, type=pyarrow.large_string())
 
 
