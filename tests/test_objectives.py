@@ -95,6 +95,7 @@ def test_weights_and_samples_are_arguments(objective: Any, loose_table: Table) -
     assert two < 0.8 * one
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", LISTED)
 def test_it_rises_with_the_draws_or_does_not_change(
     objective: Any, loose_table: Table, exact: Any
@@ -190,6 +191,7 @@ def closed_bound(model: Any, x: Any) -> Any:
     return at_mean.log_prob(x) - trace / 2 - kl(q, model.p_z()).sum()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("objective", "samples"), [(o, k) for o in LISTED for k in (1, 5)])
 def test_its_slope_is_without_bias(objective: Any, samples: int, loose_table: Table) -> None:
     """At one draw every one of them has the closed form's; at more, those that tighten have the
@@ -217,6 +219,7 @@ def test_its_slope_is_without_bias(objective: Any, samples: int, loose_table: Ta
     )  # there is something to agree on
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", [dreg, dreg_resampled])
 def test_dreg_is_without_bias_while_the_kl_warms_up(objective: Any, loose_table: Table) -> None:
     """At a weight of the KL between 0 and 1 too: its slope is that of the importance weights'."""
@@ -257,6 +260,7 @@ def test_at_the_posterior_the_path_alone_has_no_variance(linear_table: Table) ->
     assert largest(sgvb_a) > 0.1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("objective", "samples"), [(score, 1), (score, 4), (vimco, 4)])
 @pytest.mark.parametrize("posterior", ["bernoulli", "categorical"])
 def test_levels_have_slopes_without_bias(

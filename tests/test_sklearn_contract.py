@@ -33,6 +33,7 @@ def vae() -> VAE:
     return VAE(**SMALL).fit(X)
 
 
+@pytest.mark.long
 def test_scikit_learn_finds_nothing_wrong() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the checks fit constant columns and identifiers
@@ -84,6 +85,7 @@ def test_in_a_pipeline_it_embeds_and_scores() -> None:
     assert pipeline.get_feature_names_out().tolist() == ["vae0", "vae1"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_grid_search_picks_the_better_score(jobs: int) -> None:
     search = GridSearchCV(

@@ -151,6 +151,7 @@ def test_a_linear_vae_reaches_factor_analysis(linear_data: tuple[np.ndarray, np.
     assert abs(vae.score(fresh[:600]) - expected[:600].mean()) < 0.01
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", list(OBJECTIVES))
 def test_every_objective_reaches_factor_analysis(
     objective: str, linear_data: tuple[np.ndarray, np.ndarray]
@@ -167,6 +168,7 @@ def test_every_objective_reaches_factor_analysis(
     assert abs(vae.score(fresh[:600]) - expected.mean()) < 0.1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "kind",
     [

@@ -33,6 +33,7 @@ def imputer() -> VAEImputer:
     return VAEImputer(**SMALL).fit(X)
 
 
+@pytest.mark.long
 def test_scikit_learn_finds_nothing_wrong() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -110,6 +111,7 @@ def test_frames_come_back_as_frames() -> None:
     assert np.array_equal(pandas.to_numpy(), filled.to_numpy())
 
 
+@pytest.mark.long
 def test_before_a_regression_in_a_grid_search(imputer: VAEImputer) -> None:
     pipeline = make_pipeline(VAEImputer(**SMALL), LinearRegression())
     search = GridSearchCV(pipeline, {"vaeimputer__epochs": [0, 2]}, cv=2, error_score="raise").fit(

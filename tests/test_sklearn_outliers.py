@@ -31,6 +31,7 @@ def detector() -> VAEOutlierDetector:
     return VAEOutlierDetector(**SMALL).fit(X)
 
 
+@pytest.mark.long
 def test_scikit_learn_finds_nothing_wrong() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -93,6 +94,7 @@ def test_a_pickle_decides_the_same(detector: VAEOutlierDetector) -> None:
     )
 
 
+@pytest.mark.long
 @given(st.integers(1, 400), st.floats(0.001, 0.5))
 @settings(deadline=None, derandomize=True, max_examples=60)
 def test_false_alarms_are_as_few_as_said(rows: int, false_alarms: float) -> None:

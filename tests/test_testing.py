@@ -1,7 +1,6 @@
 """Every registered part keeps the laws that are shipped for parts, and a wrong part breaks them."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -19,7 +18,6 @@ from aevb.objectives import OBJECTIVES, log_weights, sgvb_a
 from aevb.posteriors import POSTERIORS
 from aevb.priors import PRIORS
 from aevb.table.schema import Column
-from conftest import LONG
 
 LATENTS = {"categorical": POSTERIORS["categorical"].multiple}
 RNG = np.random.default_rng(0)
@@ -42,7 +40,10 @@ def test_atoms_and_what_is_left_keep_the_laws() -> None:
     testing.check_likelihood(Gaussian, ATOMS)
 
 
-@pytest.mark.parametrize("name", POSTERIORS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.long) if name == "flow" else name for name in POSTERIORS],
+)
 def test_every_posterior_keeps_the_laws(name: str) -> None:
     testing.check_posterior(name, latent_dim=LATENTS.get(name, 2))
 
@@ -298,9 +299,3 @@ class NotConstant(MLP):
 def test_a_wrong_network_breaks_a_law(part: type[eqx.Module], law: str) -> None:
     with pytest.raises(AssertionError, match=law):
         testing.check_network(part)
-
-
-@pytest.mark.parametrize("name", LONG)
-def test_every_long_test_is_there(name: str) -> None:
-    file, _, test = name.partition("::")
-    assert f"def {test.partition('[')[0]}" in Path(__file__).with_name(file).read_text("utf-8")
