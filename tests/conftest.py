@@ -17,6 +17,26 @@ import pytest
 QUICK_COMPILATION = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_COMPILATION}".strip()
 
+#: Settings of a fit that takes a second; the same ones everywhere, so that it is compiled once.
+SMALL: dict[str, Any] = {
+    "latent_dim": 2,
+    "hidden": (8,),
+    "prior": "standard_normal",
+    "epochs": 2,
+    "random_state": 0,
+}
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 1)) + RNG.normal(size=(60, 4))
+X[3, 1] = np.nan
+
+
+@pytest.fixture(scope="session")
+def vae() -> Any:
+    """Those settings fitted to those rows, one cell missing."""
+    from aevb import VAE
+
+    return VAE(**SMALL).fit(X)
+
 
 @dataclass(frozen=True)
 class Table:

@@ -17,16 +17,10 @@ from aevb.errors import ConfigError
 from aevb.marginal import Scores, pareto_k
 from aevb.results import compare, held_out, verdict
 from aevb.rows import mean_and_error
+from conftest import SMALL
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 2)) @ RNG.normal(size=(2, 4)) + 0.5 * RNG.normal(size=(120, 4))
-SMALL = {
-    "latent_dim": 2,
-    "hidden": (8,),
-    "prior": "standard_normal",
-    "epochs": 2,
-    "random_state": 0,
-}
 
 
 @pytest.fixture(scope="module")

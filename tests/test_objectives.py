@@ -1,5 +1,5 @@
 """Laws of every listed estimator of the bound, and of estimators A and B (eq. 6 and 7) and their KL
-(appendix B).
+(appendix B); those that users' own must keep too, a lower bound first, are in test_testing.py.
 """
 
 from functools import partial
@@ -36,6 +36,13 @@ from conftest import Table
 #: it is.
 TIGHTENING = (iwae, iwae_resampled, dreg, dreg_resampled, vimco, renyi)
 LISTED = [OBJECTIVES[name].function for name in OBJECTIVES]
+#: One of each way to take a slope is fast; the others are long.
+FEW = [
+    objective
+    if objective in (sgvb_b, iwae, vimco)
+    else pytest.param(objective, marks=pytest.mark.long)
+    for objective in LISTED
+]
 KEYS = jax.random.split(jax.random.key(0), 400)
 SAME = dist.Normal(jnp.full(2, 3.0), 0.1).to_event(1)
 MANY = jax.random.split(jax.random.key(1), 1_000)
@@ -62,16 +69,7 @@ def mean_and_error(values: Any) -> tuple[np.ndarray, np.ndarray]:
     return values.mean(1), values.std(1, ddof=1) / np.sqrt(values.shape[1])
 
 
-@pytest.mark.parametrize("objective", LISTED)
-def test_it_is_a_lower_bound_whatever_q_is(objective: Any, loose_table: Table, exact: Any) -> None:
-    rows = loose_table.units[1:9]
-    mean, error = mean_and_error(over(objective, loose_table.model, rows, MANY))
-    gap = exact.log_likelihood(loose_table.values[1:9]) - mean
-    assert (gap > -4 * error - 1e-4).all()
-    assert gap.mean() > 0.02  # this q is far enough from the posterior to tell
-
-
-@pytest.mark.parametrize("objective", LISTED)
+@pytest.mark.parametrize("objective", FEW)
 def test_values_and_slopes_are_finite_for_any_kind_and_missing_cell(
     objective: Any, mixed_table: Table
 ) -> None:

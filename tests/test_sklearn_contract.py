@@ -16,21 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from aevb import VAE
-
-SMALL = {
-    "latent_dim": 2,
-    "hidden": (8,),
-    "prior": "standard_normal",
-    "epochs": 2,
-    "random_state": 0,
-}
-X = np.random.default_rng(0).normal(size=(60, 1)) + np.random.default_rng(1).normal(size=(60, 4))
-X[3, 1] = np.nan
-
-
-@pytest.fixture(scope="module")
-def vae() -> VAE:
-    return VAE(**SMALL).fit(X)
+from conftest import SMALL, X
 
 
 @pytest.mark.long

@@ -21,22 +21,7 @@ import aevb
 from aevb import VAE, linear
 from aevb.marginal import importance
 from aevb.objectives import OBJECTIVES
-
-SMALL = {
-    "latent_dim": 2,
-    "hidden": (8,),
-    "prior": "standard_normal",
-    "epochs": 2,
-    "random_state": 0,
-}
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(60, 1)) + RNG.normal(size=(60, 4))
-X[3, 1] = np.nan
-
-
-@pytest.fixture(scope="module")
-def vae() -> VAE:
-    return VAE(**SMALL).fit(X)
+from conftest import SMALL, X
 
 
 def same_model(one: VAE, other: VAE) -> bool:

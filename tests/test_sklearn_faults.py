@@ -9,14 +9,8 @@ import pytest
 
 from aevb import VAE
 from aevb.errors import AevbWarning, ConfigError, DataError
+from conftest import SMALL
 
-SMALL = {
-    "latent_dim": 2,
-    "hidden": (8,),
-    "prior": "standard_normal",
-    "epochs": 2,
-    "random_state": 0,
-}
 #: Where only the columns matter: no training.
 TABLES = {"epochs": 0, "hidden": ()}
 RNG = np.random.default_rng(0)

@@ -14,14 +14,8 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from aevb import VAE, VAEImputer
 from aevb.errors import ConfigError
+from conftest import SMALL
 
-SMALL = {
-    "latent_dim": 2,
-    "hidden": (8,),
-    "prior": "standard_normal",
-    "epochs": 2,
-    "random_state": 0,
-}
 RNG = np.random.default_rng(0)
 FULL = RNG.normal(size=(60, 1)) * [1.0, 2.0, -1.0, 0.5] + 0.1 * RNG.normal(size=(60, 4))
 HOLES = RNG.random(FULL.shape) < 0.2

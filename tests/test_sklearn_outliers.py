@@ -14,14 +14,8 @@ from sklearn.utils.estimator_checks import check_estimator
 from aevb import VAE, VAEOutlierDetector
 from aevb.errors import ConfigError
 from aevb.sklearn.outliers import threshold
+from conftest import SMALL
 
-SMALL = {
-    "latent_dim": 2,
-    "hidden": (8,),
-    "prior": "standard_normal",
-    "epochs": 2,
-    "random_state": 0,
-}
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 1)) * [1.0, 2.0, -1.0] + 0.3 * RNG.normal(size=(300, 3))
 

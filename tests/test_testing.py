@@ -11,7 +11,7 @@ import pytest
 from jaxtyping import Array
 
 from aevb import testing
-from aevb.likelihoods import LIKELIHOODS, Gaussian, Likelihood, Poisson
+from aevb.likelihoods import LIKELIHOODS, DiscretizedLogisticColumns, Gaussian, Likelihood, Poisson
 from aevb.model import Model
 from aevb.networks import MLP, NETWORKS
 from aevb.objectives import OBJECTIVES, log_weights, sgvb_a
@@ -21,13 +21,34 @@ from aevb.table.schema import Column
 
 LATENTS = {"categorical": POSTERIORS["categorical"].multiple}
 RNG = np.random.default_rng(0)
-ATOMS = {
-    Column("a", "continuous", atoms=(0.0, 30.0)): np.where(
-        RNG.random(400) < 0.5, 0.0, RNG.choice([30.0, 480.0, 520.0, 610.0], 400)
-    ),
-    Column("b", "continuous", atoms=(1.0,)): np.where(
-        RNG.random(400) < 0.3, 1.0, RNG.normal(7, 2, 400)
-    ),
+Z = RNG.normal(size=400)
+#: Columns unlike those of `example_columns`.
+COLUMNS = {
+    "atoms": {
+        Column("a", "continuous", atoms=(0.0, 30.0)): np.where(
+            RNG.random(400) < 0.5, 0.0, RNG.choice([30.0, 480.0, 520.0, 610.0], 400)
+        ),
+        Column("b", "continuous", atoms=(1.0,)): np.where(
+            RNG.random(400) < 0.3, 1.0, RNG.normal(7, 2, 400)
+        ),
+    },
+    "atoms on a grid": {
+        Column("a", "continuous", resolution=1.0, atoms=(40.0, 20.0)): np.where(
+            Z > 0, 40, np.round(40 + 9 * Z)
+        ),
+        Column("b", "continuous", resolution=1.0, atoms=(7.0,)): np.where(
+            Z < -0.5, 7, np.round(300 * Z)
+        ),
+    },
+    "pixels of two kinds": {
+        Column("a", "pixel", resolution=1.0, lower=0.0, upper=15.0): np.clip(
+            np.round(6 + 4 * Z), 0, 15
+        ),
+        Column("b", "pixel", resolution=1 / 255, lower=0.0, upper=1.0): np.clip(
+            np.round(128 + 60 * Z), 0, 255
+        )
+        / 255,
+    },
 }
 
 
@@ -36,8 +57,10 @@ def test_every_likelihood_keeps_the_laws(name: str) -> None:
     testing.check_likelihood(name)
 
 
-def test_atoms_and_what_is_left_keep_the_laws() -> None:
-    testing.check_likelihood(Gaussian, ATOMS)
+@pytest.mark.parametrize("name", COLUMNS)
+def test_any_columns_keep_the_laws(name: str) -> None:
+    part = DiscretizedLogisticColumns if "pixels" in name else Gaussian
+    testing.check_likelihood(part, COLUMNS[name])
 
 
 @pytest.mark.parametrize(
