@@ -14,70 +14,28 @@ import numpy as np
 import pytest
 
 # Read when JAX is first imported, which is after this file.
-os.environ["XLA_FLAGS"] = (
-    f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
-)
+QUICK_COMPILATION = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_COMPILATION}".strip()
 
-#: What takes minutes, by module or by test: marked `long`, which `uv run pytest` leaves out and
-#: .ci/run does not. A fast test of the same module keeps the law on a smaller example.
-LONG = (
-    "test_assess.py::test_bent_data_are_beyond_the_linear_models",
-    "test_assess.py::test_levels_and_two_layers_have_that_bound_too",
-    "test_assess.py::test_linear_data_get_the_advice_to_use_a_linear_model",
-    "test_assess.py::test_other_methods_agree_and_say_who_they_are",
-    "test_assess.py::test_the_latents_chosen_are_among_those_tried",
-    "test_diagnostics.py::test_a_fit_made_to_collapse_says_so_and_each_remedy_mends_it",
-    "test_diagnostics.py::test_a_learned_scale_mends_the_collapse_of_a_scale_held_wide",
-    "test_fit.py::test_a_start_is_where_training_starts",
-    "test_fit.py::test_the_number_of_latents_is_the_best_of_those_tried",
-    "test_marginal_annealed.py::test_forward_and_reverse_bracket_the_evidence",
-    "test_marginal_annealed.py::test_it_reaches_the_evidence_from_a_q_that_is_wrong",
-    "test_marginal_annealed.py::test_more_temperatures_are_no_worse",
-    "test_marginal_gap.py::test_a_flow_is_moved_and_stretched_as_any_q",
-    "test_marginal_gap.py::test_no_encoder_can_mend_a_family_that_is_too_small",
-    "test_marginal_harmonic.py::test_chains_do_not_stand_still_and_the_error_is_what_it_says",
-    "test_marginal_harmonic.py::test_from_given_places_it_is_the_evidence_too",
-    "test_objectives.py::test_dreg_is_without_bias_while_the_kl_warms_up",
-    "test_objectives.py::test_it_rises_with_the_draws_or_does_not_change",
-    "test_objectives.py::test_its_slope_is_without_bias",
-    "test_objectives.py::test_levels_have_slopes_without_bias",
-    "test_paper_commands.py",
-    "test_paper_experiments_figure2.py",
-    "test_paper_experiments_figure3.py",
-    "test_paper_experiments_full_bayes.py::test_a_fit_that_is_resumed_is_the_fit_that_went_on",
-    "test_paper_experiments_full_bayes.py::test_ascent_comes_to_the_exact_posterior_of_theta",
-    "test_paper_experiments_full_bayes.py::test_the_experiment_has_both_fits",
-    "test_paper_experiments_monte_carlo_em.py::test_chains_reach_the_exact_posterior",
-    "test_paper_experiments_monte_carlo_em.py::test_it_goes_on_to_the_same_numbers",
-    "test_paper_experiments_wake_sleep.py::test_asleep_phi_stands_still_at_the_posterior",
-    "test_sklearn_contract.py::test_scikit_learn_finds_nothing_wrong",
-    "test_sklearn_contract.py::test_a_grid_search_picks_the_better_score",
-    "test_sklearn_estimator.py::test_any_q_and_any_prior_go_through_every_verb",
-    "test_sklearn_estimator.py::test_every_objective_reaches_factor_analysis",
-    "test_sklearn_faults.py::test_a_change_of_units_changes_the_score_by_its_logarithm",
-    "test_sklearn_faults.py::test_any_name_is_kept",
-    "test_sklearn_faults.py::test_as_many_latents_as_columns_and_more",
-    "test_sklearn_faults.py::test_batches_of_any_size",
-    "test_sklearn_faults.py::test_columns_of_any_size_stay_finite",
-    "test_sklearn_faults.py::test_duplicate_rows_do_not_make_the_likelihood_unbounded",
-    "test_sklearn_faults.py::test_every_way_of_being_missing_is_the_same",
-    "test_sklearn_faults.py::test_names_that_look_alike_are_kept_apart_with_a_warning",
-    "test_sklearn_faults.py::test_the_fewest_rows",
-    "test_sklearn_imputer.py::test_before_a_regression_in_a_grid_search",
-    "test_sklearn_imputer.py::test_scikit_learn_finds_nothing_wrong",
-    "test_sklearn_outliers.py::test_false_alarms_are_as_few_as_said",
-    "test_sklearn_outliers.py::test_scikit_learn_finds_nothing_wrong",
-    "test_testing.py::test_every_posterior_keeps_the_laws[flow]",
-)
+#: Settings of a fit that takes a second; the same ones everywhere, so that it is compiled once.
+SMALL: dict[str, Any] = {
+    "latent_dim": 2,
+    "hidden": (8,),
+    "prior": "standard_normal",
+    "epochs": 2,
+    "random_state": 0,
+}
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 1)) + RNG.normal(size=(60, 4))
+X[3, 1] = np.nan
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m chooses
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that `LONG` names."""
-    for item in items:
-        name = item.nodeid.removeprefix("tests/")
-        if name.startswith(LONG):
-            item.add_marker(pytest.mark.long)
+@pytest.fixture(scope="session")
+def vae() -> Any:
+    """Those settings fitted to those rows, one cell missing."""
+    from aevb import VAE
+
+    return VAE(**SMALL).fit(X)
 
 
 @dataclass(frozen=True)

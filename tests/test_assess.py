@@ -17,16 +17,10 @@ from aevb.errors import ConfigError
 from aevb.marginal import Scores, pareto_k
 from aevb.results import compare, held_out, verdict
 from aevb.rows import mean_and_error
+from conftest import SMALL
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 2)) @ RNG.normal(size=(2, 4)) + 0.5 * RNG.normal(size=(120, 4))
-SMALL = {
-    "latent_dim": 2,
-    "hidden": (8,),
-    "prior": "standard_normal",
-    "epochs": 2,
-    "random_state": 0,
-}
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +183,7 @@ def test_the_reports_bound_is_the_evidence_lower_bound_whatever_was_climbed(vae:
     assert len(set(bounds.values())) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "settings",
     [
@@ -203,6 +198,7 @@ def test_levels_and_two_layers_have_that_bound_too(settings) -> None:
     assert numbers["bound"] < numbers["log_likelihood"] + 0.1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["ais", "harmonic"])
 def test_other_methods_agree_and_say_who_they_are(method: str, vae: VAE) -> None:
     usual, other = vae.evaluate(X[:20]), vae.evaluate(X[:20], method=method)
@@ -298,6 +294,7 @@ def test_every_baseline_is_scored_or_said_not_to_apply(vae: VAE) -> None:
     assert not report["baselines"].keys() & report["not_applicable"].keys()
 
 
+@pytest.mark.long
 def test_linear_data_get_the_advice_to_use_a_linear_model() -> None:
     rows = RNG.normal(size=(800, 2)) @ RNG.normal(size=(2, 4)) + 0.5 * RNG.normal(size=(800, 4))
     said = VAE(**SMALL, validation_fraction=0.3, test_fraction=0.3).fit(rows).report_["verdict"]
@@ -305,6 +302,7 @@ def test_linear_data_get_the_advice_to_use_a_linear_model() -> None:
     assert said["text"].startswith(f"Use the simpler model, {said['best']}")
 
 
+@pytest.mark.long
 def test_bent_data_are_beyond_the_linear_models() -> None:
     u = RNG.uniform(-2, 2, 600)
     bent = np.column_stack([u, u**2, np.sin(2 * u)]) + 0.05 * RNG.normal(size=(600, 3))
@@ -335,6 +333,7 @@ def test_evaluate_scores_given_rows_beside_the_same_baselines(vae: VAE) -> None:
     assert "given rows" in given["verdict"]["text"]
 
 
+@pytest.mark.long
 def test_the_latents_chosen_are_among_those_tried() -> None:
     report = VAE(hidden=(), epochs=4, random_state=0).fit(X).report_
     tried = report["latent_dim"]["tried"]

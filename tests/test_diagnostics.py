@@ -71,6 +71,7 @@ PARITIES = {
 }
 
 
+@pytest.mark.long
 def test_a_fit_made_to_collapse_says_so_and_each_remedy_mends_it(parities: np.ndarray) -> None:
     def fitted(**remedy: Any) -> dict[str, Any]:
         return VAE(**PARITIES, batch_size=200, random_state=0, **remedy).fit(parities).report_
@@ -88,6 +89,7 @@ def test_a_fit_made_to_collapse_says_so_and_each_remedy_mends_it(parities: np.nd
         assert gain > 0.3  # nats per row: 15 coins against the 4 bits behind them
 
 
+@pytest.mark.long
 def test_a_learned_scale_mends_the_collapse_of_a_scale_held_wide() -> None:
     """The third remedy, which every Gaussian decoder here has: with a scale of 3 deviations the
     best q is p(z).

@@ -67,6 +67,7 @@ def test_the_architecture_knows_of_missing_cells_in_either_part() -> None:
     assert architecture_of(preparation, rows, SETTINGS, 2).missing
 
 
+@pytest.mark.long
 def test_the_number_of_latents_is_the_best_of_those_tried() -> None:
     preparation, rows = table(400, 12, 4)
     fitted = fit_model(preparation, rows, SETTINGS, seed=0)
@@ -147,6 +148,7 @@ def test_weights_start_and_judge_as_copies_of_rows_do(missing: bool) -> None:
     assert abs(start(once, None) - copies) > 0.05
 
 
+@pytest.mark.long
 def test_a_start_is_where_training_starts() -> None:
     """Epoch 0 has the bound of the fit it starts from; with no epochs the model is that one."""
     preparation, rows = table(200, 5, 2)

@@ -17,6 +17,7 @@ from conftest import Table
 SETTINGS: dict[str, Any] = {"chains": 8, "temperatures": 60}
 
 
+@pytest.mark.long
 def test_it_reaches_the_evidence_from_a_q_that_is_wrong(loose_table: Table, exact: Any) -> None:
     """Missing cells among the rows; at as many draws of q, importance weights alone fall short."""
     rows, truth = loose_table.units[1:33], exact.log_likelihood(loose_table.values[1:33])
@@ -38,6 +39,7 @@ def test_at_the_posterior_every_weight_is_the_evidence(linear_table: Table, exac
     np.testing.assert_allclose(found.effective_sample_size, 4.0, rtol=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("start", "temperatures"), [("posterior", 60), ("prior", 160)])
 def test_forward_and_reverse_bracket_the_evidence(
     start: Any, temperatures: int, loose_table: Table, exact: Any
@@ -78,6 +80,7 @@ def _values(table: Table, units: np.ndarray) -> np.ndarray:
     return location + scale * units.astype(np.float64)
 
 
+@pytest.mark.long
 def test_more_temperatures_are_no_worse(loose_table: Table, exact: Any) -> None:
     rows, truth = loose_table.units[1:33], exact.log_likelihood(loose_table.values[1:33])
     errors = [

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import pytest
 
 from aevb.build import initial_model
 from aevb.marginal import inference_gap
@@ -50,6 +51,7 @@ def test_the_reported_error_is_the_spread_over_seeds(loose_table: Table) -> None
     assert 0.75 < np.sqrt(np.mean(spread**2) / np.mean(reported**2)) < 1.3
 
 
+@pytest.mark.long
 def test_no_encoder_can_mend_a_family_that_is_too_small(mixed_table: Table) -> None:
     """Levels and atoms bend the posterior: the family costs too."""
     found = inference_gap(mixed_table.model, mixed_table.units[:64], steps=40)
@@ -57,6 +59,7 @@ def test_no_encoder_can_mend_a_family_that_is_too_small(mixed_table: Table) -> N
     assert mean_and_error(found.approximation)[0] > 0
 
 
+@pytest.mark.long
 def test_a_flow_is_moved_and_stretched_as_any_q(linear_table: Table) -> None:
     shape = Architecture(2, hidden=(4,), missing=True, posterior="flow")
     model = initial_model(linear_table.schema, linear_table.units, shape, jax.random.key(0))

@@ -38,6 +38,7 @@ def test_it_is_the_evidence_within_a_tenth_of_a_nat(latents: int) -> None:
     assert (found.acceptance > 0.8).all()
 
 
+@pytest.mark.long
 def test_chains_do_not_stand_still_and_the_error_is_what_it_says(
     loose_table: Table, exact: Any
 ) -> None:
@@ -81,6 +82,7 @@ def test_many_latents_are_warned_of(linear_table: Table) -> None:
         harmonic(model, units[:1], samples=10)
 
 
+@pytest.mark.long
 def test_from_given_places_it_is_the_evidence_too_whatever_the_encoder_says(
     loose_table: Table, exact: Any
 ) -> None:

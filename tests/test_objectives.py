@@ -1,5 +1,5 @@
 """Laws of every listed estimator of the bound, and of estimators A and B (eq. 6 and 7) and their KL
-(appendix B).
+(appendix B); those that users' own must keep too, a lower bound first, are in test_testing.py.
 """
 
 from functools import partial
@@ -36,6 +36,13 @@ from conftest import Table
 #: it is.
 TIGHTENING = (iwae, iwae_resampled, dreg, dreg_resampled, vimco, renyi)
 LISTED = [OBJECTIVES[name].function for name in OBJECTIVES]
+#: One of each way to take a slope is fast; the others are long.
+FEW = [
+    objective
+    if objective in (sgvb_b, iwae, vimco)
+    else pytest.param(objective, marks=pytest.mark.long)
+    for objective in LISTED
+]
 KEYS = jax.random.split(jax.random.key(0), 400)
 SAME = dist.Normal(jnp.full(2, 3.0), 0.1).to_event(1)
 MANY = jax.random.split(jax.random.key(1), 1_000)
@@ -62,16 +69,7 @@ def mean_and_error(values: Any) -> tuple[np.ndarray, np.ndarray]:
     return values.mean(1), values.std(1, ddof=1) / np.sqrt(values.shape[1])
 
 
-@pytest.mark.parametrize("objective", LISTED)
-def test_it_is_a_lower_bound_whatever_q_is(objective: Any, loose_table: Table, exact: Any) -> None:
-    rows = loose_table.units[1:9]
-    mean, error = mean_and_error(over(objective, loose_table.model, rows, MANY))
-    gap = exact.log_likelihood(loose_table.values[1:9]) - mean
-    assert (gap > -4 * error - 1e-4).all()
-    assert gap.mean() > 0.02  # this q is far enough from the posterior to tell
-
-
-@pytest.mark.parametrize("objective", LISTED)
+@pytest.mark.parametrize("objective", FEW)
 def test_values_and_slopes_are_finite_for_any_kind_and_missing_cell(
     objective: Any, mixed_table: Table
 ) -> None:
@@ -95,6 +93,7 @@ def test_weights_and_samples_are_arguments(objective: Any, loose_table: Table) -
     assert two < 0.8 * one
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", LISTED)
 def test_it_rises_with_the_draws_or_does_not_change(
     objective: Any, loose_table: Table, exact: Any
@@ -190,6 +189,7 @@ def closed_bound(model: Any, x: Any) -> Any:
     return at_mean.log_prob(x) - trace / 2 - kl(q, model.p_z()).sum()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("objective", "samples"), [(o, k) for o in LISTED for k in (1, 5)])
 def test_its_slope_is_without_bias(objective: Any, samples: int, loose_table: Table) -> None:
     """At one draw every one of them has the closed form's; at more, those that tighten have the
@@ -217,6 +217,7 @@ def test_its_slope_is_without_bias(objective: Any, samples: int, loose_table: Ta
     )  # there is something to agree on
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", [dreg, dreg_resampled])
 def test_dreg_is_without_bias_while_the_kl_warms_up(objective: Any, loose_table: Table) -> None:
     """At a weight of the KL between 0 and 1 too: its slope is that of the importance weights'."""
@@ -257,6 +258,7 @@ def test_at_the_posterior_the_path_alone_has_no_variance(linear_table: Table) ->
     assert largest(sgvb_a) > 0.1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("objective", "samples"), [(score, 1), (score, 4), (vimco, 4)])
 @pytest.mark.parametrize("posterior", ["bernoulli", "categorical"])
 def test_levels_have_slopes_without_bias(

@@ -16,6 +16,8 @@ from aevb.cli import app
 from aevb_paper.experiments import figure2, figure3, full_vb
 from aevb_paper.experiments.data import PaperData
 
+pytestmark = pytest.mark.long
+
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["paper", *arguments])

@@ -14,6 +14,8 @@ from aevb_paper.experiments import figure2
 from aevb_paper.experiments.data import PaperData
 from aevb_paper.experiments.published import FIGURE_2, compare_figure2, gaps
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ from aevb_paper.experiments import figure3 as module
 from aevb_paper.experiments.data import PaperData
 from aevb_paper.experiments.published import FIGURE_3, compare_figure3
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def pixels(monkeypatch: pytest.MonkeyPatch) -> PaperData:

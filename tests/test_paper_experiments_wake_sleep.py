@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from aevb.networks import trainable
 from aevb.objectives import sgvb_b
@@ -53,6 +54,7 @@ def test_awake_theta_has_the_slope_of_the_bound_and_the_value_is_the_bound(
     assert deviations(decoder, exact).max() < 4.5
 
 
+@pytest.mark.long
 def test_asleep_phi_stands_still_at_the_posterior_and_only_there(linear_table: Table) -> None:
     """E_p(x, z)[d log q(z|x) / d phi] = 0 where q(z|x) = p(z|x): the score's mean."""
     model = linear_table.model

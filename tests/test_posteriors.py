@@ -1,6 +1,4 @@
-"""Laws of every listed q(z|x): a density, its own draws, finite at extremes; an empty row has the
-prior's.
-"""
+"""Laws of each q(z|x); those that all share are tried in test_testing.py."""
 
 from typing import Any
 
@@ -97,58 +95,32 @@ def test_there_is_one_to_try() -> None:
     assert DiagonalGaussian in CLASSES
 
 
-def points(q: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Where to look at the density or the mass of q, and what each counts."""
-    if q.event_shape == (10,):
-        return np.eye(10, dtype=np.float32), np.ones(10)
-    if type(q).__name__ == "StraightThroughBernoulli":
-        return np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32), np.ones(4)
-    deviation = np.sqrt(np.asarray(variance_of(q)))
-    side = np.linspace(-7, 7, 141, dtype=np.float32)
-    z = np.asarray(mean_of(q)) + np.stack(np.meshgrid(side, side), -1).reshape(-1, 2) * deviation
-    return z, np.full(len(z), 0.1**2 * deviation.prod())
-
-
-def test_it_integrates_to_one_and_draws_follow_it(posterior: Posterior) -> None:
+def test_its_moments_are_those_of_its_draws(posterior: Posterior) -> None:
+    """Those of layers and flows come from 256 draws."""
     q = posterior(ROW)
-    assert q.event_shape == (posterior.latent_dim,)
     drawn = np.asarray(jax.jit(lambda: q.rsample(jax.random.key(1), (20_000,)))(), np.float64)
     deviation = np.sqrt(np.asarray(variance_of(q)))
-    moments = (
-        20_000 if isinstance(posterior, DISCRETE + GAUSSIAN) else 256
-    )  # draws behind q's own mean
+    exact = isinstance(posterior, DISCRETE + GAUSSIAN)
+    moments = 20_000 if exact else 256
     np.testing.assert_allclose(
         drawn.mean(0), mean_of(q), atol=5 * deviation.max() / np.sqrt(moments)
     )
-    np.testing.assert_allclose(
-        drawn.std(0), deviation, rtol=0.03 if moments > 256 else 0.2, atol=0.01
-    )
-    z, counts = points(q)
-    mass = counts * np.exp(np.asarray(jax.jit(jax.vmap(q.log_prob))(z), np.float64))
-    np.testing.assert_allclose(mass.sum(), 1.0, atol=5e-3)
-    # And the density's moments are those of the draws, so that the draws are of this density.
-    mass /= mass.sum()
-    np.testing.assert_allclose(mass @ z, drawn.mean(0), atol=5 * deviation.max() / np.sqrt(20_000))
-    centred = z - mass @ z
-    np.testing.assert_allclose(
-        (mass[:, None] * centred).T @ centred, np.cov(drawn.T), atol=0.03 * deviation.max() ** 2
-    )
+    np.testing.assert_allclose(drawn.std(0), deviation, rtol=0.03 if exact else 0.2, atol=0.01)
 
 
-def test_values_and_slopes_are_finite_at_extremes(posterior: Posterior) -> None:
+def test_values_and_slopes_are_finite_for_extreme_weights(posterior: Posterior) -> None:
     def value(posterior: Posterior, x: jax.Array) -> jax.Array:
         q = posterior(x)
         z = q.rsample(jax.random.key(0))
         return q.log_prob(z) + z.sum()
 
     slope = jax.jit(jax.value_and_grad(value, allow_int=True))
-    for size in (1.0, 1e3):
-        scaled = jax.tree.map(lambda leaf, size=size: size * leaf, posterior)
-        scaled = jax.tree.unflatten(jax.tree.structure(posterior), jax.tree.leaves(scaled))
-        for number in (-1e6, 0.0, 1e6, np.nan):
-            result, gradient = slope(scaled, jnp.array([number, abs(number), abs(number), 2.0]))
-            assert np.isfinite(result)
-            assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+    scaled = jax.tree.map(lambda leaf: 1e3 * leaf, posterior)
+    scaled = jax.tree.unflatten(jax.tree.structure(posterior), jax.tree.leaves(scaled))
+    for number in (-1e6, 0.0, 1e6, np.nan):
+        result, gradient = slope(scaled, jnp.array([number, abs(number), abs(number), 2.0]))
+        assert np.isfinite(result)
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
 
 def test_an_empty_row_encodes_to_the_prior(gaussian: Posterior) -> None:
@@ -174,9 +146,15 @@ def test_features_are_standardised_logged_and_one_hot() -> None:
 
 
 def test_a_missing_cell_is_not_the_same_as_a_zero(posterior: Posterior) -> None:
-    zero, missing = posterior(ROW.at[0].set(0.5)), posterior(ROW.at[0].set(jnp.nan))
-    assert not np.allclose(zero.mean, missing.mean)
-    assert (np.asarray(missing.variance) > 0).all()
+
+    @jax.jit
+    def moments(row: jax.Array) -> tuple[jax.Array, jax.Array]:
+        q = posterior(row)
+        return q.mean, q.variance
+
+    (zero, _), (missing, variance) = map(moments, (ROW.at[0].set(0.5), ROW.at[0].set(jnp.nan)))
+    assert not np.allclose(zero, missing)
+    assert (variance > 0).all()
 
 
 @pytest.mark.parametrize("missing", [[], [0], [1, 4], [0, 1, 2, 3, 5]])
@@ -247,7 +225,8 @@ def test_a_flow_starts_as_its_gaussian() -> None:
     q = start(ROW)
     plain = q.base
     z = plain.sample(jax.random.key(0), (50,))
-    np.testing.assert_allclose(jax.vmap(q.log_prob)(z), jax.vmap(plain.log_prob)(z), atol=0.2)
+    got = jax.jit(jax.vmap(q.log_prob))(z)
+    np.testing.assert_allclose(got, jax.vmap(plain.log_prob)(z), atol=0.2)
 
 
 def test_a_draw_of_levels_has_a_slope() -> None:

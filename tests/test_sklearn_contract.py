@@ -16,23 +16,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from aevb import VAE
-
-SMALL = {
-    "latent_dim": 2,
-    "hidden": (8,),
-    "prior": "standard_normal",
-    "epochs": 2,
-    "random_state": 0,
-}
-X = np.random.default_rng(0).normal(size=(60, 1)) + np.random.default_rng(1).normal(size=(60, 4))
-X[3, 1] = np.nan
+from conftest import SMALL, X
 
 
-@pytest.fixture(scope="module")
-def vae() -> VAE:
-    return VAE(**SMALL).fit(X)
-
-
+@pytest.mark.long
 def test_scikit_learn_finds_nothing_wrong() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the checks fit constant columns and identifiers
@@ -84,6 +71,7 @@ def test_in_a_pipeline_it_embeds_and_scores() -> None:
     assert pipeline.get_feature_names_out().tolist() == ["vae0", "vae1"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_grid_search_picks_the_better_score(jobs: int) -> None:
     search = GridSearchCV(

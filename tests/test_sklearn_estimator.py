@@ -21,22 +21,7 @@ import aevb
 from aevb import VAE, linear
 from aevb.marginal import importance
 from aevb.objectives import OBJECTIVES
-
-SMALL = {
-    "latent_dim": 2,
-    "hidden": (8,),
-    "prior": "standard_normal",
-    "epochs": 2,
-    "random_state": 0,
-}
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(60, 1)) + RNG.normal(size=(60, 4))
-X[3, 1] = np.nan
-
-
-@pytest.fixture(scope="module")
-def vae() -> VAE:
-    return VAE(**SMALL).fit(X)
+from conftest import SMALL, X
 
 
 def same_model(one: VAE, other: VAE) -> bool:
@@ -151,6 +136,7 @@ def test_a_linear_vae_reaches_factor_analysis(linear_data: tuple[np.ndarray, np.
     assert abs(vae.score(fresh[:600]) - expected[:600].mean()) < 0.01
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", list(OBJECTIVES))
 def test_every_objective_reaches_factor_analysis(
     objective: str, linear_data: tuple[np.ndarray, np.ndarray]
@@ -167,6 +153,7 @@ def test_every_objective_reaches_factor_analysis(
     assert abs(vae.score(fresh[:600]) - expected.mean()) < 0.1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "kind",
     [

@@ -9,14 +9,8 @@ import pytest
 
 from aevb import VAE
 from aevb.errors import AevbWarning, ConfigError, DataError
+from conftest import SMALL
 
-SMALL = {
-    "latent_dim": 2,
-    "hidden": (8,),
-    "prior": "standard_normal",
-    "epochs": 2,
-    "random_state": 0,
-}
 #: Where only the columns matter: no training.
 TABLES = {"epochs": 0, "hidden": ()}
 RNG = np.random.default_rng(0)
@@ -51,6 +45,7 @@ def test_a_row_without_a_cell_scores_zero_and_encodes_to_the_prior(vae: VAE) -> 
     assert np.allclose(vae.bound(empty), 0.0, atol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "missing",
     [
@@ -117,12 +112,14 @@ def test_a_constant_column_is_warned_of_and_given_back(value: float) -> None:
     assert any("constant" in note for note in vae.schema_.notes)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [1e308, 1e100, 1e-100, 1e-308, 1e-320])
 def test_columns_of_any_size_stay_finite(size: float) -> None:
     scaled = X / np.abs(X).max() * [1, size, 1, 1]
     assert_works(fitted(scaled), scaled)
 
 
+@pytest.mark.long
 def test_a_change_of_units_changes_the_score_by_its_logarithm() -> None:
     start = {
         "epochs": 0,
@@ -213,6 +210,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.long
 def test_any_name_is_kept() -> None:
     data = pd.DataFrame(np.hstack([X, X[::-1]]), columns=NAMES)
     vae = fitted(data, **TABLES)
@@ -221,6 +219,7 @@ def test_any_name_is_kept() -> None:
     assert vae.reconstruct(data).columns.tolist() == NAMES
 
 
+@pytest.mark.long
 def test_names_that_look_alike_are_kept_apart_with_a_warning() -> None:
     data = pd.DataFrame(X, columns=["\u00e9", "e\u0301", "c", "d"])
     with pytest.warns(AevbWarning, match="look alike"):
@@ -241,6 +240,7 @@ def test_names_that_are_no_text_are_kept() -> None:
 # Sizes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rows", [2, 3])
 def test_the_fewest_rows(rows: int) -> None:
     with warnings.catch_warnings():
@@ -257,6 +257,7 @@ def test_one_row_is_too_few() -> None:
         fitted(pd.DataFrame(X[:1]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("batch_size", [1, 50, 53, 10**9])
 def test_batches_of_any_size(batch_size: int) -> None:
     vae = fitted(X, batch_size=batch_size, epochs=1)
@@ -264,6 +265,7 @@ def test_batches_of_any_size(batch_size: int) -> None:
     assert np.isfinite(vae.history_[-1]["train_bound"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("columns", "latent_dim"), [(1, 1), (1, 3), (4, 4), (4, 6)])
 def test_as_many_latents_as_columns_and_more(columns: int, latent_dim: int) -> None:
     vae = fitted(X[:, :columns], latent_dim=latent_dim)
@@ -271,6 +273,7 @@ def test_as_many_latents_as_columns_and_more(columns: int, latent_dim: int) -> N
     assert_works(vae, X[:, :columns])
 
 
+@pytest.mark.long
 def test_duplicate_rows_do_not_make_the_likelihood_unbounded() -> None:
     twice = np.repeat(X[:6], 10, axis=0)
     vae = fitted(twice, epochs=20)

@@ -14,14 +14,8 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from aevb import VAE, VAEImputer
 from aevb.errors import ConfigError
+from conftest import SMALL
 
-SMALL = {
-    "latent_dim": 2,
-    "hidden": (8,),
-    "prior": "standard_normal",
-    "epochs": 2,
-    "random_state": 0,
-}
 RNG = np.random.default_rng(0)
 FULL = RNG.normal(size=(60, 1)) * [1.0, 2.0, -1.0, 0.5] + 0.1 * RNG.normal(size=(60, 4))
 HOLES = RNG.random(FULL.shape) < 0.2
@@ -33,6 +27,7 @@ def imputer() -> VAEImputer:
     return VAEImputer(**SMALL).fit(X)
 
 
+@pytest.mark.long
 def test_scikit_learn_finds_nothing_wrong() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -110,6 +105,7 @@ def test_frames_come_back_as_frames() -> None:
     assert np.array_equal(pandas.to_numpy(), filled.to_numpy())
 
 
+@pytest.mark.long
 def test_before_a_regression_in_a_grid_search(imputer: VAEImputer) -> None:
     pipeline = make_pipeline(VAEImputer(**SMALL), LinearRegression())
     search = GridSearchCV(pipeline, {"vaeimputer__epochs": [0, 2]}, cv=2, error_score="raise").fit(

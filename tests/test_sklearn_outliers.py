@@ -14,14 +14,8 @@ from sklearn.utils.estimator_checks import check_estimator
 from aevb import VAE, VAEOutlierDetector
 from aevb.errors import ConfigError
 from aevb.sklearn.outliers import threshold
+from conftest import SMALL
 
-SMALL = {
-    "latent_dim": 2,
-    "hidden": (8,),
-    "prior": "standard_normal",
-    "epochs": 2,
-    "random_state": 0,
-}
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 1)) * [1.0, 2.0, -1.0] + 0.3 * RNG.normal(size=(300, 3))
 
@@ -31,6 +25,7 @@ def detector() -> VAEOutlierDetector:
     return VAEOutlierDetector(**SMALL).fit(X)
 
 
+@pytest.mark.long
 def test_scikit_learn_finds_nothing_wrong() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -93,6 +88,7 @@ def test_a_pickle_decides_the_same(detector: VAEOutlierDetector) -> None:
     )
 
 
+@pytest.mark.long
 @given(st.integers(1, 400), st.floats(0.001, 0.5))
 @settings(deadline=None, derandomize=True, max_examples=60)
 def test_false_alarms_are_as_few_as_said(rows: int, false_alarms: float) -> None:

@@ -1,7 +1,6 @@
 """Every registered part keeps the laws that are shipped for parts, and a wrong part breaks them."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -12,24 +11,44 @@ import pytest
 from jaxtyping import Array
 
 from aevb import testing
-from aevb.likelihoods import LIKELIHOODS, Gaussian, Likelihood, Poisson
+from aevb.likelihoods import LIKELIHOODS, DiscretizedLogisticColumns, Gaussian, Likelihood, Poisson
 from aevb.model import Model
 from aevb.networks import MLP, NETWORKS
 from aevb.objectives import OBJECTIVES, log_weights, sgvb_a
 from aevb.posteriors import POSTERIORS
 from aevb.priors import PRIORS
 from aevb.table.schema import Column
-from conftest import LONG
 
 LATENTS = {"categorical": POSTERIORS["categorical"].multiple}
 RNG = np.random.default_rng(0)
-ATOMS = {
-    Column("a", "continuous", atoms=(0.0, 30.0)): np.where(
-        RNG.random(400) < 0.5, 0.0, RNG.choice([30.0, 480.0, 520.0, 610.0], 400)
-    ),
-    Column("b", "continuous", atoms=(1.0,)): np.where(
-        RNG.random(400) < 0.3, 1.0, RNG.normal(7, 2, 400)
-    ),
+Z = RNG.normal(size=400)
+#: Columns unlike those of `example_columns`.
+COLUMNS = {
+    "atoms": {
+        Column("a", "continuous", atoms=(0.0, 30.0)): np.where(
+            RNG.random(400) < 0.5, 0.0, RNG.choice([30.0, 480.0, 520.0, 610.0], 400)
+        ),
+        Column("b", "continuous", atoms=(1.0,)): np.where(
+            RNG.random(400) < 0.3, 1.0, RNG.normal(7, 2, 400)
+        ),
+    },
+    "atoms on a grid": {
+        Column("a", "continuous", resolution=1.0, atoms=(40.0, 20.0)): np.where(
+            Z > 0, 40, np.round(40 + 9 * Z)
+        ),
+        Column("b", "continuous", resolution=1.0, atoms=(7.0,)): np.where(
+            Z < -0.5, 7, np.round(300 * Z)
+        ),
+    },
+    "pixels of two kinds": {
+        Column("a", "pixel", resolution=1.0, lower=0.0, upper=15.0): np.clip(
+            np.round(6 + 4 * Z), 0, 15
+        ),
+        Column("b", "pixel", resolution=1 / 255, lower=0.0, upper=1.0): np.clip(
+            np.round(128 + 60 * Z), 0, 255
+        )
+        / 255,
+    },
 }
 
 
@@ -38,11 +57,16 @@ def test_every_likelihood_keeps_the_laws(name: str) -> None:
     testing.check_likelihood(name)
 
 
-def test_atoms_and_what_is_left_keep_the_laws() -> None:
-    testing.check_likelihood(Gaussian, ATOMS)
+@pytest.mark.parametrize("name", COLUMNS)
+def test_any_columns_keep_the_laws(name: str) -> None:
+    part = DiscretizedLogisticColumns if "pixels" in name else Gaussian
+    testing.check_likelihood(part, COLUMNS[name])
 
 
-@pytest.mark.parametrize("name", POSTERIORS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.long) if name == "flow" else name for name in POSTERIORS],
+)
 def test_every_posterior_keeps_the_laws(name: str) -> None:
     testing.check_posterior(name, latent_dim=LATENTS.get(name, 2))
 
@@ -298,9 +322,3 @@ class NotConstant(MLP):
 def test_a_wrong_network_breaks_a_law(part: type[eqx.Module], law: str) -> None:
     with pytest.raises(AssertionError, match=law):
         testing.check_network(part)
-
-
-@pytest.mark.parametrize("name", LONG)
-def test_every_long_test_is_there(name: str) -> None:
-    file, _, test = name.partition("::")
-    assert f"def {test.partition('[')[0]}" in Path(__file__).with_name(file).read_text("utf-8")
