@@ -29,7 +29,20 @@ def _straight_through(hard: Array, soft: Array) -> Array:
     return soft + jax.lax.stop_gradient(hard - soft)
 
 
-class StraightThroughBernoulli(dist.Distribution):
+class _StraightThrough(dist.Distribution):
+    """Levels, 0 and 1, whose draws have the slope of relaxed ones at a temperature."""
+
+    support = constraints.independent(constraints.boolean, 1)
+    pytree_aux_fields = ("temperature",)
+    reparametrized_params: ClassVar[list[str]] = ["logits"]
+
+    @property
+    def variance(self) -> Array:
+        """p (1 - p)."""
+        return self.mean * (1 - self.mean)
+
+
+class StraightThroughBernoulli(_StraightThrough):
     """Independent z_j in {0, 1} with P(z_j = 1) = 1 / (1 + exp(-logit_j)).
 
     A draw has the slope of a relaxed draw of this temperature (Jang et al. 2017), which is biased;
@@ -44,10 +57,6 @@ class StraightThroughBernoulli(dist.Distribution):
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {"logits": constraints.real_vector}
-    support = constraints.independent(constraints.boolean, 1)
-    pytree_data_fields = ("logits",)
-    pytree_aux_fields = ("temperature",)
-    reparametrized_params: ClassVar[list[str]] = ["logits"]
 
     def __init__(self, logits: Array, temperature: float = 2 / 3) -> None:
         self.temperature = temperature
@@ -69,13 +78,8 @@ class StraightThroughBernoulli(dist.Distribution):
         """P(z_j = 1)."""
         return jax.nn.sigmoid(self.logits)
 
-    @property
-    def variance(self) -> Array:
-        """p (1 - p)."""
-        return self.mean * (1 - self.mean)
 
-
-class StraightThroughCategorical(dist.Distribution):
+class StraightThroughCategorical(_StraightThrough):
     """Groups of K latents of which one is 1 and the others 0: a categorical variable each.
 
     Draws have the slope of relaxed ones, as in `StraightThroughBernoulli`. Logits have shape
@@ -83,10 +87,6 @@ class StraightThroughCategorical(dist.Distribution):
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {"logits": constraints.real_matrix}
-    support = constraints.independent(constraints.boolean, 1)
-    pytree_data_fields = ("logits",)
-    pytree_aux_fields = ("temperature",)
-    reparametrized_params: ClassVar[list[str]] = ["logits"]
 
     def __init__(self, logits: Array, temperature: float = 2 / 3) -> None:
         self.temperature = temperature
@@ -114,11 +114,6 @@ class StraightThroughCategorical(dist.Distribution):
     def mean(self) -> Array:
         """The probability of each level, shape (groups K,)."""
         return jnp.exp(self.logits).ravel()
-
-    @property
-    def variance(self) -> Array:
-        """p (1 - p)."""
-        return self.mean * (1 - self.mean)
 
 
 @register_kl(StraightThroughBernoulli, StraightThroughBernoulli)
