@@ -12,7 +12,6 @@ import pytest
 from paramax import NonTrainable
 
 from aevb.distributions.flows import CouplingFlow
-from aevb.distributions.moments import mean_of, variance_of
 from aevb.encoders import Encoder, Features, LinearPosterior
 from aevb.networks import MLP
 from aevb.posteriors import (
@@ -103,9 +102,9 @@ def points(q: Any) -> tuple[np.ndarray, np.ndarray]:
         return np.eye(10, dtype=np.float32), np.ones(10)
     if type(q).__name__ == "StraightThroughBernoulli":
         return np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32), np.ones(4)
-    deviation = np.sqrt(np.asarray(variance_of(q)))
+    deviation = np.sqrt(np.asarray(q.variance))
     side = np.linspace(-7, 7, 141, dtype=np.float32)
-    z = np.asarray(mean_of(q)) + np.stack(np.meshgrid(side, side), -1).reshape(-1, 2) * deviation
+    z = np.asarray(q.mean) + np.stack(np.meshgrid(side, side), -1).reshape(-1, 2) * deviation
     return z, np.full(len(z), 0.1**2 * deviation.prod())
 
 
@@ -113,13 +112,11 @@ def test_it_integrates_to_one_and_draws_follow_it(posterior: Posterior) -> None:
     q = posterior(ROW)
     assert q.event_shape == (posterior.latent_dim,)
     drawn = np.asarray(jax.jit(lambda: q.rsample(jax.random.key(1), (20_000,)))(), np.float64)
-    deviation = np.sqrt(np.asarray(variance_of(q)))
+    deviation = np.sqrt(np.asarray(q.variance))
     moments = (
         20_000 if isinstance(posterior, DISCRETE + GAUSSIAN) else 256
     )  # draws behind q's own mean
-    np.testing.assert_allclose(
-        drawn.mean(0), mean_of(q), atol=5 * deviation.max() / np.sqrt(moments)
-    )
+    np.testing.assert_allclose(drawn.mean(0), q.mean, atol=5 * deviation.max() / np.sqrt(moments))
     np.testing.assert_allclose(
         drawn.std(0), deviation, rtol=0.03 if moments > 256 else 0.2, atol=0.01
     )

@@ -12,6 +12,7 @@ from numpyro.distributions.constraints import Constraint
 
 from aevb.distributions.flows import CouplingFlow
 from aevb.distributions.kl import register_kl
+from aevb.distributions.moments import fixed_draws
 
 __all__ = [
     "Chain",
@@ -136,7 +137,21 @@ def latent_count(distribution: dist.Distribution) -> int:
     return count
 
 
-class Flow(dist.Distribution):
+class _MomentsByDraws(dist.Distribution):
+    """A distribution without closed moments."""
+
+    @property
+    def mean(self) -> Array:
+        """Shape (k,)."""
+        return fixed_draws(self).mean(0)
+
+    @property
+    def variance(self) -> Array:
+        """Shape (k,)."""
+        return fixed_draws(self).var(0)
+
+
+class Flow(_MomentsByDraws):
     """z = f(u; condition), u ~ base: log p(z) = log p(u) - log |det df/du|.
 
     Rezende and Mohamed (2015). u and z have shape (k,); `condition` is what else f depends on.
@@ -172,7 +187,7 @@ class Flow(dist.Distribution):
         return self.base.log_prob(u) + log_det
 
 
-class Chain(dist.Distribution):
+class Chain(_MomentsByDraws):
     """Two layers of latents, z = (first, second): log p(z) = log p(first) + log p(second | first).
 
     `second` gives the distribution of `width` latents given the first ones; z is (second, first)
