@@ -12,7 +12,6 @@ from scipy import stats
 
 from aevb.build import initial_model
 from aevb.distributions.flows import CouplingFlow
-from aevb.distributions.moments import mean_of
 from aevb.networks import MLP, parameter_count
 from aevb.posteriors import ConditionalGaussian
 from aevb.priors import (
@@ -74,7 +73,7 @@ def test_its_mean_is_that_of_its_draws(prior: Any) -> None:
     drawn = np.asarray(jax.jit(lambda: p.sample(jax.random.key(1), (20_000,)))())
     second = (drawn**2).mean(0).max()
     # Some means are those of 256 draws.
-    np.testing.assert_allclose(mean_of(p), drawn.mean(0), atol=5 * np.sqrt(second / 256))
+    np.testing.assert_allclose(p.mean, drawn.mean(0), atol=5 * np.sqrt(second / 256))
 
 
 def test_slopes_are_finite_far_away_and_for_extreme_parameters(prior: Any) -> None:

@@ -12,6 +12,7 @@ from numpyro.distributions.constraints import Constraint
 
 from aevb.distributions.flows import CouplingFlow
 from aevb.distributions.kl import register_kl
+from aevb.distributions.moments import fixed_draws
 
 __all__ = [
     "Chain",
@@ -29,7 +30,20 @@ def _straight_through(hard: Array, soft: Array) -> Array:
     return soft + jax.lax.stop_gradient(hard - soft)
 
 
-class StraightThroughBernoulli(dist.Distribution):
+class _StraightThrough(dist.Distribution):
+    """Levels, 0 and 1, whose draws have the slope of relaxed ones at a temperature."""
+
+    support = constraints.independent(constraints.boolean, 1)
+    pytree_aux_fields = ("temperature",)
+    reparametrized_params: ClassVar[list[str]] = ["logits"]
+
+    @property
+    def variance(self) -> Array:
+        """p (1 - p)."""
+        return self.mean * (1 - self.mean)
+
+
+class StraightThroughBernoulli(_StraightThrough):
     """Independent z_j in {0, 1} with P(z_j = 1) = 1 / (1 + exp(-logit_j)).
 
     A draw has the slope of a relaxed draw of this temperature (Jang et al. 2017), which is biased;
@@ -44,10 +58,6 @@ class StraightThroughBernoulli(dist.Distribution):
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {"logits": constraints.real_vector}
-    support = constraints.independent(constraints.boolean, 1)
-    pytree_data_fields = ("logits",)
-    pytree_aux_fields = ("temperature",)
-    reparametrized_params: ClassVar[list[str]] = ["logits"]
 
     def __init__(self, logits: Array, temperature: float = 2 / 3) -> None:
         self.temperature = temperature
@@ -69,13 +79,8 @@ class StraightThroughBernoulli(dist.Distribution):
         """P(z_j = 1)."""
         return jax.nn.sigmoid(self.logits)
 
-    @property
-    def variance(self) -> Array:
-        """p (1 - p)."""
-        return self.mean * (1 - self.mean)
 
-
-class StraightThroughCategorical(dist.Distribution):
+class StraightThroughCategorical(_StraightThrough):
     """Groups of K latents of which one is 1 and the others 0: a categorical variable each.
 
     Draws have the slope of relaxed ones, as in `StraightThroughBernoulli`. Logits have shape
@@ -83,10 +88,6 @@ class StraightThroughCategorical(dist.Distribution):
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {"logits": constraints.real_matrix}
-    support = constraints.independent(constraints.boolean, 1)
-    pytree_data_fields = ("logits",)
-    pytree_aux_fields = ("temperature",)
-    reparametrized_params: ClassVar[list[str]] = ["logits"]
 
     def __init__(self, logits: Array, temperature: float = 2 / 3) -> None:
         self.temperature = temperature
@@ -115,11 +116,6 @@ class StraightThroughCategorical(dist.Distribution):
         """The probability of each level, shape (groups K,)."""
         return jnp.exp(self.logits).ravel()
 
-    @property
-    def variance(self) -> Array:
-        """p (1 - p)."""
-        return self.mean * (1 - self.mean)
-
 
 @register_kl(StraightThroughBernoulli, StraightThroughBernoulli)
 def _kl_of_bernoullis(q: StraightThroughBernoulli, p: StraightThroughBernoulli) -> Array:
@@ -141,7 +137,21 @@ def latent_count(distribution: dist.Distribution) -> int:
     return count
 
 
-class Flow(dist.Distribution):
+class _MomentsByDraws(dist.Distribution):
+    """A distribution without closed moments."""
+
+    @property
+    def mean(self) -> Array:
+        """Shape (k,)."""
+        return fixed_draws(self).mean(0)
+
+    @property
+    def variance(self) -> Array:
+        """Shape (k,)."""
+        return fixed_draws(self).var(0)
+
+
+class Flow(_MomentsByDraws):
     """z = f(u; condition), u ~ base: log p(z) = log p(u) - log |det df/du|.
 
     Rezende and Mohamed (2015). u and z have shape (k,); `condition` is what else f depends on.
@@ -177,7 +187,7 @@ class Flow(dist.Distribution):
         return self.base.log_prob(u) + log_det
 
 
-class Chain(dist.Distribution):
+class Chain(_MomentsByDraws):
     """Two layers of latents, z = (first, second): log p(z) = log p(first) + log p(second | first).
 
     `second` gives the distribution of `width` latents given the first ones; z is (second, first)
