@@ -61,7 +61,8 @@ def command(function: Function) -> Function:
             Parameter(name, Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
         )
     parameters.sort(key=lambda parameter: parameter.kind)
-    run.__signature__ = signature(function).replace(parameters=parameters)  # type: ignore[attr-defined]
+    known = signature(function).replace(parameters=parameters)
+    run.__signature__ = known  # type: ignore[attr-defined]
     return run
 
 

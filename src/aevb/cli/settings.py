@@ -1,9 +1,8 @@
 """`aevb.settings` at the shell: its options, their help, and what was typed as settings."""
 
-import types
 from collections.abc import Callable, Mapping
 from inspect import Parameter, signature
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
@@ -24,7 +23,7 @@ def with_settings(command: Command) -> Command:
     own = list(signature(command, eval_str=True).parameters.values())
     own = [parameter for parameter in own if parameter.kind is not Parameter.VAR_KEYWORD]
     for name, default, described in about(RunSettings):
-        if described.shell:
+        if described.shell != "nothing":
             own.append(_option(name, default, described))
     known = signature(command).replace(parameters=sorted(own, key=lambda one: one.kind))
     command.__signature__ = known  # type: ignore[attr-defined]
@@ -34,14 +33,12 @@ def with_settings(command: Command) -> Command:
 def typed_settings(typed: Mapping[str, object]) -> dict[str, object]:
     """The settings that were typed: options bear the names of the settings."""
     given: dict[str, object] = {}
-    for name, field in RunSettings.model_fields.items():
+    for name, _, described in about(RunSettings):
         value = typed.get(name)
         if value is None or value in ([], ()):
             continue
-        if isinstance(value, list | tuple):
-            value = list(value)
-        if isinstance(value, str):
-            value = _value(value, _types(field.annotation))
+        if described.shell in ("number", "numbers"):
+            value = _numbers(str(value), several=described.shell == "numbers")
         given[name] = value
     if "columns" in given:
         typed_columns: list[str] = given["columns"]  # type: ignore[assignment]
@@ -64,19 +61,19 @@ class SettingsCommand(TyperCommand):
 
 def _option(name: str, default: object, described: About) -> Parameter:
     """A parameter of the command, from which Typer makes an option."""
-    types_there = _types(RunSettings.model_fields[name].annotation)
     flag = f"--{described.option or name.replace('_', '-')}"
-    if types_there == {bool}:
+    kind: type = str
+    if described.shell == "texts":
+        kind = list[str]
+    elif isinstance(default, bool | int | float):
+        kind = type(default)
+    if kind is bool:
         flag = f"{flag}/--no-{flag[2:]}"
     shown = "" if default in (None, (), False) else f" [{_shown(default)}]"
     names = " One of {names}." if described.names is not None and name != "columns" else ""
     option = typer.Option(flag, help=f"{described.help}{names}{shown}", metavar=described.metavar)
-    return Parameter(
-        name,
-        Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[_shell_type(types_there), option],
-    )
+    annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def _shown(default: object) -> str:
@@ -85,38 +82,11 @@ def _shown(default: object) -> str:
     return str(default)
 
 
-def _shell_type(there: set[type]) -> object:
-    """The type of an option: numbers and switches are Typer's to check, the rest is text."""
-    if dict in there or there == {tuple}:
-        return list[str] | None if str in there or dict in there else str | None
-    for plain in (bool, int, float):
-        if there == {plain}:
-            return plain | None
-    return str | None
-
-
-def _types(annotation: object) -> set[type]:
-    """The plain types a setting may have, those of choices included."""
-    origin = get_origin(annotation)
-    if origin in (Union, types.UnionType):
-        return set().union(*(_types(one) for one in get_args(annotation)))
-    if origin is Annotated:
-        return _types(get_args(annotation)[0])
-    if origin is Literal:
-        return {str}
-    for plain in (bool, int, float, str, tuple, dict):
-        if plain in (origin, annotation):
-            return {plain}
-    return set()
-
-
-def _value(text: str, there: set[type]) -> object:
-    """A number or a list of numbers where the setting has such; the settings judge the rest."""
-    if tuple in there and ("," in text or int not in there):
+def _numbers(text: str, several: bool) -> object:
+    """A number, or a list of them; text that is none of these is for the settings to judge."""
+    if several or "," in text:
         return [_number(part) for part in text.split(",") if part.strip()]
-    if there & {int, float}:
-        return _number(text)
-    return text
+    return _number(text)
 
 
 def _number(text: str) -> int | float | str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
 from reprlib import Repr
+from typing import Literal
 
 from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
@@ -60,7 +61,9 @@ class About:
     metavar
         What stands for its value in the help of the command line.
     shell
-        Whether the command line has it.
+        What is typed at the shell: a value of the type of the default, which is text where that is
+        none ("value"), a number or a word ("number"), a list of numbers ("numbers"), a text each
+        time the option is given ("texts"), or "nothing".
     help
         What it is, in a sentence or two: the text below the field.
     """
@@ -69,7 +72,7 @@ class About:
     names: Names | None = None
     option: str = ""
     metavar: str | None = None
-    shell: bool = True
+    shell: Literal["value", "number", "numbers", "texts", "nothing"] = "value"
     help: str = ""
 
     def with_names(self, text: str) -> str:

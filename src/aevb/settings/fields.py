@@ -76,7 +76,11 @@ class Settings(BaseModel):
 
     latent_dim: Annotated[
         Latents | Annotated[tuple[Latents, Latents], Strict(False)] | Auto,
-        About("a whole number from 1 to 10,000, a pair of them, or 'auto'", metavar="N|N,N|auto"),
+        About(
+            "a whole number from 1 to 10,000, a pair of them, or 'auto'",
+            metavar="N|N,N|auto",
+            shell="number",
+        ),
     ] = "auto"
     """Number of latents. 'auto' chooses among 1, 2, 4, ..., 64 by validation, in short runs. Two
     numbers make two stochastic layers, x - h1 - h2.
@@ -85,7 +89,11 @@ class Settings(BaseModel):
         tuple[Width, ...],
         Strict(False),
         Field(max_length=64),
-        About("a list of at most 64 layer widths, each from 1 to 65,536", metavar="N,N"),
+        About(
+            "a list of at most 64 layer widths, each from 1 to 65,536",
+            metavar="N,N",
+            shell="numbers",
+        ),
     ] = (256,)
     """Widths of the encoder's hidden layers; the decoder has them reversed. With none, both are
     linear.
@@ -122,7 +130,7 @@ class Settings(BaseModel):
     """L, draws of z per row of a minibatch; objectives made for several need five or more."""
     epochs: Annotated[
         Annotated[int, Field(ge=0, le=10_000_000)] | Auto,
-        About("a whole number from 0 to 10,000,000, or 'auto'", metavar="N|auto"),
+        About("a whole number from 0 to 10,000,000, or 'auto'", metavar="N|auto", shell="number"),
     ] = "auto"
     """Passes over the training rows."""
     batch_size: Annotated[
@@ -135,7 +143,7 @@ class Settings(BaseModel):
     """Step size at the start; it falls to zero along half a cosine."""
     random_state: Annotated[
         Annotated[int, Field(ge=0, lt=2**32)] | RandomState | None,
-        About("a whole number from 0 to 4,294,967,295", option="seed", metavar="N"),
+        About("a whole number from 0 to 4,294,967,295", option="seed", metavar="N", shell="number"),
     ] = None
     """Seed of everything random. None takes a fresh one, kept in `seed_`; at the shell it is 0."""
     alpha: Annotated[float, Field(ge=0, lt=1), About("a number of at least 0 and below 1")] = 0.5
@@ -157,7 +165,7 @@ class Settings(BaseModel):
     """MAP with p(theta) = N(0, I) on weights, as in the paper."""
     weight_decay: Annotated[
         Annotated[float, Field(ge=0, le=1e3)] | Auto,
-        About("a number from 0 to 1,000, or 'auto'", metavar="X|auto"),
+        About("a number from 0 to 1,000, or 'auto'", metavar="X|auto", shell="number"),
     ] = "auto"
     """Share of the networks' weights that a step of size 1 takes away (AdamW's decoupled decay).
     'auto' is 350 / rows, at most 0.5: the fewer the rows, the smoother the model.
@@ -169,7 +177,8 @@ class Settings(BaseModel):
     free_bits: Annotated[float, Field(ge=0, le=1e6), About("a number of at least 0")] = 0.0
     """Nats of KL that each latent may use at no cost."""
     patience: Annotated[
-        Annotated[int, Field(ge=1)] | None, About("a whole number of at least 1, or none")
+        Annotated[int, Field(ge=1)] | None,
+        About("a whole number of at least 1, or none", metavar="N", shell="number"),
     ] = None
     """Epochs without a better validation bound after which training stops."""
     validation_fraction: Annotated[Fraction, About("a fraction of the rows, from 0 to 0.5")] = 0.1
@@ -185,13 +194,17 @@ class Settings(BaseModel):
             Names("aevb.table.schema.KINDS"),
             option="column",
             metavar="NAME=KIND",
+            shell="texts",
         ),
     ] = None
     """Kinds of columns by name, where the inferred ones are wrong."""
-    ignore: Annotated[ColumnNames | None, About("a list of column names", metavar="NAME")] = ()
+    ignore: Annotated[
+        ColumnNames | None, About("a list of column names", metavar="NAME", shell="texts")
+    ] = ()
     """Columns left out of the model and carried through to outputs."""
     labels: Annotated[
-        ColumnNames | None, About("a list of column names", option="label", metavar="NAME")
+        ColumnNames | None,
+        About("a list of column names", option="label", metavar="NAME", shell="texts"),
     ] = ()
     """Columns left out as well, by the first of which the report is colored."""
     binarize: Annotated[
@@ -204,7 +217,7 @@ class Settings(BaseModel):
     """
     verbose: Annotated[
         bool | Annotated[int, Field(ge=0)],
-        About("true, false or a whole number of at least 0", shell=False),
+        About("true, false or a whole number of at least 0", shell="nothing"),
     ] = 0
     """1 prints a line every ten epochs."""
 
@@ -267,7 +280,7 @@ class Settings(BaseModel):
 class RunSettings(Settings):
     """All that ``aevb fit`` can be told: the settings of a fit and those of the run."""
 
-    output: Annotated[str | None, About("a folder", shell=False)] = None
+    output: Annotated[str | None, About("a folder", shell="nothing")] = None
     """The run's folder."""
     group: Annotated[str | None, About("the name of a column", metavar="COLUMN")] = None
     """Keep rows of one group together when rows are split; leaves the column out."""
