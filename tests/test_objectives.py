@@ -80,7 +80,7 @@ def test_values_and_slopes_are_finite_for_any_kind_and_missing_cell(
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
 
-@pytest.mark.parametrize("objective", LISTED)
+@pytest.mark.parametrize("objective", FEW)
 def test_weights_and_samples_are_arguments(objective: Any, loose_table: Table) -> None:
     rows = loose_table.units[1:9]
     kl_weight = jnp.asarray(1.0)
