@@ -3,6 +3,7 @@
 import json
 import pickle
 import tracemalloc
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ TABLE = pd.DataFrame(
 )
 TABLE.loc[3, "length"] = np.nan
 SMALL = {"latent_dim": 2, "hidden": (8,), "epochs": 2, "random_state": 0, "ignore": ["name"]}
+#: Where training has no part in the law.
+AT_START = {**SMALL, "hidden": (), "epochs": 0}
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +115,8 @@ def test_a_loaded_model_can_be_saved_again(
 def test_a_binarised_model_shows_the_same_greys_when_loaded(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 17, (40, 6)).astype(float)
     columns = {f"x{i}": "pixel" for i in range(6)}
-    vae = VAE(2, hidden=(8,), epochs=2, random_state=0, binarize="static", columns=columns).fit(
-        images
-    )
+    settings = {**AT_START, "ignore": (), "binarize": "static", "columns": columns}
+    vae = VAE(**settings).fit(images)
     vae.save(tmp_path / "run")
     loaded = aevb.load(tmp_path / "run")
     assert np.array_equal(loaded.reconstruct(images), vae.reconstruct(images))
@@ -286,7 +288,7 @@ def test_whether_rows_have_missing_cells_is_held_against_the_weights(
 
 
 def test_pseudo_rows_and_their_range_come_back(tmp_path: Path) -> None:
-    vae = VAE(**{**SMALL, "prior": "vamp", "epochs": 1}).fit(TABLE)
+    vae = VAE(**AT_START, prior="vamp").fit(TABLE)
     vae.save(tmp_path / "run")
     loaded = aevb.load(tmp_path / "run")
     assert np.array_equal(loaded.model_.prior.low.tree, vae.model_.prior.low.tree)
@@ -296,9 +298,8 @@ def test_pseudo_rows_and_their_range_come_back(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(loaded.sample(20), vae.sample(20))
 
 
-def test_an_optimiser_of_ones_own_is_not_written(tmp_path: Path) -> None:
+def test_an_optimiser_of_ones_own_is_not_written(vae: VAE, tmp_path: Path) -> None:
     import optax
 
-    vae = VAE(**{**SMALL, "optimizer": optax.adam(1e-3), "epochs": 1}).fit(TABLE)
-    vae.save(tmp_path / "run")
+    copy(vae).set_params(optimizer=optax.adam(1e-3)).save(tmp_path / "run")
     assert aevb.load(tmp_path / "run").optimizer == "adam"

@@ -59,7 +59,7 @@ def test_every_likelihood_keeps_the_laws(name: str) -> None:
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_any_columns_keep_the_laws(name: str) -> None:
-    part = DiscretizedLogisticColumns if "pixels" in name else Gaussian
+    part = Gaussian if name == "atoms" else DiscretizedLogisticColumns
     testing.check_likelihood(part, COLUMNS[name])
 
 
