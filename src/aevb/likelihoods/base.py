@@ -45,7 +45,8 @@ class Columns:
     units
         Their training values in model units, shape (rows, d), NaN where missing.
     deviation
-        What a linear model leaves of each, in model units, shape (d,).
+        What a linear model leaves of each, in model units, shape (d,); 0 for a scale whose floor is
+        only the grid of the data.
     scale_given
         The decoder gives the scale of each cell; else each column learns one scale.
     """
@@ -79,7 +80,8 @@ class Columns:
         """The same columns, missing where a value is one of `atoms`, shape (d, K)."""
         at = (self.units[..., None] == atoms.astype(np.float32)).any(-1)
         rest = np.where(at, np.nan, self.units)
-        return replace(self, units=rest, deviation=deviations(rest))
+        left = np.where(self.deviation > 0, deviations(rest), 0.0)
+        return replace(self, units=rest, deviation=left)
 
 
 class Likelihood(eqx.Module):
