@@ -21,8 +21,6 @@ from aevb.table.schema import Column, Schema, Values
 
 __all__ = ["Cells", "merged"]
 
-Units = NDArray[np.float32]
-
 
 class Cells(NamedTuple):
     """The distinct values of the columns of each likelihood, and which of them each row has.
@@ -35,16 +33,16 @@ class Cells(NamedTuple):
         For each block of rows, shape (rows, V), V the number of entries in `values`.
     """
 
-    values: tuple[Units, ...]
+    values: tuple[Values, ...]
     blocks: tuple[scipy.sparse.csr_array, ...]
 
     @classmethod
     def of(
         cls,
         parts: Sequence[Likelihood],
-        units: Units,
+        units: Values,
         *,
-        possible: Mapping[int, Units] | None = None,
+        possible: Mapping[int, Values] | None = None,
         block_rows: int = 4_096,
     ) -> "Cells":
         """The cells of rows in model units, shape (n, D), NaN where missing.
@@ -59,7 +57,7 @@ class Cells(NamedTuple):
             width = len(part.columns)
             columns = []
             for offset, column in enumerate(part.columns):
-                known = possible.get(column, np.empty(0, np.float32))
+                known = possible.get(column, np.empty(0))
                 observed = ~np.isnan(units[:, column])
                 both = np.concatenate([known, units[observed, column]])
                 distinct, which = np.unique(both, return_inverse=True)
@@ -76,6 +74,11 @@ class Cells(NamedTuple):
         """How many rows there are."""
         return sum(block.shape[0] for block in self.blocks)
 
+    def entries(self, pieces: Sequence[Values]) -> Values:
+        """Numbers of each likelihood, (K, U, d), as those of all entries, (V, K)."""
+        flat = [piece.reshape(len(piece), -1) for piece in pieces]
+        return np.ascontiguousarray(np.concatenate(flat, axis=1).T)
+
     def by_part(self, entries: Values) -> list[Values]:
         """Numbers of all entries, (V, ...), for each likelihood: (..., U, d)."""
         pieces = []
@@ -88,26 +91,24 @@ class Cells(NamedTuple):
         return pieces
 
 
-def merged(schema: Schema, units: Units, *, most: int = 2_000, step: float = 2e-3) -> Units:
+def merged(schema: Schema, units: Values, *, most: int = 1_000, step: float = 1e-2) -> Values:
     """The rows with close values of columns of more than `most` values replaced by their mean.
 
     Values t in standard units (logarithms where positive) merge where arsinh(t) rounds to the same
-    multiple of `step`: well within the least scale of a class. Atoms stay.
+    multiple of `step`, no more than the least scale of a class. Atoms and levels stay.
     """
     rounded = units.copy()
     for place, column in enumerate(schema.columns):
-        if len(np.unique(units[:, place])) > most:
+        if not column.categories and len(np.unique(units[:, place])) > most:
             rounded[:, place] = _merged(column, units[:, place], step)
     return rounded
 
 
-def _merged(column: Column, cells: Units, step: float) -> Units:
-    atoms = np.array([column.in_units(atom) for atom in column.atoms], np.float32)
+def _merged(column: Column, cells: Values, step: float) -> Values:
+    atoms = [column.in_units(atom) for atom in column.atoms]
     rest = np.isfinite(cells) & ~np.isin(cells, atoms)
-    values = cells[rest].astype(np.float64)
-    standard = values
-    if column.kind == "positive":
-        standard = np.log(values)
+    values = cells[rest]
+    standard = np.log(values) if column.kind == "positive" else values
     standard = (standard - standard.mean()) / standard.std()
     _, group = np.unique(np.round(np.arcsinh(standard) / step), return_inverse=True)
     means = np.bincount(group, values) / np.bincount(group)
@@ -116,12 +117,10 @@ def _merged(column: Column, cells: Units, step: float) -> Units:
     return rounded
 
 
-def _side_by_side(columns: Sequence[Units]) -> Units:
-    """Columns of unequal length, NaN below each; few different lengths, so few programs."""
+def _side_by_side(columns: Sequence[Values]) -> Values:
+    """Columns of unequal length, NaN below each."""
     most = max(len(column) for column in columns)
-    unit = 1 << max(most.bit_length() - 3, 0)
-    length = max(-(-most // unit) * unit, 1)
-    table = np.full((length, len(columns)), np.nan, np.float32)
+    table = np.full((max(most, 1), len(columns)), np.nan)
     for offset, column in enumerate(columns):
         table[: len(column), offset] = column
     return table

@@ -5,13 +5,11 @@ from typing import Self
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from paramax import NonTrainable
 
 from aevb.baselines.base import BASELINES, Arrays, Baseline, Setting, Task, check_positive
-from aevb.baselines.em import LatentClasses, Training, class_likelihoods
-from aevb.likelihoods.product import raw_size
+from aevb.baselines.latent_class import LatentClasses, Training, class_likelihoods
 from aevb.table.schema import Schema, Values
 
 __all__ = ["Classes", "Independent"]
@@ -26,12 +24,12 @@ class Classes(Baseline):
     @classmethod
     def empty(cls, arrays: Arrays, chosen: Mapping[str, Setting], schema: Schema) -> Self:
         """The likelihoods of the schema, and as many classes as there are weights."""
-        parts = class_likelihoods(schema, np.ones((1, len(schema)), np.float32))
+        parts = class_likelihoods(schema, np.ones((1, len(schema))))
         classes = len(arrays[".model.log_weights"])
         if not classes:
             raise ValueError("there is at least one class")
-        raw = jnp.zeros((classes, raw_size(parts)))
-        return cls(chosen, schema, LatentClasses(parts, raw, jnp.zeros(classes)))
+        raw = tuple(np.zeros((classes, len(part.columns), part.parameters)) for part in parts)
+        return cls(chosen, schema, LatentClasses(parts, raw, np.zeros(classes)))
 
     def check(self, empty: Self) -> None:
         """What is positive in the likelihoods of the schema, such as a scale, is positive."""
@@ -40,7 +38,7 @@ class Classes(Baseline):
 
     def score_samples(self, values: Values, seed: int = 0) -> Values:
         """log p of the observed cells of each row, nats in data units, shape (n,)."""
-        return self.model.log_likelihood(self.schema.to_model_units(values))
+        return self.model.log_likelihood(self.schema.in_units(values))
 
 
 @BASELINES.register("independent marginals")
@@ -50,8 +48,9 @@ class Independent(Classes):
     @classmethod
     def fit(cls, task: Task) -> Self:
         """The columns' marginals over all training rows."""
-        training = Training.of(task.schema, task.schema.to_model_units(task.train))
-        return cls({"rows": len(task.train)}, task.schema, training.fit(1).model)
+        parts = class_likelihoods(task.schema, task.train)
+        climb = Training.of(parts, task.schema, task.train).fit(1, tolerance=1e-9)
+        return cls({"rows": len(task.train)}, task.schema, climb.model)
 
 
 def _fixed(baseline: Classes) -> list[Values]:

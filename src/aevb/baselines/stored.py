@@ -53,12 +53,12 @@ def from_stored(
     baselines: dict[str, Baseline] = {}
     unread = dict(arrays)
     for place, about in enumerate(document["baselines"]):
-        prefix = f"{place}."
+        prefix = str(place)
         own = {}
         for path in arrays:
-            if path.startswith(prefix):
-                own[path.removeprefix(str(place))] = unread.pop(path)
-        baselines[about["name"]] = _restored(own, about, schema)
+            if path.startswith(f"{prefix}."):
+                own[path.removeprefix(prefix)] = unread.pop(path)
+        baselines[about["name"]] = _restored(own, prefix, about, schema)
     if unread:
         raise ValueError(f"{min(unread)} belongs to no baseline")
     reasons = dict(document["not_applicable"])
@@ -69,7 +69,7 @@ def from_stored(
     return baselines, ordered
 
 
-def _restored(arrays: Arrays, about: Document, schema: Schema) -> Baseline:
+def _restored(arrays: Arrays, prefix: str, about: Document, schema: Schema) -> Baseline:
     chosen = _settings(about["settings"])
     empty = BASELINES[about["name"]].empty(arrays, chosen, schema)
     baseline = from_arrays(empty, arrays, "baselines.safetensors", as_array=np.array)
@@ -77,7 +77,9 @@ def _restored(arrays: Arrays, about: Document, schema: Schema) -> Baseline:
     for path, array in arrays.items():
         strange = ~np.isfinite(array)
         if not np.array_equal(array[strange], own[path][strange], equal_nan=True):
-            raise ValueError(f"{path} must be finite")  # or what the schema says, such as no end
+            raise ValueError(
+                f"{prefix}{path} must be finite"
+            )  # or what the schema says, such as no end
     baseline.check(empty)
     return baseline
 

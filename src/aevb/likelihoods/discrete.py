@@ -237,10 +237,12 @@ class NegativeBinomial(Likelihood):
         return 2
 
     def __call__(self, raw: Array) -> dist.Distribution:
-        """The negative binomial of each column; c is kept in [e^-6, e^8]: beyond, it is Poisson to
-        float32.
+        """The negative binomial of each column; c is at least e^-6, and at most e^8 in float32 or
+        e^16 in float64: beyond, it is Poisson to that precision.
         """
-        return dist.NegativeBinomial2(_rate(raw[..., 0]), jnp.exp(jnp.clip(raw[..., 1], -6.0, 8.0)))
+        most = 8.0 if raw.dtype == jnp.float32 else 16.0
+        concentration = jnp.exp(jnp.clip(raw[..., 1], -6.0, most))
+        return dist.NegativeBinomial2(_rate(raw[..., 0]), concentration)
 
     def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """By moments: c = m^2 / (variance - m) where the counts vary more than Poisson's."""
