@@ -10,11 +10,13 @@ import pytest
 from scipy.stats import multivariate_normal
 from sklearn.decomposition import PCA, FactorAnalysis
 
-from aevb.baselines import fitting as baselines
-from aevb.baselines.fitting import fit_baselines
+from aevb import baselines
+from aevb.baselines import BASELINES, Latent, Mixture
+from aevb.baselines.linear import Linear
 from aevb.table.schema import Column, Schema
 
 ALL = ["independent marginals", "PPCA", "factor analysis", "Gaussian mixture", "latent classes"]
+GAUSSIAN = ["PPCA", "factor analysis", "Gaussian mixture"]
 
 
 def linear_data(rows=400, features=5, factors=2, seed=0):
@@ -28,11 +30,17 @@ def columns(features, kind="continuous", **options):
     return Schema(tuple(Column(f"x{i}", kind, **options) for i in range(features)))
 
 
+def fit_baselines(train, validation, schema, **options):
+    """In units of the training rows, as a fit has them."""
+    return baselines.fit_baselines(train, validation, schema.scaled(train), **options)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def short_grids():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(baselines, "RIDGES", (1e-2, 1e-4))
-        patch.setattr(baselines, "COMPONENTS", (1, 2, 4))
+        patch.setattr(Mixture, "ridges", (1e-2, 1e-4))
+        patch.setattr(Mixture, "components", (1, 2, 4))
+        patch.setattr(Latent, "classes", (1, 2, 4))
         yield
 
 
@@ -48,7 +56,7 @@ def fitted(x):
 
 def test_every_baseline_applies_to_complete_densities(fitted):
     models, reasons = fitted
-    assert list(models) == ALL
+    assert list(models) == list(BASELINES) == ALL
     assert reasons == {}
 
 
@@ -66,7 +74,7 @@ def test_factor_analysis_is_scikit_learns(x, fitted):
 
 
 def test_ppca_in_the_datas_units_is_scikit_learns(x, monkeypatch):
-    monkeypatch.setattr(baselines, "FACTORS", (2,))
+    monkeypatch.setattr(Linear, "factors", (2,))
     x = x / x[:250].std(axis=0)
     model = fit_baselines(x[:250], x[250:320], columns(5))[0]["PPCA"]
     peer = PCA(2).fit(x[:250])
@@ -176,7 +184,7 @@ def test_gaussians_do_not_apply_to_levels_and_atoms(x, column, named):
         values[:250], values[250:320], Schema((*columns(2).columns, column))
     )
     assert list(models) == ["independent marginals", "latent classes"]
-    assert list(reasons) == ["PPCA", "factor analysis", "Gaussian mixture"]
+    assert list(reasons) == GAUSSIAN
     assert all(named in reason for reason in reasons.values())
 
 
@@ -198,7 +206,7 @@ def test_the_same_seed_gives_the_same_scores(x):
 
 
 def test_the_vaes_own_number_of_factors_is_tried(x, monkeypatch):
-    monkeypatch.setattr(baselines, "FACTORS", ())
+    monkeypatch.setattr(Linear, "factors", ())
     models, _ = fit_baselines(x[:250], x[250:320], columns(5), latent_dim=3)
     assert models["PPCA"].settings["factors"] == 3
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aevb import marginal
-from aevb.baselines import NAMES, Baseline, fit_baselines
+from aevb.baselines import BASELINES, Baseline, fit_baselines
 from aevb.diagnostics import architecture, latent_diagnostics
 from aevb.errors import ConfigError
 from aevb.fit import Fit
@@ -86,7 +86,7 @@ class Baselines:
     @classmethod
     def none(cls, reason: str) -> "Baselines":
         """No baselines, all for this reason."""
-        return cls({}, dict.fromkeys(NAMES, reason))
+        return cls({}, dict.fromkeys(BASELINES, reason))
 
     @classmethod
     def of(cls, fit: Fit) -> "Baselines":

@@ -1,308 +1,280 @@
-"""Latent classes: a mixture of products of the columns' own kinds, by EM (Dempster, Laird & Rubin
-1977).
+"""Latent classes of any likelihoods, by EM (Dempster, Laird and Rubin 1977).
 
-    p(x) = sum_k pi_k prod_j p(x_j | k)
+    p(x) = sum_k pi_k prod_j p(x_j | raw_k)
 
-over the observed columns j of a row. One class is the model of independent marginals. Each class is
-smoothed by pseudo-observations like the whole table, so that EM climbs log p + log prior.
+over the observed columns j of a row: the VAE's own likelihoods, with one categorical latent in
+place of z. One class is the model of independent marginals. Each class is smoothed by
+pseudo-observations like the whole table, so that EM climbs log p + log prior. All of it is in
+double precision.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, Self
 
+import equinox as eqx
+import jax
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from aevb.baselines.families import Beta, Encoding, Family, Gaussian, Levels
-from aevb.baselines.grids import GaussianMass, NegativeBinomial
-from aevb.table.schema import LEVELED, Column, Schema
+from aevb.baselines.ascent import Ascent, log_p
+from aevb.baselines.cells import Cells, merged
+from aevb.encoders import Features
+from aevb.likelihoods import Categorical, Likelihood, chosen, likelihoods_of
+from aevb.table.schema import LEVELED, Schema, Values
 
-__all__ = ["FAMILIES", "LatentClasses", "Part", "affordable", "fit", "fit_classes", "layout"]
-
-Array = NDArray[np.float64]
-
-#: Rows and cells EM looks at (fewer for tables of masses, whose distinct values cost), and rows
-#: that choose a size.
-MAXIMUM_ROWS = 20_000
-MAXIMUM_CELLS = 16_000_000
-MAXIMUM_MASSES = 4_000_000
-VALIDATION_ROWS = 5_000
-BLOCK_ROWS = 2_000
-GRID = (1, 2, 4, 8, 16, 32, 64)
-#: Dirichlet pseudo-observations of each class.
-CLASS_ROWS = 0.1
-#: The family that speaks of a column, by what the column is to it.
-FAMILIES: dict[str, type[Family]] = {
-    "levels": Levels,
-    "density": Gaussian,
-    "proportion": Beta,
-    "grid": GaussianMass,
-    "count": NegativeBinomial,
-}
+__all__ = ["Climb", "LatentClasses", "Training", "class_likelihoods"]
 
 
-class Part(NamedTuple):
-    """Columns of one family, and what they are to it: its key in `FAMILIES`."""
-
-    role: str
-    columns: NDArray[np.intp]
-    family: Family
-
-    @property
-    def coded(self) -> bool:
-        """Whether the family sees level or atom codes instead of values."""
-        return self.role == "levels"
-
-
-@dataclass(frozen=True)
-class LatentClasses:
-    """A fitted mixture of products.
+class LatentClasses(eqx.Module):
+    """p(x) = sum_k pi_k p(x | k), with p(x | k) the product of likelihoods at raw numbers.
 
     Parameters
     ----------
-    schema
-        The columns.
     parts
-        Families and the columns they speak of.
-    parameters
-        Of each part, arrays (K, ..).
+        Likelihoods that share out the columns between them.
+    raw
+        For each of them the raw numbers of all classes, shape (K, d, parameters).
     log_weights
         log pi, shape (K,).
-    rows
-        Training rows it was fitted to.
-    trace
-        log p + log prior of a training row, after each step of EM.
     """
 
-    schema: Schema
-    parts: tuple[Part, ...]
-    parameters: tuple[tuple[Array, ...], ...]
-    log_weights: Array
-    rows: int = 0
-    trace: tuple[float, ...] = ()
+    parts: tuple[Likelihood, ...]
+    raw: tuple[Values, ...]
+    log_weights: Values
 
-    @property
-    def classes(self) -> int:
-        """K."""
-        return len(self.log_weights)
+    def nats(self, cells: Cells) -> list[Values]:
+        """For each likelihood log p(value | k) in data units, shape (K, U, d)."""
+        pieces = zip(self.parts, cells.values, self.raw, strict=True)
+        return [log_p(part, values, raw) for part, values, raw in pieces]
 
-    def log_joint(self, values: Array) -> Array:
-        """log pi_k p(x_o | k), nats in data units, shape (n, K)."""
-        starts = range(0, max(len(values), 1), BLOCK_ROWS)
-        return np.concatenate(
-            [self._log_joint(values[start : start + BLOCK_ROWS]) for start in starts]
-        )
+    def log_joint(self, units: Values, *, block_rows: int = 2_048) -> Values:
+        """log pi_k p(x_o | k) of rows in model units, nats in data units, shape (n, K)."""
+        joint = []
+        for start in range(0, max(len(units), 1), block_rows):
+            cells = Cells.of(self.parts, units[start : start + block_rows])
+            joint.append(cells.blocks[0] @ cells.entries(self.nats(cells)))
+        return np.concatenate(joint) + self.log_weights
 
-    def score_samples(self, values: Array) -> Array:
-        """log p(x_o) of the observed cells of each row, nats in data units, shape (n,)."""
-        return np.asarray(logsumexp(self.log_joint(values), axis=1), dtype=np.float64)
-
-    def _log_joint(self, values: Array) -> Array:
-        encodings = _encode(self.parts, self.schema, values)
-        natural = _natural(self.parts, self.parameters, encodings)
-        return _log_joint(encodings, natural, self.log_weights)
+    def log_likelihood(self, units: Values) -> Values:
+        """log p(x_o) of rows in model units, nats in data units, shape (n,)."""
+        return np.asarray(logsumexp(self.log_joint(units), axis=1))
 
 
-def fit(train: Array, validation: Array, schema: Schema, *, seed: int = 0) -> LatentClasses:
-    """The mixture with the most likely validation rows among `GRID` sizes; growth stops after two
-    that are worse.
+class Climb(NamedTuple):
+    """The classes EM found, and log p + log prior of a training row at each of its steps."""
+
+    model: LatentClasses
+    trace: list[float]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Training rows, arranged for EM with any number of classes.
+
+    Parameters
+    ----------
+    parts
+        The likelihoods.
+    points
+        The rows as points, shape (n, F): classes start around some of them.
+    cells
+        The rows by distinct values.
+    prior
+        The pseudo-observations of each entry of the cells, shape (V,).
+    class_rows
+        Pseudo-observations of each class itself.
     """
-    rows = affordable(train, schema, seed)
-    held_out = validation[:VALIDATION_ROWS] if len(validation) else rows
-    restarts = 3 if rows.size <= 100_000 else 1
-    best, best_score, worse = None, -np.inf, 0
-    for classes in GRID:
-        if best is not None and (classes * 5 > len(rows) or worse == 2):
-            break
-        tried = range(1 if classes == 1 else restarts)
-        models = [fit_classes(rows, schema, classes, seed=seed + restart) for restart in tried]
-        scores = [float(model.score_samples(held_out).mean()) for model in models]
-        model, score = models[int(np.argmax(scores))], max(scores)
-        worse = worse + 1 if score <= best_score else 0
-        if best is None or score > best_score:
-            best, best_score = model, score
-    assert best is not None
-    return best
+
+    parts: tuple[Likelihood, ...]
+    points: NDArray[np.float32]
+    cells: Cells
+    prior: Values
+    class_rows: float = 0.1
+
+    @classmethod
+    def of(
+        cls,
+        parts: tuple[Likelihood, ...],
+        schema: Schema,
+        values: Values,
+        *,
+        pseudo_rows: float = 0.3,
+    ) -> Self:
+        """Arrange rows, shape (n, D), NaN where missing.
+
+        Parameters
+        ----------
+        parts
+            The likelihoods; see `class_likelihoods`.
+        schema, values
+            The columns and the rows.
+        pseudo_rows
+            Pseudo-observations of each class like the whole table.
+        """
+        single_units = schema.to_model_units(values)
+        points = Features.of(schema, single_units).matrix(single_units)
+        possible = _possible_values(schema)
+        units = merged(schema, schema.in_units(values))
+        cells = Cells.of(parts, units, possible=possible)
+        prior = _pseudo_observations(parts, cells, possible, pseudo_rows)
+        return cls(parts, np.nan_to_num(points).astype(np.float32), cells, prior)
+
+    def fit(
+        self, classes: int, *, seed: int = 0, max_iterations: int = 100, tolerance: float = 5e-4
+    ) -> Climb:
+        """EM with this many classes, or as many as there are rows, around well-spread rows.
+
+        Stops when log p + log prior of a row rises by less than `tolerance` nats per column in
+        three steps: a step that is not taken is followed by a shorter one.
+
+        Examples
+        --------
+        >>> from aevb.table.schema import Column
+        >>> schema = Schema(tuple(Column(name, "binary", categories=(0, 1)) for name in "ab"))
+        >>> rows = np.repeat([[0.0, 1.0], [1.0, 0.0]], 50, axis=0)
+        >>> training = Training.of(class_likelihoods(schema, rows), schema, rows)
+        >>> marginals, two = training.fit(1).model, training.fit(2).model
+        >>> [round(float(each.log_likelihood(rows).mean()), 1) for each in (marginals, two)]
+        [-1.4, -0.7]
+        """
+        model = self._started(min(classes, len(self.points)), seed)
+        return self.climb(model, max_iterations=max_iterations, tolerance=tolerance)
+
+    def climb(
+        self, model: LatentClasses, *, max_iterations: int = 100, tolerance: float = 5e-4
+    ) -> Climb:
+        """EM that goes on from these classes."""
+        least = tolerance * sum(len(part.columns) for part in self.parts)
+        trace: list[float] = []
+        pieces = zip(self.parts, self.cells.values, model.raw, strict=True)
+        ascents = [Ascent.at(*piece) for piece in pieces]
+        log_weights = model.log_weights
+        while True:
+            expected = self._expected(log_weights, ascents)
+            trace.append(expected.height)
+            settled = len(trace) > 3 and trace[-1] - trace[-4] < least
+            if settled or len(trace) == max_iterations:
+                raw = tuple(ascent.raw for ascent in ascents)
+                return Climb(LatentClasses(self.parts, raw, log_weights), trace)
+            ascents = self._maximized(ascents, expected.weights)
+            log_weights = self._log_weights(expected.counts)
+
+    def _started(self, classes: int, seed: int, *, steps: int = 3) -> LatentClasses:
+        """Each row in the class of the nearest of K rows that are far from each other."""
+        shares = np.eye(classes)[_spread(self.points, classes, np.random.default_rng(seed))]
+        places = scipy.sparse.vstack(self.cells.blocks)
+        weights = places.T @ shares + self.prior[:, None]
+        pieces = zip(self.parts, self.cells.values, self.cells.by_part(weights), strict=True)
+        ascents = []
+        for part, values, own in pieces:
+            ascents.append(Ascent.at(part, values, part.start(values, own)))
+        for _ in range(steps):  # classes that start alike would stay alike
+            ascents = self._maximized(ascents, weights)
+        raw = tuple(ascent.raw for ascent in ascents)
+        return LatentClasses(self.parts, raw, self._log_weights(shares.sum(axis=0)))
+
+    def _expected(self, log_weights: Values, ascents: Sequence[Ascent]) -> "_Expected":
+        """The E-step: what each class expects to see of each value, and log p + log prior."""
+        table = self.cells.entries([ascent.nats for ascent in ascents])
+        weights = np.repeat(self.prior[:, None], len(log_weights), axis=1)
+        counts = np.zeros(len(log_weights))
+        height = float((self.prior @ table).sum() + self.class_rows * log_weights.sum())
+        for block in self.cells.blocks:
+            joint = log_weights + block @ table
+            highest = joint.max(axis=1, keepdims=True)
+            shares = np.exp(joint - highest)
+            total = shares.sum(axis=1, keepdims=True)
+            height += float((highest + np.log(total)).sum())
+            shares /= total
+            weights += block.T @ shares
+            counts += shares.sum(axis=0)
+        return _Expected(weights, counts, height / max(self.cells.rows, 1))
+
+    def _maximized(self, ascents: Sequence[Ascent], weights: Values) -> list[Ascent]:
+        """The M-step: the best raw numbers in closed form, else better ones than before."""
+        pieces = zip(self.parts, self.cells.values, self.cells.by_part(weights), strict=True)
+        found = []
+        for ascent, (part, values, own) in zip(ascents, pieces, strict=True):
+            if part.closed_form:
+                found.append(Ascent.at(part, values, part.start(values, own)))
+            else:
+                found.append(ascent.step(part, values, own))
+        return found
+
+    def _log_weights(self, counts: Values) -> Values:
+        smoothed = counts + self.class_rows
+        return np.log(smoothed / smoothed.sum())
 
 
-def affordable(values: Array, schema: Schema, seed: int) -> Array:
-    """At most `MAXIMUM_ROWS` rows and about `MAXIMUM_CELLS` cells, `MAXIMUM_MASSES` of them of
-    gridded columns.
+class _Expected(NamedTuple):
+    weights: Values  # (V, K), pseudo-observations among them
+    counts: Values  # (K,)
+    height: float  # log p + log prior of a row
+
+
+def class_likelihoods(schema: Schema, values: Values) -> tuple[Likelihood, ...]:
+    """The likelihoods of classes: a scale may shrink to the grid that the data were recorded on.
+
+    Ordered levels are free: a class may prefer any of them.
     """
-    tables = sum(_role(column) in ("grid", "count") for column in schema.columns)
-    most = max(
-        min(MAXIMUM_ROWS, MAXIMUM_CELLS // max(len(schema), 1), MAXIMUM_MASSES // max(tables, 1)),
-        500,
-    )
-    return values[np.random.default_rng(seed).permutation(len(values))[:most]]
+    free = {column.name: Categorical for column in schema.columns if column.kind == "ordinal"}
+    nothing_left = np.zeros(len(schema))
+    with jax.enable_x64(True):
+        units = schema.in_units(values)
+        parts = likelihoods_of(schema, chosen(schema, free), units, nothing_left)
+        return jax.tree.map(np.asarray, parts)
 
 
-def fit_classes(
-    values: Array,
-    schema: Schema,
-    classes: int,
+def _possible_values(schema: Schema) -> dict[int, Values]:
+    """Levels and atoms, by the place of their column."""
+    possible = {}
+    for place, column in enumerate(schema.columns):
+        if column.kind in LEVELED:
+            possible[place] = np.arange(len(column.categories), dtype=np.float64)
+        elif column.atoms:
+            possible[place] = np.array([column.in_units(atom) for atom in column.atoms])
+    return possible
+
+
+def _pseudo_observations(
+    parts: Sequence[Likelihood],
+    cells: Cells,
+    possible: Mapping[int, Values],
+    rows: float,
     *,
-    seed: int = 0,
-    max_iterations: int = 100,
-    tolerance: float = 1e-5,
-) -> LatentClasses:
-    """EM with this many classes, started from cells around rows drawn as k-means++ draws them.
+    uniform: float = 0.1,
+) -> Values:
+    """For each column `rows` like the whole table, and `uniform` spread over possible values."""
+    met = sum(block.sum(axis=0) for block in cells.blocks)
+    prior = []
+    for part, values, count in zip(parts, cells.values, cells.by_part(met), strict=True):
+        pseudo = rows * count / np.maximum(count.sum(axis=0), 1.0)
+        for offset, column in enumerate(part.columns):
+            if column in possible:
+                at = np.isin(values[:, offset], possible[column])
+                pseudo[at, offset] += uniform / at.sum()
+        prior.append(pseudo.ravel())
+    return np.concatenate(prior)
 
-    Stops when log p + log prior of a row rises by less than `tolerance` nats a column.
 
-    Examples
-    --------
-    >>> values = np.repeat([[0.0, 1.0], [1.0, 0.0]], 50, axis=0)
-    >>> schema = Schema(tuple(Column(name, "binary", categories=(0, 1)) for name in "ab"))
-    >>> marginals, two = (fit_classes(values, schema, classes) for classes in (1, 2))
-    >>> [round(float(model.score_samples(values).mean()), 1) for model in (marginals, two)]
-    [-1.4, -0.7]
+def _spread(
+    points: NDArray[np.float32], classes: int, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """The nearest of K points for each, drawn with the squared distance to the others as odds.
+
+    Arthur and Vassilvitskii (2007), k-means++.
     """
-    parts = _parts(schema, values)
-    encodings = _encode(parts, schema, values)
-    priors = [part.family.prior(encoding) for part, encoding in zip(parts, encodings, strict=True)]
-    responsibilities = _nearest(encodings, len(values), classes, np.random.default_rng(seed))
-    trace: list[float] = []
-    while True:
-        log_weights, parameters = _maximise(parts, encodings, priors, responsibilities)
-        natural = _natural(parts, parameters, encodings)
-        joint = _log_joint(encodings, natural, log_weights)
-        evidence = logsumexp(joint, axis=1, keepdims=True)
-        smoothing = sum(float(np.sum(n @ p)) for n, p in zip(natural, priors, strict=True))
-        smoothing += CLASS_ROWS * float(log_weights.sum())
-        trace.append((float(evidence.sum()) + smoothing) / max(len(values), 1))
-        if (
-            classes == 1
-            or len(trace) == max_iterations
-            or (len(trace) > 1 and trace[-1] - trace[-2] < tolerance * len(schema))
-        ):
-            # Row by row, as a file gives them back: the last bits of a product follow the layout of
-            # its factors.
-            parameters = tuple(
-                tuple(np.array(array, order="C") for array in arrays) for arrays in parameters
-            )
-            return LatentClasses(schema, parts, parameters, log_weights, len(values), tuple(trace))
-        responsibilities = np.exp(joint - evidence)
-
-
-def _maximise(
-    parts: Sequence[Part],
-    encodings: Sequence[Encoding],
-    priors: Sequence[Array],
-    responsibilities: Array,
-) -> tuple[Array, tuple[tuple[Array, ...], ...]]:
-    """The M-step: class weights, and each family's parameters from its expected statistics."""
-    counts = responsibilities.sum(axis=0) + CLASS_ROWS
-    parameters = tuple(
-        part.family.estimate(
-            np.asarray((encoding.statistics.T @ responsibilities).T) + prior, encoding
-        )
-        for part, encoding, prior in zip(parts, encodings, priors, strict=True)
-    )
-    return np.log(counts / counts.sum()), parameters
-
-
-def _natural(
-    parts: Sequence[Part], parameters: Sequence[tuple[Array, ...]], encodings: Sequence[Encoding]
-) -> list[Array]:
-    return [
-        part.family.natural(p, e) for part, p, e in zip(parts, parameters, encodings, strict=True)
-    ]
-
-
-def _log_joint(
-    encodings: Sequence[Encoding], natural: Sequence[Array], log_weights: Array
-) -> Array:
-    terms = [
-        e.base[:, None] + np.asarray(e.statistics @ n.T)
-        for e, n in zip(encodings, natural, strict=True)
-    ]
-    return np.asarray(log_weights + sum(terms), dtype=np.float64)
-
-
-def _nearest(
-    encodings: Sequence[Encoding], rows: int, classes: int, rng: np.random.Generator
-) -> Array:
-    """One-hot classes of the rows: the nearest of rows drawn one after another, with squared
-    distance as odds.
-    """
-    points: list[Any] = [encoding.embedding for encoding in encodings]
-    norms = np.sum([np.asarray((p * p).sum(axis=1)).reshape(-1) for p in points], axis=0)
-    least, label = np.full(rows, np.inf), np.zeros(rows, dtype=np.intp)
+    label = np.zeros(len(points), np.intp)
+    nearest = np.full(len(points), np.inf)
+    odds = np.ones(len(points))
     for k in range(classes):
-        odds = least if k and least.sum() > 0 else np.ones(rows)
-        chosen = int(rng.choice(rows, p=odds / odds.sum()))
-        cross = sum(np.asarray(p @ _dense(p[[chosen]]).T).reshape(-1) for p in points)
-        distance = np.maximum(norms - 2.0 * cross + norms[chosen], 0.0)
-        label, least = np.where(distance < least, k, label), np.minimum(distance, least)
-    return np.eye(classes)[label]
-
-
-def _dense(rows: Any) -> Array:
-    return np.asarray(rows if isinstance(rows, np.ndarray) else rows.toarray())
-
-
-# Which family speaks of which column.
-
-
-def layout(schema: Schema) -> list[tuple[str, NDArray[np.intp]]]:
-    """The families a schema needs, as keys of `FAMILIES`, and the columns of each; codes of atoms
-    are levels.
-    """
-    roles = np.array([_role(column) for column in schema.columns])
-    mixed = np.array([column.measure == "mixed" for column in schema.columns])
-    chosen = {
-        role: np.flatnonzero((roles == role) | (mixed & (role == "levels"))) for role in FAMILIES
-    }
-    return [(role, columns) for role, columns in chosen.items() if len(columns)]
-
-
-def _parts(schema: Schema, values: Array) -> tuple[Part, ...]:
-    """Families for the columns of a schema, in units taken from these values."""
-    rest = _without_atoms(schema, values)
-    return tuple(
-        Part(
-            role, columns, FAMILIES[role].of([schema.columns[i] for i in columns], rest[:, columns])
-        )
-        for role, columns in layout(schema)
-    )
-
-
-def _role(column: Column) -> str:
-    if column.kind in LEVELED:
-        return "levels"
-    if column.kind == "count":
-        return "count"
-    if column.measure == "mass":
-        return "grid"
-    return "proportion" if column.kind == "proportion" else "density"
-
-
-def _encode(parts: Sequence[Part], schema: Schema, values: Array) -> list[Encoding]:
-    rest, codes = _without_atoms(schema, values), _codes(schema, values)
-    return [part.family.encode((codes if part.coded else rest)[:, part.columns]) for part in parts]
-
-
-def _without_atoms(schema: Schema, values: Array) -> Array:
-    """The values, missing where a density's column is at an atom: there the code says it all."""
-    rest = values.copy()
-    for i, column in enumerate(schema.columns):
-        if column.measure == "mixed":
-            rest[np.isin(values[:, i], column.atoms), i] = np.nan
-    return rest
-
-
-def _codes(schema: Schema, values: Array) -> Array:
-    """Levels as they are; of a density with atoms the index of the atom, or their number for any
-    other value.
-    """
-    codes = values.copy()
-    for i, column in enumerate(schema.columns):
-        if column.measure == "mixed":
-            code = np.full(len(values), float(len(column.atoms)))
-            for index, atom in enumerate(column.atoms):
-                code[values[:, i] == atom] = index
-            codes[:, i] = np.where(np.isnan(values[:, i]), np.nan, code)
-    return codes
+        center = points[rng.choice(len(points), p=odds / odds.sum())]
+        apart = points - center
+        distance = np.einsum("nf,nf->n", apart, apart, dtype=np.float64)
+        label[distance < nearest] = k
+        nearest = np.minimum(distance, nearest)
+        odds = nearest if nearest.any() else np.ones(len(points))
+    return label

@@ -1,7 +1,7 @@
 """Fitted baselines as arrays and one document, and back: data only, so that a run can keep them.
 
-What a family is called comes from the schema, and what its arrays look like from the family: a
-document can name neither code nor sizes of its own.
+What a baseline is comes from its name, and what its arrays look like from the schema: a document
+can name neither code nor sizes of its own.
 """
 
 from collections.abc import Mapping
@@ -10,35 +10,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aevb.baselines.fitting import NAMES, Baseline, Classes
-from aevb.baselines.gaussians import Density, Dequantised, Linear, Mixture, StandardUnits
-from aevb.baselines.latent_class import FAMILIES, LatentClasses, Part, layout
-from aevb.linear import LinearModel
+from aevb.baselines.base import BASELINES, Baseline, Setting
+from aevb.disk.trees import from_arrays, to_arrays
 from aevb.table.schema import Schema
 
 __all__ = ["from_stored", "to_stored"]
 
-Array = NDArray[np.float64]
+Arrays = dict[str, NDArray[np.generic]]
+Document = Mapping[str, Any]
 
 
 def to_stored(
     baselines: Mapping[str, Baseline], not_applicable: Mapping[str, str]
-) -> tuple[dict[str, Array], dict[str, Any]]:
+) -> tuple[Arrays, dict[str, Any]]:
     """Arrays by name, and what goes into a JSON document."""
-    arrays: dict[str, Array] = {}
+    arrays = {}
     listed = []
     for place, (name, baseline) in enumerate(baselines.items()):
-        own, about = _packed(baseline)
-        arrays |= {
-            f"{place}.{key}": np.ascontiguousarray(array, dtype=np.float64)
-            for key, array in own.items()
-        }
-        listed.append({"name": name, **about})
+        for path, array in to_arrays(baseline).items():
+            arrays[f"{place}{path}"] = array
+        listed.append({"name": name, "settings": dict(baseline.chosen)})
     return arrays, {"baselines": listed, "not_applicable": dict(not_applicable)}
 
 
 def from_stored(
-    arrays: Mapping[str, Any], document: Mapping[str, Any], schema: Schema
+    arrays: Arrays, document: Document, schema: Schema
 ) -> tuple[dict[str, Baseline], dict[str, str]]:
     """The baselines and the reasons why others do not apply, as `fit_baselines` gave them.
 
@@ -51,149 +47,46 @@ def from_stored(
 
     Raises
     ------
-    ValueError, KeyError, TypeError
+    ModelFileError, ValueError, KeyError, TypeError
         They are not baselines of these columns.
     """
     baselines: dict[str, Baseline] = {}
     unread = dict(arrays)
     for place, about in enumerate(document["baselines"]):
-        own = _Arrays(unread, f"{place}.")
-        baselines[about["name"]] = _KINDS[about["kind"]](own, about, schema)
+        prefix = str(place)
+        own = {}
+        for path in arrays:
+            if path.startswith(f"{prefix}."):
+                own[path.removeprefix(prefix)] = unread.pop(path)
+        baselines[about["name"]] = _restored(own, prefix, about, schema)
     if unread:
         raise ValueError(f"{min(unread)} belongs to no baseline")
     reasons = dict(document["not_applicable"])
-    if strange := (baselines.keys() | reasons.keys()) - set(NAMES):
-        raise ValueError(f"no baseline is named {min(strange)!r}")
-    if not all(isinstance(reason, str) for reason in reasons.values()):
-        raise TypeError("a reason must be text")
-    return baselines, {
-        name: reasons[name] for name in NAMES if name in reasons
-    }  # a document sorts its keys
+    for name, reason in reasons.items():
+        if name not in BASELINES or not isinstance(reason, str):
+            raise ValueError(f"{name!r} and its reason are no baseline's")
+    ordered = {name: reasons[name] for name in BASELINES if name in reasons}  # JSON sorts keys
+    return baselines, ordered
 
 
-def _packed(baseline: Baseline) -> tuple[dict[str, Array], dict[str, Any]]:
-    """A baseline's own arrays, and what else there is to say of it."""
-    if isinstance(baseline, Classes):
-        model = baseline.model
-        own = {"log_weights": model.log_weights}
-        for i, (part, parameters) in enumerate(zip(model.parts, model.parameters, strict=True)):
-            own |= {f"{i}.{unit}": getattr(part.family, unit) for unit in part.family.units}
-            own |= {f"{i}.{j}": parameter for j, parameter in enumerate(parameters)}
-        return own, {"kind": "classes", "rows": model.rows, "settings": baseline.settings}
-    assert isinstance(baseline, Dequantised)
-    units, density = (
-        {"location": baseline.units.location, "scale": baseline.units.scale},
-        baseline.density,
-    )
-    if isinstance(density, Mixture):
-        own = {"weights": density.weights, "means": density.means, "roots": density.roots}
-        return units | own, {"kind": "mixture", "settings": baseline.chosen}
-    assert isinstance(density, Linear)
-    model_arrays = {
-        "mean": density.model.mean,
-        "loadings": density.model.loadings,
-        "noise": density.model.noise,
-    }
-    return units | model_arrays | {"ratio": density.ratio}, {
-        "kind": "linear",
-        "settings": baseline.chosen,
-    }
-
-
-class _Arrays:
-    """The arrays of one baseline, handed out once each, where they have the shape asked for."""
-
-    def __init__(self, unread: dict[str, Any], prefix: str) -> None:
-        self.unread, self.prefix = unread, prefix
-
-    def get(self, name: str, *shape: int | None) -> Array:
-        """A copy, of finite numbers; None in a shape stands for any size but zero."""
-        array = np.asarray(self.unread.pop(self.prefix + name))
-        fits = array.ndim == len(shape) and all(
-            size > 0 if wanted is None else size == wanted
-            for size, wanted in zip(array.shape, shape, strict=True)
-        )
-        if array.dtype != np.float64 or not fits:
+def _restored(arrays: Arrays, prefix: str, about: Document, schema: Schema) -> Baseline:
+    chosen = _settings(about["settings"])
+    empty = BASELINES[about["name"]].empty(arrays, chosen, schema)
+    baseline = from_arrays(empty, arrays, "baselines.safetensors", as_array=np.array)
+    own = to_arrays(empty)
+    for path, array in arrays.items():
+        strange = ~np.isfinite(array)
+        if not np.array_equal(array[strange], own[path][strange], equal_nan=True):
             raise ValueError(
-                f"{self.prefix}{name} is {array.dtype} of shape {array.shape}, "
-                f"not float64 of {shape}"
-            )
-        if not np.isfinite(array).all():
-            raise ValueError(f"{self.prefix}{name} must be finite")
-        return np.array(array)
-
-    def positive(self, name: str, *shape: int | None) -> Array:
-        """The same, of scales and variances: none is zero or less."""
-        array = self.get(name, *shape)
-        if (array <= 0).any():
-            raise ValueError(f"{self.prefix}{name} must be positive")
-        return array
-
-    def roots(self, count: int, width: int, *, full: bool) -> Array:
-        """Cholesky roots, matrices or diagonals: a density takes the logarithm of every diagonal
-        number.
-        """
-        if not full:
-            return self.positive("roots", count, width)
-        roots = self.get("roots", count, width, width)
-        if (np.diagonal(roots, axis1=1, axis2=2) <= 0).any():
-            raise ValueError(f"{self.prefix}roots must have positive diagonals")
-        return roots
+                f"{prefix}{path} must be finite"
+            )  # or what the schema says, such as no end
+    baseline.check(empty)
+    return baseline
 
 
-def _classes(own: _Arrays, about: Mapping[str, Any], schema: Schema) -> Baseline:
-    log_weights = own.get("log_weights", None)
-    parts, parameters = [], []
-    for i, (role, columns) in enumerate(layout(schema)):
-        kind = FAMILIES[role]
-        units = [
-            (own.get if unit == "location" else own.positive)(f"{i}.{unit}", len(columns))
-            for unit in kind.units
-        ]
-        family = kind.in_units([schema.columns[column] for column in columns], units)
-        parts.append(Part(role, columns, family))
-        widths = family.widths
-        parameters.append(
-            tuple(own.get(f"{i}.{j}", len(log_weights), width) for j, width in enumerate(widths))
-        )
-    model = LatentClasses(schema, tuple(parts), tuple(parameters), log_weights, int(about["rows"]))
-    return Classes(model, _settings(about))
-
-
-def _linear(own: _Arrays, about: Mapping[str, Any], schema: Schema) -> Baseline:
-    width = len(schema)
-    model = LinearModel(
-        own.get("mean", width), own.get("loadings", width, None), own.positive("noise", width)
-    )
-    if (factors := model.loadings.shape[1]) > max(
-        width - 1, 1
-    ):  # scoring a row takes factors^2 numbers a column
-        raise ValueError(f"{factors} factors of {width} columns")
-    return _dequantised(Linear(model, own.positive("ratio", width)), own, about, schema)
-
-
-def _mixture(own: _Arrays, about: Mapping[str, Any], schema: Schema) -> Baseline:
-    width, weights = len(schema), own.positive("weights", None)
-    roots = own.roots(len(weights), width, full=about["settings"]["covariance"] == "full")
-    return _dequantised(
-        Mixture(weights, own.get("means", len(weights), width), roots), own, about, schema
-    )
-
-
-def _dequantised(
-    density: Density, own: _Arrays, about: Mapping[str, Any], schema: Schema
-) -> Baseline:
-    units = StandardUnits(
-        schema.columns, own.get("location", len(schema)), own.positive("scale", len(schema))
-    )
-    return Dequantised(density, _settings(about), units)
-
-
-def _settings(about: Mapping[str, Any]) -> dict[str, Any]:
-    settings = dict(about["settings"])
-    if not all(isinstance(value, str | int | float) for value in settings.values()):
-        raise TypeError("a setting must be a number or text")
+def _settings(given: Document) -> dict[str, Setting]:
+    settings = dict(given)
+    for value in settings.values():
+        if not isinstance(value, str | int | float):
+            raise TypeError("a setting must be a number or text")
     return settings
-
-
-_KINDS = {"classes": _classes, "linear": _linear, "mixture": _mixture}

@@ -42,7 +42,8 @@ class Columns:
     columns: tuple[Column, ...]
     #: Their training values in model units, shape (rows, d), NaN where missing.
     units: np.ndarray
-    #: What a linear model leaves of each, in model units, shape (d,).
+    #: What a linear model leaves of each, in model units, shape (d,); 0 for a scale whose floor is
+    #: only the grid of the data.
     deviation: np.ndarray
     #: The decoder gives the scale of each cell; else each column learns one scale.
     scale_given: bool = True
@@ -68,9 +69,10 @@ class Columns:
 
     def without(self, atoms: np.ndarray) -> "Columns":
         """The same columns, missing where a value is one of `atoms`, shape (d, K)."""
-        at = (self.units[..., None] == atoms.astype(np.float32)).any(-1)
+        at = (self.units[..., None] == atoms.astype(self.units.dtype)).any(-1)
         rest = np.where(at, np.nan, self.units)
-        return replace(self, units=rest, deviation=deviations(rest))
+        left = np.where(self.deviation > 0, deviations(rest), 0.0)
+        return replace(self, units=rest, deviation=left)
 
 
 class Likelihood(eqx.Module):
@@ -201,7 +203,7 @@ class Located(Likelihood):
             columns=columns.places,
             log_units=columns.log_scale if cls.density else columns.no_scale,
             floor=NonTrainable(single(floor)),
-            raw_scale=raw_scale(columns.deviation, floor),
+            raw_scale=single(raw_scale(columns.deviation, floor)),
             scale_given=columns.scale_given,
             **own,
         )
@@ -232,7 +234,7 @@ class Located(Likelihood):
         if not self.scale_given:
             return location[..., None]
         variance = np.maximum(means(standard**2, 0.0, weights) - location**2, 0.0)
-        raw = np.asarray(raw_scale(np.sqrt(variance), np.asarray(self.floor.tree)))
+        raw = raw_scale(np.sqrt(variance), np.asarray(self.floor.tree))
         return np.stack([location, raw - np.asarray(self.raw_scale)], axis=-1)
 
     def linear_start(
@@ -256,9 +258,9 @@ def grid_deviation(column: Column) -> float:
     return float(np.clip(grid / np.sqrt(12), 1e-2, 1.0))
 
 
-def raw_scale(deviation: np.ndarray, floor: np.ndarray) -> Array:
+def raw_scale(deviation: np.ndarray, floor: np.ndarray) -> np.ndarray:
     """The raw number of a scale, log(s / floor - 1); just above the floor where s is below it."""
-    return jnp.asarray(np.log(np.maximum(deviation / floor - 1, 1e-2)), jnp.float32)
+    return np.asarray(np.log(np.maximum(deviation / floor - 1, 1e-2)))
 
 
 def inverse_softplus(y: np.ndarray) -> np.ndarray:
@@ -302,5 +304,5 @@ def deviations(units: np.ndarray) -> np.ndarray:
 
 
 def single(values: ArrayLike) -> Array:
-    """Numbers in single precision, rounded once from double."""
-    return jnp.asarray(np.asarray(values, dtype=np.float64), jnp.float32)
+    """Numbers in single precision, rounded once from double, or all of double where JAX has it."""
+    return jnp.asarray(np.asarray(values, dtype=np.float64), float)

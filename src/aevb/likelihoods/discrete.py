@@ -201,8 +201,13 @@ class NegativeBinomial(Likelihood):
     parameters = 2  # the logs of the mean and of the concentration
 
     def __call__(self, raw: Array) -> dist.Distribution:
-        """The negative binomial; c is in [e^-6, e^8], beyond which it is Poisson to float32."""
-        return dist.NegativeBinomial2(_rate(raw[..., 0]), jnp.exp(jnp.clip(raw[..., 1], -6.0, 8.0)))
+        """The negative binomial; c is at least e^-6, and at most e^8 in float32 or e^16 in float64.
+
+        Beyond that it is Poisson to that precision.
+        """
+        most = 8.0 if raw.dtype == jnp.float32 else 16.0
+        concentration = jnp.exp(jnp.clip(raw[..., 1], -6.0, most))
+        return dist.NegativeBinomial2(_rate(raw[..., 0]), concentration)
 
     def start(self, units: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """By moments: c = m^2 / (variance - m) where the counts vary more than Poisson's."""

@@ -203,12 +203,16 @@ class Schema:
 
         Shape (rows, columns).
         """
+        return self.in_units(values).astype(np.float32)
+
+    def in_units(self, values: Values) -> Values:
+        """The same in float64."""
         location, scale = self._units()
         # Halves are exact, and 1e308 - (-1e308) stays finite.
         units = (values / 2 - location / 2) / (scale / 2)
         # A value a million deviations away is as surprising as float32 can express.
         located = [column.kind in LOCATED for column in self.columns]
-        return np.where(located, np.clip(units, -1e6, 1e6), units).astype(np.float32)
+        return np.where(located, np.clip(units, -1e6, 1e6), units)
 
     def from_model_units(self, units: NDArray[np.floating]) -> Values:
         """The inverse of `to_model_units`, in float64; what float32 blurred is put back on grid
