@@ -106,7 +106,7 @@ def main() -> None:
                 name, samples, {key: round(value, 4) for key, value in numbers.items()}, flush=True
             )
     RESULTS.write_text(
-        json.dumps({"model": {**MODEL, "data": "digits, binarised"}, "slopes": found}, indent=1)
+        json.dumps({"model": {**MODEL, "data": "digits, binarized"}, "slopes": found}, indent=1)
         + "\n"
     )
 

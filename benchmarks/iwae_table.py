@@ -3,8 +3,8 @@ layers of this package.
 
     AEVB_DATA=FOLDER python -m benchmarks.iwae_table ROW [--epochs N] [--folder FOLDER]
 
-A row is a fit on the 60,000 training images, binarised afresh for every minibatch, and its L_5000
-on the 10,000 test images, binarised once. Stopped at any time, the same command goes on. See
+A row is a fit on the 60,000 training images, binarized afresh for every minibatch, and its L_5000
+on the 10,000 test images, binarized once. Stopped at any time, the same command goes on. See
 README.md beside this file.
 """
 

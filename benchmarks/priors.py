@@ -1,4 +1,4 @@
-"""What p(z) is worth on rows held out of everything: MNIST, and digits by five folds of dequantised
+"""What p(z) is worth on rows held out of everything: MNIST, and digits by five folds of dequantized
 pixels.
 
     AEVB_DATA=FOLDER python -m benchmarks.priors mnist|digits [--priors NAME ...]
@@ -36,14 +36,14 @@ TRAIN, SAMPLES, FOLDS = 60_000, 1_000, 5
 
 
 def mnist(prior: str) -> tuple[np.ndarray, list[int]]:
-    """log p(x) of the 10,000 test images, binarised once."""
+    """log p(x) of the 10,000 test images, binarized once."""
     images = np.asarray(read("mnist").data, np.float64)
     vae = VAE(**MNIST, prior=prior).fit(images[:TRAIN])
     return vae.score_samples(images[TRAIN:], samples=SAMPLES), [vae.latent_dim_]
 
 
 def digits(prior: str) -> tuple[np.ndarray, list[int]]:
-    """log p(x) of every image, uniform noise added to its grey values, from the fold it was held
+    """log p(x) of every image, uniform noise added to its gray values, from the fold it was held
     out of.
     """
     images = load_digits().data

@@ -148,7 +148,7 @@ def mixed_table() -> Table:
             float
         ),
         Column("flag", "binary", categories=(0, 1)): (z + rng.normal(size=200) > 0.5).astype(float),
-        Column("grey", "pixel", resolution=1.0, grid=1.0, lower=0.0, upper=15.0): np.clip(
+        Column("gray", "pixel", resolution=1.0, grid=1.0, lower=0.0, upper=15.0): np.clip(
             np.round(8 + 6 * z), 0, 15
         ),
     }

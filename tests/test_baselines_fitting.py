@@ -123,7 +123,7 @@ def test_discrete_columns_are_scored_as_masses():
     schema = columns(3, resolution=1.0, grid=1.0)
     models, reasons = fit_baselines(x[:400], x[400:500], schema)
     assert reasons == {}
-    assert "lower bound" in models["PPCA"].settings["dequantised"]
+    assert "lower bound" in models["PPCA"].settings["dequantized"]
     # a tenth of the step, a tenth of the units: the mass is the same
     tenth = Schema(tuple(replace(column, resolution=0.1, grid=0.1) for column in schema.columns))
     scaled, _ = fit_baselines(x[:400] / 10, x[400:500] / 10, tenth)
@@ -140,7 +140,7 @@ def test_discrete_columns_are_scored_as_masses():
     )
 
 
-def test_the_dequantised_score_is_below_the_mass():
+def test_the_dequantized_score_is_below_the_mass():
     x = np.random.default_rng(0).normal(20, 2, size=(500, 1)).round()
     models, _ = fit_baselines(x[:400], x[400:], columns(1, resolution=1.0))
     grid = np.arange(0.0, 41.0)[:, None]
@@ -151,7 +151,7 @@ def test_the_dequantised_score_is_below_the_mass():
     )
 
 
-def test_positive_columns_are_modelled_in_logs():
+def test_positive_columns_are_modeled_in_logs():
     x = np.exp(linear_data(features=3))
     models, _ = fit_baselines(x[:300], x[300:350], columns(3, "positive"))
     logs, _ = fit_baselines(np.log(x[:300]), np.log(x[300:350]), columns(3))
@@ -161,7 +161,7 @@ def test_positive_columns_are_modelled_in_logs():
     assert models["PPCA"].settings["logarithm_of"] == ["x0", "x1", "x2"]
 
 
-def test_missing_cells_are_marginalised(x):
+def test_missing_cells_are_marginalized(x):
     holed = np.where(np.random.default_rng(1).random(x.shape) < 0.2, np.nan, x)
     models, reasons = fit_baselines(holed[:250], holed[250:320], columns(5))
     assert list(reasons) == ["Gaussian mixture"]

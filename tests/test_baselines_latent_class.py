@@ -134,8 +134,8 @@ def test_em_never_lowers_its_objective(names):
 
 
 def test_all_gaussian_classes_match_scikit_learn_from_the_same_start():
-    centres = np.repeat([[-3.0, 0.0], [3.0, 1.0], [0.0, 6.0]], 200, axis=0)
-    values = centres + np.random.default_rng(1).normal(size=centres.shape)
+    centers = np.repeat([[-3.0, 0.0], [3.0, 1.0], [0.0, 6.0]], 200, axis=0)
+    values = centers + np.random.default_rng(1).normal(size=centers.shape)
     schema = Schema((Column("a", "continuous"), Column("b", "continuous"))).scaled(values)
     training = replace(training_of(values, schema, pseudo_rows=1e-9), class_rows=0.0)
     model = training.fit(3, tolerance=1e-14, max_iterations=2000).model
@@ -224,7 +224,7 @@ def test_no_structure_means_one_class():
     assert Latent.fit(Task(values[:150], values[150:], schema)).settings["classes"] == 1
 
 
-def test_missing_cells_are_marginalised():
+def test_missing_cells_are_marginalized():
     values, schema = table()
     model = fit_classes(values, schema, 3)
     hidden = values[:20].copy()

@@ -62,7 +62,7 @@ def test_decoded_levels_and_draws_lie_in_their_columns(mixed_table: Table) -> No
 
 
 def test_an_empty_row_is_encoded_as_the_priors_mean(mixed_table: Table) -> None:
-    """Its posterior is the prior, which for a learned mixture is not centred."""
+    """Its posterior is the prior, which for a learned mixture is not centered."""
     model = mixed_table.model
     code = model.encode(jnp.full(len(mixed_table.schema), jnp.nan))
     assert np.array_equal(code, model.p_z().mean)

@@ -64,10 +64,10 @@ class Conditional(dist.MultivariateNormal):
 
     def cells(self, x: Any) -> Any:
         seen = ~jnp.isnan(x)
-        centred = jnp.where(seen, x - self.loc, 0.0)
+        centered = jnp.where(seen, x - self.loc, 0.0)
         covariance = jnp.where(seen[:, None] & seen, self.covariance_matrix, jnp.eye(len(x)))
         factor = jnp.linalg.cholesky(covariance)
-        each = jax.scipy.linalg.solve_triangular(factor, centred, lower=True)
+        each = jax.scipy.linalg.solve_triangular(factor, centered, lower=True)
         nats = -0.5 * (each**2 + jnp.log(2 * jnp.pi)) - jnp.log(jnp.diag(factor))
         return jnp.where(seen, nats, 0.0)
 

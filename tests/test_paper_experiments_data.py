@@ -1,4 +1,4 @@
-"""The paper's rows: which are for training, in what units, and what is drawn from grey."""
+"""The paper's rows: which are for training, in what units, and what is drawn from gray."""
 
 import os
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_mnist_is_trained_on_grey_drawn_afresh_and_tested_on_images_drawn_once() -> None:
+def test_mnist_is_trained_on_gray_drawn_afresh_and_tested_on_images_drawn_once() -> None:
     data = paper_data("mnist")
     assert (data.train.shape, data.test.shape) == ((50_000, 784), (10_000, 784))
     assert (data.likelihood, data.hidden) == ("bernoulli", 500)
@@ -31,16 +31,16 @@ def test_mnist_is_trained_on_grey_drawn_afresh_and_tested_on_images_drawn_once()
     assert abs(one.mean() - data.train[:200].mean()) < 4 * error
 
 
-def test_grey_values_of_mnist_are_those_the_test_images_were_drawn_from() -> None:
-    grey, drawn = paper_data("mnist-grey"), paper_data("mnist")
-    assert grey.resample is None
-    np.testing.assert_array_equal(grey.train, drawn.train)
-    assert len(np.unique(grey.test)) == 256
-    assert (drawn.test[grey.test == 0] == 0).all()
-    assert (drawn.test[grey.test == 1] == 1).all()
+def test_gray_values_of_mnist_are_those_the_test_images_were_drawn_from() -> None:
+    gray, drawn = paper_data("mnist-gray"), paper_data("mnist")
+    assert gray.resample is None
+    np.testing.assert_array_equal(gray.train, drawn.train)
+    assert len(np.unique(gray.test)) == 256
+    assert (drawn.test[gray.test == 0] == 0).all()
+    assert (drawn.test[gray.test == 1] == 1).all()
 
 
-def test_frey_face_is_grey_inside_the_unit_interval_and_split_at_random() -> None:
+def test_frey_face_is_gray_inside_the_unit_interval_and_split_at_random() -> None:
     data = paper_data("frey-face")
     assert (data.train.shape, data.test.shape) == ((1_600, 560), (365, 560))
     assert (data.likelihood, data.hidden, data.resample) == ("gaussian", 200, None)
@@ -49,5 +49,5 @@ def test_frey_face_is_grey_inside_the_unit_interval_and_split_at_random() -> Non
     np.testing.assert_array_equal(rows, np.round(rows))
     steps = np.abs(
         np.diff(data.test, axis=0)
-    ).mean()  # neighbours in time are alike, and are not neighbours here
+    ).mean()  # neighbors in time are alike, and are not neighbors here
     assert steps > 0.5 * np.abs(data.test[:180] - data.test[180:360]).mean()

@@ -22,10 +22,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.repeat(np.random.default_rng(0).random((300, 2)) < 0.3, 4, axis=1)
     bits = rows.astype(np.float32)
     noise = 0.02 * np.random.default_rng(1).normal(size=rows.shape)
-    grey = np.clip(bits * 0.6 + 0.2 + noise, 0.0, 1.0).astype(np.float32)
+    gray = np.clip(bits * 0.6 + 0.2 + noise, 0.0, 1.0).astype(np.float32)
     data = {
         "mnist": PaperData(bits[:200], bits[200:], None, "bernoulli", 6),
-        "frey-face": PaperData(grey[:200], grey[200:], None, "gaussian", 6),
+        "frey-face": PaperData(gray[:200], gray[200:], None, "gaussian", 6),
     }
     monkeypatch.setattr(figure2, "paper_data", data.__getitem__)
 
@@ -86,7 +86,7 @@ def test_the_last_point_of_a_line_is_compared_with_the_printed_one_at_as_many_sa
     assert row["printed"] is None
     (row,) = compare_figure2([point(test=None), point(seed=1)])
     assert (row["test"], row["spread"], row["difference"]) == (None, None, None)
-    (row,) = compare_figure2([point(dataset="mnist-grey")])
+    (row,) = compare_figure2([point(dataset="mnist-gray")])
     assert row["printed"] is None
 
 

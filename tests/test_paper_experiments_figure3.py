@@ -19,12 +19,12 @@ pytestmark = pytest.mark.long
 @pytest.fixture
 def pixels(monkeypatch: pytest.MonkeyPatch) -> PaperData:
     rng = np.random.default_rng(0)
-    grey = rng.random((60, 6)).astype(np.float32)
+    gray = rng.random((60, 6)).astype(np.float32)
 
     def resample(x: jax.Array, key: jax.Array) -> jax.Array:
         return jax.random.bernoulli(key, x).astype(jnp.float32)
 
-    data = PaperData(grey[:40], (grey[40:] > 0.5).astype(np.float32), resample, "bernoulli", 4)
+    data = PaperData(gray[:40], (gray[40:] > 0.5).astype(np.float32), resample, "bernoulli", 4)
     monkeypatch.setattr(module, "paper_data", lambda name: data)
     return data
 

@@ -237,9 +237,9 @@ def test_the_predictive_likelihood_averages_over_z_and_theta_before_the_logarith
 def test_the_experiment_has_both_fits_and_knows_what_is_done(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    grey = np.random.default_rng(0).random((60, PIXELS)).astype(np.float32)
+    gray = np.random.default_rng(0).random((60, PIXELS)).astype(np.float32)
     # Nothing is to be drawn afresh.
-    data = PaperData(grey, black_and_white(12), lambda x, key: x / 0, "bernoulli", 3)
+    data = PaperData(gray, black_and_white(12), lambda x, key: x / 0, "bernoulli", 3)
     monkeypatch.setattr(experiment, "paper_data", {"mnist": data}.__getitem__)
     few = partial(log_predictive, thetas=3, samples=64)
     monkeypatch.setattr(experiment, "log_predictive", few)

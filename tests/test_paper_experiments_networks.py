@@ -45,7 +45,7 @@ def test_a_gaussian_decoder_is_equation_12() -> None:
 
 
 def test_the_likelihood_of_black_and_white_pixels_is_affine_in_them() -> None:
-    """And in grey pixels, where eq. 11 is used as a cross-entropy."""
+    """And in gray pixels, where eq. 11 is used as a cross-entropy."""
     model = paper_model(6, 2, 5, "bernoulli", jax.random.key(0))
     matrices = lambda model: [layer.weight for layer in model.likelihood.network.layers]  # noqa: E731
     model = eqx.tree_at(matrices, model, [100 * matrix for matrix in matrices(model)])

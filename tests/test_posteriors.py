@@ -136,7 +136,7 @@ def test_an_empty_row_encodes_to_the_prior(gaussian: Posterior) -> None:
     )
 
 
-def test_features_are_standardised_logged_and_one_hot() -> None:
+def test_features_are_standardized_logged_and_one_hot() -> None:
     values, observed = FEATURES(ROW)
     assert FEATURES.size == 6
     np.testing.assert_allclose(values, [0.5, np.log(2), np.log(4) - 1, 0, 1, 0], rtol=1e-5)

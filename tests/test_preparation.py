@@ -1,4 +1,4 @@
-"""Laws of preparation: rows in an order of their own, whole weights as repetitions, grey values
+"""Laws of preparation: rows in an order of their own, whole weights as repetitions, gray values
 made 0 or 1.
 """
 
@@ -20,7 +20,7 @@ from aevb.preparation import (
 from aevb.settings import Settings
 
 RNG = np.random.default_rng(0)
-GREY = RNG.integers(0, 17, (60, 20)).astype(float)
+GRAY = RNG.integers(0, 17, (60, 20)).astype(float)
 
 
 @settings(deadline=None, derandomize=True, max_examples=40)
@@ -71,17 +71,17 @@ def test_weights_that_are_none_are_refused(weights: list[float]) -> None:
         weighted_rows(RNG.normal(size=(4, 2)), None, weights, None)
 
 
-def test_binarisation_is_the_row_s_own() -> None:
+def test_binarization_is_the_row_s_own() -> None:
     """The same 0s and 1s for a row in any company, others for another seed; NaN stays."""
-    grey = GREY.copy()
-    grey[3, 5] = np.nan
-    preparation, values = prepare(grey, Settings(binarize="static"), seed=1)
+    gray = GRAY.copy()
+    gray[3, 5] = np.nan
+    preparation, values = prepare(gray, Settings(binarize="static"), seed=1)
     units = preparation.units(values)
     assert set(np.unique(units[~np.isnan(units)])) == {0.0, 1.0}
-    assert np.array_equal(np.isnan(units), np.isnan(grey))
+    assert np.array_equal(np.isnan(units), np.isnan(gray))
     assert np.array_equal(preparation.units(values[7:8]), units[7:8])
     assert np.array_equal(preparation.units(values[::-1]), units[::-1], equal_nan=True)
-    other, _ = prepare(grey, Settings(binarize="static"), seed=2)
+    other, _ = prepare(gray, Settings(binarize="static"), seed=2)
     assert not np.array_equal(other.units(values), units, equal_nan=True)
     assert preparation.resample is None
     assert np.array_equal(preparation.training_units(values), units, equal_nan=True)
@@ -89,16 +89,16 @@ def test_binarisation_is_the_row_s_own() -> None:
     assert np.array_equal(again.units(values), units, equal_nan=True)
 
 
-def test_dynamic_binarisation_leaves_training_rows_grey() -> None:
-    preparation, values = prepare(GREY, Settings(binarize="dynamic"), seed=1)
-    grey = preparation.training_units(values)
-    np.testing.assert_allclose(grey, GREY / 16, rtol=1e-6)
-    np.testing.assert_allclose(preparation.values_of(grey), GREY, rtol=1e-6)
+def test_dynamic_binarization_leaves_training_rows_gray() -> None:
+    preparation, values = prepare(GRAY, Settings(binarize="dynamic"), seed=1)
+    gray = preparation.training_units(values)
+    np.testing.assert_allclose(gray, GRAY / 16, rtol=1e-6)
+    np.testing.assert_allclose(preparation.values_of(gray), GRAY, rtol=1e-6)
     assert preparation.resample is bernoulli
     assert {column.kind for column in preparation.schema.columns} == {"binary"}
 
 
-def test_draws_have_the_grey_value_as_their_mean_and_keep_missing_cells() -> None:
+def test_draws_have_the_gray_value_as_their_mean_and_keep_missing_cells() -> None:
     x = np.array([0.0, 0.25, 0.9, 1.0, np.nan], np.float32)
     draws = np.asarray(
         jax.vmap(lambda key: bernoulli(x, key))(jax.random.split(jax.random.key(0), 4_000))
@@ -109,7 +109,7 @@ def test_draws_have_the_grey_value_as_their_mean_and_keep_missing_cells() -> Non
     assert (draws[:, 3] == 1).all()
 
 
-def test_binarising_what_is_not_grey_names_the_column() -> None:
+def test_binarizing_what_is_not_gray_names_the_column() -> None:
     with pytest.raises(ConfigError, match="'x0' is continuous"):
         prepare(RNG.normal(size=(40, 2)), Settings(binarize="static"), seed=0)
 

@@ -499,7 +499,7 @@ def test_baselines_that_share_a_reason_share_a_line() -> None:
 def test_settings_of_a_baseline_are_readable(image_page: str) -> None:
     settings = {
         "chosen_on": "validation",
-        "dequantised": "x + u",
+        "dequantized": "x + u",
         "draws": 8,
         "factors": 1,
         "logarithm_of": ["a", "b"],

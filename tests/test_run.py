@@ -21,7 +21,7 @@ TABLE = pd.DataFrame(
     {
         "length": RNG.normal(size=60),
         "flag": RNG.random(60) < 0.4,
-        "colour": pd.Categorical(RNG.choice(["red", "green", "blue"], 60)),
+        "color": pd.Categorical(RNG.choice(["red", "green", "blue"], 60)),
         "name": [f"n{i}" for i in range(60)],
     }
 )
@@ -112,7 +112,7 @@ def test_a_loaded_model_can_be_saved_again(
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_a_binarised_model_shows_the_same_greys_when_loaded(tmp_path: Path) -> None:
+def test_a_binarized_model_shows_the_same_grays_when_loaded(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 17, (40, 6)).astype(float)
     columns = {f"x{i}": "pixel" for i in range(6)}
     settings = {**AT_START, "ignore": (), "binarize": "static", "columns": columns}
@@ -298,7 +298,7 @@ def test_pseudo_rows_and_their_range_come_back(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(loaded.sample(20), vae.sample(20))
 
 
-def test_an_optimiser_of_ones_own_is_not_written(vae: VAE, tmp_path: Path) -> None:
+def test_an_optimizer_of_ones_own_is_not_written(vae: VAE, tmp_path: Path) -> None:
     import optax
 
     copy(vae).set_params(optimizer=optax.adam(1e-3)).save(tmp_path / "run")

@@ -229,7 +229,7 @@ def mixed() -> dict[str, list]:
         "height": (z + rng.normal(size=60)).tolist(),
         "grade": rng.integers(100, 200, 60).tolist(),
         "alive": (z > 0).tolist(),
-        "colour": [["red", "", "NA"][i] for i in rng.integers(0, 3, 60)],
+        "color": [["red", "", "NA"][i] for i in rng.integers(0, 3, 60)],
         "size": [["low", "mid", "top"][i] for i in np.digitize(z, [-0.5, 0.5])],
     }
     for (name, cells), gone in zip(columns.items(), holes, strict=True):
@@ -276,7 +276,7 @@ def test_kinds_are_inferred_and_said(table) -> None:
         ("height", "continuous"),
         ("grade", "continuous"),
         ("alive", "binary"),
-        ("colour", "categorical"),
+        ("color", "categorical"),
         ("size", "ordinal"),
     ]
     assert vae.schema_.ignored == ("row", "label")
@@ -285,10 +285,10 @@ def test_kinds_are_inferred_and_said(table) -> None:
 def test_samples_have_the_columns_types_and_levels_of_the_data(table) -> None:
     data, vae = table
     drawn = vae.sample(40)
-    modelled = {name: kind for name, kind in types_of(data).items() if name not in ("row", "label")}
+    modeled = {name: kind for name, kind in types_of(data).items() if name not in ("row", "label")}
     assert type(drawn) is type(data)
-    assert types_of(drawn) == modelled
-    for name in ("colour", "size"):
+    assert types_of(drawn) == modeled
+    for name in ("color", "size"):
         observed = {row[name] for row in rows_of(data)} - {None}
         assert {row[name] for row in rows_of(drawn)} <= observed
     assert all(None not in row.values() for row in rows_of(drawn))

@@ -172,7 +172,7 @@ def test_columns_that_do_not_vary_give_finite_numbers(cell: float) -> None:
 
 def test_features_are_those_of_the_training_rows(mixed_table: Table) -> None:
     """Mean 0 and deviation 1 over the rows, after the logarithm where a column has one; 0 / 1 is
-    only centred.
+    only centered.
     """
     features = Features.of(mixed_table.schema, mixed_table.units)
     values, observed = jax.jit(jax.vmap(features))(mixed_table.units)

@@ -211,7 +211,7 @@ def test_numbers_are_rounded_and_clipped_to_their_support():
         Column("whole", "continuous", "float64", resolution=1),
         Column("count", "count", "float64", resolution=1, lower=0),
         Column("share", "proportion", "float64", lower=0, upper=1),
-        Column("grey", "pixel", "float64", resolution=1 / 255, lower=0, upper=1),
+        Column("gray", "pixel", "float64", resolution=1 / 255, lower=0, upper=1),
         Column("level", "ordinal", "float64", categories=(1.5, 2.5, 4.5)),
     )
     values = np.array([[1.6, -3.0, 1.2, 0.5, 1.4], [-1.4, 2.4, -0.1, 9.0, 7.0]])

@@ -76,9 +76,7 @@ def test_atoms():
     column = kind_of(gains)
     assert (column.kind, column.atoms, column.resolution) == ("continuous", (0.0,), 1)
     assert find_atoms(np.arange(5.0), np.array([9, 1, 1, 1, 1])) == ()  # fewer than 10 cells
-    assert (
-        find_atoms(np.arange(5.0), np.array([40, 9, 9, 9, 9])) == ()
-    )  # not 5 times its neighbours
+    assert find_atoms(np.arange(5.0), np.array([40, 9, 9, 9, 9])) == ()  # not 5 times its neighbors
     assert find_atoms(np.arange(1000.0), np.array([20] + [1] * 999)) == ()  # less than 5 %
     many = np.tile([50, 1, 1, 1], 30)
     assert len(find_atoms(np.arange(120.0), many)) <= 16
@@ -108,7 +106,7 @@ def test_atoms_do_not_depend_on_location_or_direction(counts, shift):
         (GENERATOR.integers(0, 256, (200, 3)).astype(np.uint8), 255, 1),
     ],
 )
-def test_grey_values_are_pixels(array, upper, resolution):
+def test_gray_values_are_pixels(array, upper, resolution):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         schema = infer(array)

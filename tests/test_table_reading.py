@@ -292,9 +292,9 @@ def test_a_folder_of_images(tmp_path):
     assert (source.image_shape, source.labels) == ((5, 6), ())
     assert read(tmp_path, image_size=(3, 2)).image_shape == (3, 2)
     save(tmp_path / "4.png", np.repeat(images[0][..., None], 3, axis=2))
-    coloured = read(tmp_path)
-    assert coloured.image_shape == (5, 6, 3)
-    np.testing.assert_array_equal(coloured.data[0], coloured.data[4])
+    colored = read(tmp_path)
+    assert colored.image_shape == (5, 6, 3)
+    np.testing.assert_array_equal(colored.data[0], colored.data[4])
     save(tmp_path / "5.png", images[0][:4])
     refused(tmp_path, r"5\.png: expected 5 x 6 pixels, got 4 x 6: give an image size")
 

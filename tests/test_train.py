@@ -339,7 +339,7 @@ def test_a_step_that_overflows_is_not_taken() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad", "rmsprop"])
-def test_a_slope_too_large_for_the_optimiser_is_as_if_its_step_had_not_been(
+def test_a_slope_too_large_for_the_optimizer_is_as_if_its_step_had_not_been(
     optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Finite, but not its square: the moments of Adam would be infinite ever after, and each epoch
@@ -481,7 +481,7 @@ def test_an_unknown_option_is_named() -> None:
 
 @pytest.mark.parametrize("cut", [0, 1, 3, 5])
 def test_a_run_taken_up_again_ends_in_the_same_bits(tmp_path: Path, cut: int) -> None:
-    """Killed at any epoch, with momentum in the optimiser and NaN in the history."""
+    """Killed at any epoch, with momentum in the optimizer and NaN in the history."""
 
     class KilledError(BaseException):
         pass

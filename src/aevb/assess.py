@@ -345,7 +345,7 @@ def _warnings(fit: Fit, collapsed: bool, found: Evaluation) -> list[str]:
 
 
 def _modeled(fit: Fit, values: Values) -> NDArray[np.float64]:
-    """What the baselines see: the values, or the 0 and 1 drawn from grey ones."""
+    """What the baselines see: the values, or the 0 and 1 drawn from gray ones."""
     if fit.preparation.binarize is None:
         return values
     return fit.units(values).astype(np.float64)

@@ -133,19 +133,19 @@ class LinearPosterior(eqx.Module):
         return cls(each, NonTrainable(loadings), each, loadings.T, complete=complete)
 
     def __call__(self, features: Array, observed: Array) -> tuple[Array, Array, Array]:
-        """Mean of z (k,), precision A (k, k), and features centred, filled.
+        """Mean of z (k,), precision A (k, k), and features centered, filled.
 
         For complete rows the diagonal of A, (k,), in place of A.
         """
         loadings = self.loadings.tree
         weighted = loadings * (observed / self.noise.tree)[:, None]
-        centred = jnp.where(observed, features - self.mean.tree, 0.0)
+        centered = jnp.where(observed, features - self.mean.tree, 0.0)
         if self.complete:
-            return centred @ self.gain.T, 1 + jnp.sum(weighted * loadings, 0), centred
+            return centered @ self.gain.T, 1 + jnp.sum(weighted * loadings, 0), centered
         precision = jnp.eye(loadings.shape[1]) + weighted.T @ loadings
-        z = jax.scipy.linalg.solve(precision, weighted.T @ centred, assume_a="pos")
-        centred = jnp.where(observed, centred, loadings @ z)
-        return centred @ self.gain.T, precision, centred
+        z = jax.scipy.linalg.solve(precision, weighted.T @ centered, assume_a="pos")
+        centered = jnp.where(observed, centered, loadings @ z)
+        return centered @ self.gain.T, precision, centered
 
 
 class Moments(NamedTuple):

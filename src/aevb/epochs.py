@@ -87,7 +87,7 @@ def minibatch_bound(
 ) -> Array:
     """Eq. 8 divided by N: (1/M) sum_i w_i L(x_i), in nats per row.
 
-    Weights are 1 in the mean over all N rows. Rows of weight 0 fill a short minibatch up and do not
+    The weights of all N rows have mean 1. Rows of weight 0 fill a short minibatch up and do not
     count in M. Dividing by the weights' own sum instead would make the minibatch a biased estimate
     of the whole.
     """

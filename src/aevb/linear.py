@@ -2,7 +2,7 @@
 
     z ~ N(0, I),    x | z ~ N(mean + W z, Psi),    Psi = diag(noise)
 
-A row's missing cells are marginalised by leaving their features out of W and Psi. With
+A row's missing cells are marginalized by leaving their features out of W and Psi. With
 
     M_o = I + W_o' Psi_o^-1 W_o        (k x k, the posterior's precision given the observed cells o)
 
@@ -108,9 +108,9 @@ def fit(
     share = row_weights / max(row_weights.sum(), TINY)
     observed_share = share @ ~missing
     mean = share @ np.where(missing, 0.0, cells) / np.where(observed_share > 0, observed_share, 1.0)
-    centred = np.where(missing, 0.0, cells - mean)
+    centered = np.where(missing, 0.0, cells - mean)
     rank = min(latent_dim, cells.shape[1] - 1)
-    model = _fit_complete(np.sqrt(share)[:, None] * centred, rank, settings)
+    model = _fit_complete(np.sqrt(share)[:, None] * centered, rank, settings)
     if missing.any():
         model = _fit_incomplete(model, cells - mean, row_weights, settings)
     return _rotated(replace(model, mean=mean + model.mean), latent_dim)
@@ -146,20 +146,20 @@ class _Settings(NamedTuple):
 # maximizing the likelihood profiled over W (Joreskog 1967).
 
 
-def _fit_complete(centred: Array, rank: int, settings: _Settings) -> LinearModel:
-    """The model of centred rows, each times the root of its share.
+def _fit_complete(centered: Array, rank: int, settings: _Settings) -> LinearModel:
+    """The model of centered rows, each times the root of its share.
 
-    So centred' centred is the covariance.
+    So centered' centered is the covariance.
     """
-    variances = np.einsum("nf,nf->f", centred, centred)
-    large = centred.shape[1] > DENSE_FEATURES
-    covariance = np.empty((0, 0)) if large else centred.T @ centred
+    variances = np.einsum("nf,nf->f", centered, centered)
+    large = centered.shape[1] > DENSE_FEATURES
+    covariance = np.empty((0, 0)) if large else centered.T @ centered
 
     def leading(noise: Array) -> tuple[Array, Array]:
         """The first eigenvalues and eigenvectors of Psi^-1/2 S Psi^-1/2."""
         root = np.sqrt(noise)
         if large:
-            return _randomised(centred / root, rank)
+            return _randomized(centered / root, rank)
         return _leading_eigen(covariance / np.outer(root, root), rank)
 
     eigenvalues, eigenvectors = leading(np.ones(len(variances)))
@@ -178,7 +178,7 @@ def _fit_complete(centred: Array, rank: int, settings: _Settings) -> LinearModel
 
 
 def _profile(leading: Leading, variances: Array, start: Array, settings: _Settings) -> LinearModel:
-    """Minimise -2 log p over log Psi, with W at its optimum given Psi.
+    """Minimize -2 log p over log Psi, with W at its optimum given Psi.
 
     With l_j the leading eigenvalues of Psi^-1/2 S Psi^-1/2 and v_j its eigenvectors, W = Psi^1/2 v
     (l - 1)^1/2 and
@@ -222,7 +222,7 @@ def _leading_eigen(matrix: Array, rank: int) -> tuple[Array, Array]:
     return values[::-1], vectors[:, ::-1]
 
 
-def _randomised(rows: Array, rank: int) -> tuple[Array, Array]:
+def _randomized(rows: Array, rank: int) -> tuple[Array, Array]:
     from sklearn.utils.extmath import randomized_svd
 
     _, singular, right = randomized_svd(rows, min(rank, *rows.shape), n_iter=4, random_state=0)
@@ -278,10 +278,10 @@ def _expect(model: LinearModel, block: _Block) -> _Expectation:
     precisions = np.eye(latent_dim) + by_pattern
     covariances = np.linalg.inv(precisions).astype(np.float64, copy=False)
     observed = block.observed[block.pattern]
-    centred = block.cells - observed * model.mean
-    means = np.einsum("njk,nk->nj", covariances[block.pattern], centred @ scaled)
+    centered = block.cells - observed * model.mean
+    means = np.einsum("njk,nk->nj", covariances[block.pattern], centered @ scaled)
     # r' Sigma^-1 r = |Psi^-1/2 (r - W m)|^2 + |m|^2: a sum of squares, so that nothing cancels
-    residual = centred - observed * (means @ loadings.T)
+    residual = centered - observed * (means @ loadings.T)
     distances = residual**2 @ (1.0 / model.noise) + np.sum(means**2, axis=1)
     log_noise = block.observed @ np.log(2.0 * np.pi * model.noise)
     log_determinants = np.linalg.slogdet(precisions)[1] + log_noise
@@ -339,9 +339,9 @@ def _em_step(
     # Of a feature without cells any noise is as likely.
     noise = np.where(counts > 0, np.maximum(noise, settings.floor), 1.0)
     loadings, mean = coefficients[:, :-1], coefficients[:, -1]
-    centre = latent[:-1, -1] / total
-    spread = np.linalg.cholesky(latent[:-1, :-1] / total - np.outer(centre, centre))
-    return LinearModel(mean + loadings @ centre, loadings @ spread, noise), log_likelihood / total
+    center = latent[:-1, -1] / total
+    spread = np.linalg.cholesky(latent[:-1, :-1] / total - np.outer(center, center))
+    return LinearModel(mean + loadings @ center, loadings @ spread, noise), log_likelihood / total
 
 
 def _moments(expected: _Expectation, block: _Block) -> tuple[Array, Array]:

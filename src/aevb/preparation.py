@@ -1,4 +1,4 @@
-"""From a table to rows in model units: kinds said, weights checked, grey values made 0 or 1."""
+"""From a table to rows in model units: kinds said, weights checked, gray values made 0 or 1."""
 
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -43,7 +43,7 @@ class Preparation:
 
     #: The columns as the data have them.
     source: Schema
-    #: The columns as the model has them: those of `source`, or 0 / 1 in place of grey values.
+    #: The columns as the model has them: those of `source`, or 0 / 1 in place of gray values.
     schema: Schema
     #: ``"dynamic"``, ``"static"`` or None.
     binarize: str | None = None
@@ -55,18 +55,18 @@ class Preparation:
     decoder: object = None
 
     def units(self, values: Values) -> Units:
-        """Rows in model units, shape (n, D); grey values give 0 or 1 by the seed and the row."""
+        """Rows in model units, shape (n, D); gray values give 0 or 1 by the seed and the row."""
         if self.binarize is None:
             return self.schema.to_model_units(values)
-        grey = self._grey(values)
-        return np.asarray(jax.vmap(bernoulli)(jnp.asarray(grey), row_keys(grey, self.seed)))
+        gray = self._gray(values)
+        return np.asarray(jax.vmap(bernoulli)(jnp.asarray(gray), row_keys(gray, self.seed)))
 
     def training_units(self, values: Values) -> Units:
-        """The same, but left grey where they are to be drawn afresh for every minibatch."""
-        return self._grey(values) if self.binarize == "dynamic" else self.units(values)
+        """The same, but left gray where they are to be drawn afresh for every minibatch."""
+        return self._gray(values) if self.binarize == "dynamic" else self.units(values)
 
     def values_of(self, units: NDArray[np.float32]) -> Values:
-        """The inverse of `units`: probabilities of 1 become grey values again."""
+        """The inverse of `units`: probabilities of 1 become gray values again."""
         values = self.schema.from_model_units(units)
         if self.binarize is None:
             return values
@@ -82,7 +82,7 @@ class Preparation:
         """The same, with the units taken from training rows."""
         return replace(self, source=self.source.scaled(train), schema=self.schema.scaled(train))
 
-    def _grey(self, values: Values) -> Units:
+    def _gray(self, values: Values) -> Units:
         low, high = self._ends()
         return ((values - low) / (high - low)).astype(np.float32)
 
@@ -106,7 +106,7 @@ class Rows:
 
 
 def bernoulli(x: jax.Array, key: PRNGKeyArray) -> jax.Array:
-    """0 or 1, each cell 1 with its grey value's probability; a missing cell stays missing."""
+    """0 or 1, each cell 1 with its gray value's probability; a missing cell stays missing."""
     return jnp.where(jnp.isnan(x), x, (jax.random.uniform(key, x.shape) < x).astype(x.dtype))
 
 
@@ -258,7 +258,7 @@ def _binarized(source: Schema, binarize: str, seed: int) -> Preparation:
                 f"binarize is for gray values; column {column.name!r} is {column.kind}: "
                 "leave binarize out, or make its kind pixel"
             )
-    # A source that comes from a file has the units of its grey values; 0 and 1 have none.
+    # A source that comes from a file has the units of its gray values; 0 and 1 have none.
     levels: dict[str, Any] = {
         "kind": "binary",
         "categories": (0, 1),

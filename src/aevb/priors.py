@@ -62,7 +62,7 @@ PRIORS: Registry[type[eqx.Module]] = Registry("prior")
 
 @PRIORS.register("standard_normal")
 class StandardNormal(Prior):
-    """p(z) = N(0, I), the centred isotropic Gaussian of section 3.
+    """p(z) = N(0, I), the centered isotropic Gaussian of section 3.
 
     Examples
     --------
@@ -177,7 +177,7 @@ class VampPrior(eqx.Module):
 
 @PRIORS.register("flow")
 class FlowPrior(Prior):
-    """p(z): z = f(u), u ~ N(0, I), f a normalising flow of affine couplings; needs two latents."""
+    """p(z): z = f(u), u ~ N(0, I), f a normalizing flow of affine couplings; needs two latents."""
 
     latent_dim: int = eqx.field(static=True)
     flow: CouplingFlow

@@ -154,7 +154,7 @@ def contents_of(
     results
         Its results; see `aevb.assess.Results.to_dict`.
     name
-        Of the data: the title.
+        Name of the data, for the title.
     commands
         What to type to get this fit again.
     most_rows

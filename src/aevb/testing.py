@@ -236,7 +236,7 @@ def example_columns(rows: int = 400) -> list[dict[Column, np.ndarray]]:
     rng = np.random.default_rng(0)
     z = rng.normal(size=rows)
     levels = ("v", "w", "x", "y", "z")
-    grey = Column("", "pixel", resolution=1.0, grid=1.0, lower=0.0, upper=15.0)
+    gray = Column("", "pixel", resolution=1.0, grid=1.0, lower=0.0, upper=15.0)
     tiny = 1e-3 * rng.normal(size=rows)
     return [
         {Column("a", "continuous"): 5 + 20 * z, Column("b", "continuous"): tiny},
@@ -269,8 +269,8 @@ def example_columns(rows: int = 400) -> list[dict[Column, np.ndarray]]:
             Column("b", "binary", categories=(0, 1)): z > 0,
         },
         {
-            replace(grey, name="a"): np.clip(np.round(6 + 4 * z), 0, 15),
-            replace(grey, name="b"): np.clip(np.round(9 - 2 * z), 0, 15),
+            replace(gray, name="a"): np.clip(np.round(6 + 4 * z), 0, 15),
+            replace(gray, name="b"): np.clip(np.round(9 - 2 * z), 0, 15),
         },
     ]
 

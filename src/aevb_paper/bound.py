@@ -109,7 +109,7 @@ def joint_over_posterior() -> float:
 
 
 @check(
-    "log p(x) less the bound is E_q[r - 1 - log r] with r = p(z|x) / q(z|x): never below 0",
+    "log p(x) minus the bound is E_q[r - 1 - log r] with r = p(z|x) / q(z|x): never below 0",
     unit="nats",
 )
 def never_above() -> float:
@@ -155,7 +155,7 @@ def levels() -> float:
 
 
 @check(
-    "estimator A (objectives.sgvb_a, eq. 6) is the bound in the mean",
+    "estimator A (objectives.sgvb_a, eq. 6) is the bound on average",
     tolerance=4,
     unit="standard errors",
 )
@@ -164,7 +164,7 @@ def estimator_a() -> float:
 
 
 @check(
-    "estimator B (objectives.sgvb_b, eq. 7) is the bound in the mean",
+    "estimator B (objectives.sgvb_b, eq. 7) is the bound on average",
     tolerance=4,
     unit="standard errors",
 )

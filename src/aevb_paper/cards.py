@@ -19,8 +19,8 @@ CARDS: tuple[Card, ...] = (
         name="bound",
         title="The evidence lower bound, in both its forms",
         text=(
-            "The bound L(x) is log p(x) less the divergence of q(z|x) from the posterior. Neither "
-            "can be computed; but the bound is also the expected log likelihood less the "
+            "The bound L(x) is log p(x) minus the divergence of q(z|x) from the posterior. Neither "
+            "can be computed; but the bound is also the expected log likelihood minus the "
             "divergence of q(z|x) from the prior, and both of these can. A divergence is never "
             "negative, so that L(x) ≤ log p(x), with equality where q(z|x) is the posterior."
         ),
@@ -34,7 +34,7 @@ CARDS: tuple[Card, ...] = (
                 "bound",
                 decomposition,
                 "Left: the bound of one row as q moves, a curve below log p(x) that touches it "
-                "where q is the posterior. Right: the expected log likelihood, less the KL to the "
+                "where q is the posterior. Right: the expected log likelihood, minus the KL to the "
                 "prior, is the bound; plus the KL to the posterior, log p(x).",
             ),
         ),
@@ -276,7 +276,7 @@ CARDS: tuple[Card, ...] = (
                 "For z ~ N(μ, σ²), what is the variance of the two gradients of E[z²] with "
                 "respect to μ, from one draw?",
                 "Along the path, 2z: 4σ². By the score function, z² (z - μ) / σ²: μ⁴/σ² + 14μ² + "
-                "15σ². Both are 2μ in the mean.",
+                "15σ². Both are 2μ on average.",
                 "variances",
             ),
             Question(

@@ -314,12 +314,12 @@ def _cell(name: str, value: Any) -> str:
 
 def _panel(text: str) -> tuple[str, int]:
     dataset, _, latents = text.rpartition("-")
-    known = dataset in ("mnist", "mnist-grey", "frey-face")
+    known = dataset in ("mnist", "mnist-gray", "frey-face")
     number = latents.isascii() and latents.isdecimal()
     if not known or not number or not 0 < int(latents) < 10_000:
         raise ConfigError(
             "a panel is a data set and its latents, "
-            f"as mnist-20, mnist-grey-20 or frey-face-2, not {text}"
+            f"as mnist-20, mnist-gray-20 or frey-face-2, not {text}"
         )
     return dataset, int(latents)
 

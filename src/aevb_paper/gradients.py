@@ -125,12 +125,12 @@ def same_expectation() -> float:
     return float(max(errors))
 
 
-@check("the gradient along the path is that of E_q[z^2] in the mean")
+@check("the gradient along the path is that of E_q[z^2] on average")
 def path_mean() -> float:
     return _mean_error(path_gradient)
 
 
-@check("the gradient by the score function is that of E_q[z^2] in the mean")
+@check("the gradient by the score function is that of E_q[z^2] on average")
 def score_mean() -> float:
     return _mean_error(score_gradient)
 
@@ -223,7 +223,7 @@ def gradient_of_bound() -> Vector:
 
 
 @check(
-    "the gradient of the bound of a wine along the path is right in the mean",
+    "the gradient of the bound of a wine along the path is right on average",
     tolerance=4,
     unit="standard errors",
 )
@@ -232,7 +232,7 @@ def path_mean_of_bound() -> float:
 
 
 @check(
-    "the gradient of the bound of a wine by the score function is right in the mean",
+    "the gradient of the bound of a wine by the score function is right on average",
     tolerance=4,
     unit="standard errors",
 )
@@ -316,7 +316,7 @@ def _worst_excess(technique: str) -> float:
 
 
 class Histogram(NamedTuple):
-    """`counts` of draws between `edges`, what they should be in the mean, and draws `beyond`."""
+    """`counts` of draws between `edges`, what they should be on average, and draws `beyond`."""
 
     edges: Vector
     counts: Vector

@@ -135,7 +135,7 @@ class Gaussian(Baseline):
         """What was chosen, and how a score is to be read."""
         notes: dict[str, Setting] = {**self.chosen, "chosen_on": "validation"}
         if self.units.step.any():
-            notes["dequantised"] = (
+            notes["dequantized"] = (
                 "x + u, u ~ U(-h/2, h/2): E_u log p(x + u) + log h, a lower bound of the mass"
             )
             notes["draws"] = self.draws

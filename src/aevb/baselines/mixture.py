@@ -25,7 +25,7 @@ class Mixture(Gaussian):
     means
         Shape (K, D).
     roots
-        Of the precisions: L_k with L_k L_k' the inverse covariance, shape (K, D, D), or its
+        Roots of the precisions: L_k with L_k L_k' the inverse covariance, shape (K, D, D), or its
         diagonal, shape (K, D).
     """
 

@@ -40,7 +40,7 @@ def fit(
         str | None, typer.Option("--output", "-o", help="The run's folder [runs/DATA-n].")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="A TOML file of settings; options go over it.")
+        Path | None, typer.Option(help="A TOML file of settings; options override it.")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue from the run's last checkpoint.")
@@ -50,7 +50,7 @@ def fit(
         typer.Option("--allow-changed-data", help="With --resume: go on although DATA changed."),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the run that lies there.")
+        bool, typer.Option("--overwrite", help="Replace an existing run.")
     ] = False,
     **settings: object,
 ) -> None:
@@ -74,7 +74,7 @@ def fit(
 
 
 def _is_finished(place: Path, resume: bool) -> bool:
-    """Whether there is nothing to do; `OutputError` where what lies there would be replaced."""
+    """Whether there is nothing to do; `OutputError` where something there would be replaced."""
     from aevb import disk
     from aevb.disk import checkpoints
 
@@ -96,7 +96,7 @@ def _is_finished(place: Path, resume: bool) -> bool:
 
 
 def _holds_something(place: Path) -> bool:
-    """Whether a file or a folder with anything but hidden files lies there."""
+    """Whether a file or a folder with anything but hidden files is there."""
     if not place.exists():
         return False
     if not place.is_dir():
@@ -157,7 +157,7 @@ class _Job:
                 checkpoints.clear(place / "checkpoints")
             vae = self.train(source, place)
             self.terminal.note(
-                "scoring held-out rows, and fitting the baselines to the same training rows"
+                "scoring held-out rows, and fitting the baselines to the training rows"
             )
             results = vae.assess().to_dict()
             contents = vae.contents(name=source.name, commands=[command])
@@ -215,7 +215,7 @@ class _Job:
 
                 vae = VAE(**parameters)
                 if vae.latent_dim == "auto":
-                    self.terminal.note("short runs first, to choose the number of latents")
+                    self.terminal.note("choosing the number of latents by short runs")
                 return vae.fit(
                     _images(source),
                     None if isinstance(source.labels, tuple) else source.labels,

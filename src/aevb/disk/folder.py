@@ -59,7 +59,7 @@ class Run:
 
 
 def is_run(path: Path | str) -> bool:
-    """Whether a finished run lies there; its content is not checked."""
+    """Whether the folder holds a finished run; its content is not checked."""
     return (Path(path) / MANIFEST).exists()
 
 
@@ -100,7 +100,7 @@ def write_run(
         ``{"weights": {name: array}}`` becomes ``weights.safetensors``, ``{"schema": {...}}``
         ``schema.json``; texts are by file name, such as ``report.html``.
     overwrite
-        Whether a run that lies there may be replaced. Its files stay whole until all new ones are
+        Whether an existing run may be replaced. Its files stay whole until all new ones are
         on the disk.
     details
         What else the manifest holds: seed, fingerprint of the data, configuration.

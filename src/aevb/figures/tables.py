@@ -34,7 +34,7 @@ def marginals(
 ) -> Figure:
     """Distribution of each column in the data (gray) and in samples (blue), and their distance.
 
-    Of more than `most` columns, those that differ most are shown: the model's worst marginals.
+    At most `most` columns are shown, those that differ most: the model's worst marginals.
     Values have shape (rows, columns); missing cells are left out.
     """
     data, drawn = _thinned(originals), _thinned(samples)

@@ -168,7 +168,7 @@ class _OfLog(Located):
         return (logs - np.asarray(self.center.tree)) / np.asarray(self.spread.tree)
 
     def shift_and_deviation(self, raw: Array) -> tuple[Array, Array]:
-        """Of log x: its location less `center`, and its deviation, within `log_bounds`; (d,)."""
+        """The location of log x minus `center`, and its deviation, within `log_bounds`; (d,)."""
         location, scale = self.location_scale(raw)
         bounds = self.log_bounds
         shift = jnp.clip(self.spread.tree * location, -bounds.location, bounds.location)
@@ -241,7 +241,7 @@ class Gamma(_OfLog):
 class Proportion(Likelihood):
     """Values in [0, 1]: the continuous Bernoulli.
 
-    The usual cross-entropy on grey values leaves out its normalizer.
+    The usual cross-entropy on gray values leaves out its normalizer.
     """
 
     kind: ClassVar[str] = "proportion"

@@ -95,12 +95,12 @@ def annealed(
     start
         Where chains start: "posterior", at q(z|x), or "prior".
     seed, progress
-        Of `rows.row_keys` and of `rows.map_rows`.
+        Passed on to `rows.row_keys` and `rows.map_rows`.
 
     Returns
     -------
     ChainScores
-        Of a row without an observed cell 0 exactly.
+        Exactly 0 for a row without an observed cell.
 
     Raises
     ------
@@ -249,7 +249,7 @@ def _walk(
     """Log-weights of chains from z ~ q, shape (C, k), along b_0 to b_T, and the mean acceptance.
 
     The step size starts at `first_size` deviations of q, and changes by a factor at each step
-    towards the share of proposals to accept.
+    toward the share of proposals to accept.
     """
     variance = variance_of(q)
 

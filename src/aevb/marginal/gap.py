@@ -40,12 +40,12 @@ class InferenceGap(NamedTuple):
     best_bound: NDArray[np.float64]
     #: log p(x), by importance weights from q*.
     log_likelihood: NDArray[np.float64]
-    #: Of `amortisation` and of `approximation`.
-    amortisation_error: NDArray[np.float64]
+    #: Of `amortization` and of `approximation`.
+    amortization_error: NDArray[np.float64]
     approximation_error: NDArray[np.float64]
 
     @property
-    def amortisation(self) -> NDArray[np.float64]:
+    def amortization(self) -> NDArray[np.float64]:
         """L[q*] - L[q]: what one encoder for all rows costs."""
         return self.best_bound - self.bound
 

@@ -55,12 +55,12 @@ def importance(
     samples, chunk
         S, rounded up to equal chunks, and the most draws of a row that are held at once.
     seed, progress
-        Of `rows.row_keys` and of `rows.map_rows`.
+        Passed on to `rows.row_keys` and `rows.map_rows`.
 
     Returns
     -------
     Scores
-        Of a row without an observed cell 0 exactly.
+        Exactly 0 for a row without an observed cell.
     """
     check_count("samples", samples)
     chunks = -(-samples // chunk)

@@ -261,6 +261,6 @@ def in_words(settings: Mapping[str, object]) -> str:
             text = f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
         if name == "chosen_on":
             text += " rows"
-        if name != "dequantised":  # the page explains it
+        if name != "dequantized":  # the page explains it
             phrases.append(f"{labels.get(name, name.replace('_', ' '))}: {one_line(text, 80)}")
     return ", ".join(sorted(phrases))

@@ -145,7 +145,7 @@ class Settings(BaseModel):
         Annotated[int, Field(ge=0, lt=2**32)] | RandomState | None,
         About("a whole number from 0 to 4,294,967,295", option="seed", metavar="N", shell="number"),
     ] = None
-    """Seed of everything random. None takes a fresh one, kept in `seed_`; at the shell it is 0."""
+    """Seed of all random numbers. None draws one, stored in `seed_`; the command line uses 0."""
     alpha: Annotated[float, Field(ge=0, lt=1), About("a number of at least 0 and below 1")] = 0.5
     """Order of the objective 'renyi'."""
     network: Annotated[Part, About("{names}, or a network", Names("aevb.networks.NETWORKS"))] = (
@@ -185,7 +185,7 @@ class Settings(BaseModel):
     """Rows held out of training to choose the best epoch and the sizes by."""
     test_fraction: Annotated[Fraction, About("a fraction of the rows, from 0 to 0.5")] = 0.0
     """Rows held out of everything but the report. Without any, the report is about the validation
-    rows and says so. At the shell it is 0.2.
+    rows and says so. On the command line it is 0.2.
     """
     columns: Annotated[
         dict[str, str] | None,
@@ -206,15 +206,13 @@ class Settings(BaseModel):
         ColumnNames | None,
         About("a list of column names", option="label", metavar="NAME", shell="texts"),
     ] = ()
-    """Columns left out as well, by the first of which the report is colored."""
+    """Columns left out of the model as labels; the first one colors the report."""
     binarize: Annotated[
         Literal["dynamic", "static", "none"] | None, About("'dynamic', 'static' or 'none'")
     ] = None
-    """Draw 0 or 1 from grey values: afresh for every minibatch, or once."""
+    """Draw 0 or 1 from gray values: anew for every minibatch, or once."""
     inf: Annotated[Literal["error", "missing"], About("'error' or 'missing'")] = "error"
-    """What an infinite cell is, in these rows and in all that come later: an error, or a missing
-    cell.
-    """
+    """Infinite cells are an error, or are treated as missing, here and in later data."""
     verbose: Annotated[
         bool | Annotated[int, Field(ge=0)],
         About("true, false or a whole number of at least 0", shell="nothing"),

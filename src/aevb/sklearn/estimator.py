@@ -350,7 +350,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self.fit_.units(self._values(X))
 
     def _decoded(self, z: NDArray[np.float32], like: TableLike | None = None) -> Container:
-        """E[x|z] in the columns of the data; of grey values made 0 or 1, their probability."""
+        """E[x|z] in the columns of the data; of gray values made 0 or 1, their probability."""
         preparation = self.fit_.preparation
         units = predict.decoded(self.model_, z, means=preparation.binarize is not None)
         return decode(preparation.values_of(units), self.schema_, like=like)

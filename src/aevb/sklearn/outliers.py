@@ -25,7 +25,7 @@ class VAEOutlierDetector(OutlierMixin, Adaptor):
         A fitted `VAE` to use as it is (the rows given to `fit`, which it should not have seen, only
         set the threshold), or one that is not fitted, of which a clone is fitted.
     contamination : "auto" or float, default="auto"
-        "auto" sets the threshold on rows held out of training so that at most 5 % of rows like them
+        "auto" sets the threshold on rows held out of training so that at most 5% of rows like them
         are called outliers; a fraction, above 0 and at most 0.5, calls that fraction of the rows
         given to `fit` outliers.
     {parameters}

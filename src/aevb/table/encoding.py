@@ -73,7 +73,7 @@ def _aligned(table: Table, schema: Schema, reorder: bool) -> list[str]:
         )
     if missing:
         names = listed(map(repr, missing))
-        raise DataError(f"expected all columns of the fitted data, got none named {names}")
+        raise DataError(f"expected all columns of the fitted data; these are missing: {names}")
     if reorder:
         return expected
     wanted = set(expected)

@@ -341,7 +341,7 @@ def _warn_of_atoms(column: Column, atom: float, share: float) -> None:
 def find_atoms(levels: Values, counts: NDArray[np.intp], most: int = 16) -> tuple[float, ...]:
     """Values that hold a mass of their own among their neighbors, in ascending order.
 
-    An atom holds at least 5 % of the cells, at least 10 cells, and at least 5 times the median
+    An atom holds at least 5% of the cells, at least 10 cells, and at least 5 times the median
     count of the four nearest distinct values (two on each side if there are). A column's only
     value is one.
 

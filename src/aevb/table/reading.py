@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aevb.errors import ConfigError, DataError, nearest
+from aevb.errors import ConfigError, DataError
 from aevb.table.files import Source, flattened, read_file, read_folder, shown
 from aevb.table.named import DATA_SETS, named
 from aevb.table.tables import TableLike
@@ -59,9 +59,8 @@ def _is_folder(path: Path) -> bool:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, ValueError):
-        near = nearest(str(path)[:100], DATA_SETS)
         raise DataError(
-            f"no file, folder or data set is named {shown(path)}; among data sets, {near}"
+            f"no file, folder or data set is named {shown(path)} (data sets: {', '.join(DATA_SETS)})"
         ) from None
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise DataError(f"expected a regular file or a folder, got {shown(path)}, which is neither")

@@ -67,7 +67,7 @@ def _draw_curves(axes: Axes, row: Row, offset: float) -> None:
 def _draw_terms(axes: Axes, row: Row) -> None:
     """Bars that start where the one before ended.
 
-    From E_q[log p(x|z)], less the KL to the prior, plus the KL to the posterior.
+    From E_q[log p(x|z)], minus the KL to the prior, plus the KL to the posterior.
     """
     expected, bound, top = expected_log_likelihood(row), reconstruction_form(row), row.log_evidence
     axes.plot([0.0, 1.4], [expected, expected], color=INK, lw=1.2)

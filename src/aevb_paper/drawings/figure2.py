@@ -16,7 +16,7 @@ __all__ = ["COLORS", "DATA_SETS", "NAMES", "figure2"]
 #: The algorithms of figures 2 and 3, in colors and in words.
 COLORS = {"aevb": MODEL, "wake-sleep": "#009e73", "mcem": ALERT}
 NAMES = {"aevb": "AEVB", "wake-sleep": "wake-sleep", "mcem": "Monte Carlo EM"}
-DATA_SETS = {"mnist": "MNIST", "frey-face": "Frey Face", "mnist-grey": "Gray MNIST"}
+DATA_SETS = {"mnist": "MNIST", "frey-face": "Frey Face", "mnist-gray": "Gray MNIST"}
 
 
 @book

@@ -22,7 +22,7 @@ Rows = NDArray[np.float32]
 class PaperData(NamedTuple):
     """Rows of one data set, and the networks that go with them.
 
-    `resample` draws black and white pixels from grey ones for every minibatch: the paper uses a
+    `resample` draws black and white pixels from gray ones for every minibatch: the paper uses a
     Bernoulli "in case of binary data". It is None where the rows are used as they are.
     """
 
@@ -49,7 +49,7 @@ def paper_data(name: str) -> PaperData:
     Parameters
     ----------
     name
-        "mnist", "frey-face", or "mnist-grey": MNIST's grey values as they are under eq. 11, as
+        "mnist", "frey-face", or "mnist-gray": MNIST's gray values as they are under eq. 11, as
         much code has it; the cross-entropy is then no log-likelihood.
 
     Raises
@@ -57,13 +57,13 @@ def paper_data(name: str) -> PaperData:
     DataError
         If the files are not there and cannot be downloaded.
     """
-    images = np.asarray(read(name.removesuffix("-grey")).data, np.float32)
+    images = np.asarray(read(name.removesuffix("-gray")).data, np.float32)
     if name == "frey-face":
         faces = np.random.default_rng(0).permutation(images / np.float32(256))
         return PaperData(faces[:1_600], faces[1_600:], None, "gaussian", 200)
     images = images / np.float32(255)
     train, test = images[:50_000], images[-10_000:]
-    if name == "mnist-grey":
+    if name == "mnist-gray":
         return PaperData(train, test, None, "bernoulli", 500)
     test = (np.random.default_rng(0).random(test.shape) < test).astype(np.float32)
     return PaperData(train, test, _draw_black_and_white, "bernoulli", 500)

@@ -20,7 +20,7 @@ from aevb_paper.experiments.wake_sleep import wake_sleep
 __all__ = ["ALGORITHMS", "PANELS", "figure2", "mean_bound", "train"]
 
 ALGORITHMS = {"aevb": sgvb_b, "wake-sleep": wake_sleep}
-#: Data set and latents of each panel. Another data set is "mnist-grey": MNIST's grey values as they
+#: Data set and latents of each panel. Another data set is "mnist-gray": MNIST's gray values as they
 #: are.
 PANELS = (
     *(("mnist", latents) for latents in (3, 5, 10, 20, 200)),

@@ -174,7 +174,7 @@ def posterior_places(
 
     They do without the encoder: Monte Carlo EM has none, and one that was fitted to a thousand
     rows puts some test rows on the wrong hill. The more candidates, the nearer they are to draws of
-    the posterior (Rubin 1987). Posteriors of rows known by heart are narrow: among a thousand
+    the posterior (Rubin 1987). Posteriors of memorized rows are narrow: among a thousand
     candidates none was near those of some rows, whose chains all ended on another hill.
 
     Parameters

@@ -158,9 +158,9 @@ def cost_of_theta(found: Uncertain, count: int, *, used: float = 1.0) -> Numbers
     return {"kl": kl, "units": int(jnp.sum(of_unit > used))}
 
 
-def _black_and_white(grey: Rows) -> Rows:
-    """Each pixel 1 with its grey value as the probability, the same for every N and seed."""
-    return (np.random.default_rng(1).random(grey.shape) < grey).astype(np.float32)
+def _black_and_white(gray: Rows) -> Rows:
+    """Each pixel 1 with its gray value as the probability, the same for every N and seed."""
+    return (np.random.default_rng(1).random(gray.shape) < gray).astype(np.float32)
 
 
 def _scores(found: Model | Uncertain, parts: dict[str, Rows], key: PRNGKeyArray) -> Numbers:
@@ -190,7 +190,7 @@ def log_predictive(
     the whole is without bias for E_q(theta)[p(x|theta)], and its logarithm a lower bound in mean.
     An encoder fitted to few rows is sure of the wrong z of others: weights of draws from it alone
     are too low by more nats than the fits differ by (17, of MAP from 100 rows, with 1,000 draws).
-    Draws of p(z) alone miss what is narrow, as the posteriors of rows known by heart are.
+    Draws of p(z) alone miss what is narrow, as the posteriors of memorized rows are.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ steps using the acquired sample". What it leaves open is read as follows:
   updates of N rows each. With N it would learn some ten times as fast as printed.
 - A chain continues from where it was, has its own step size, and began at the prior, which is the
   posterior of a model that has learned nothing yet.
-- Black and white rows are drawn from grey ones once per iteration, for the chains and the five
+- Black and white rows are drawn from gray ones once per iteration, for the chains and the five
   updates alike. The chains so follow a posterior that shakes, and lag: of a model fitted to a
   thousand rows, log p(x, z) was 0.65 nats lower after the one move than after eight with the same
   rows.

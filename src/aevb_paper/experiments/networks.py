@@ -44,7 +44,7 @@ class BernoulliDecoder(eqx.Module):
 
 
 class GaussianDecoder(eqx.Module):
-    """p(x|z) of grey pixels in (0, 1), eq. 12 with the mean through a sigmoid.
+    """p(x|z) of gray pixels in (0, 1), eq. 12 with the mean through a sigmoid.
 
     A network gives two numbers for each pixel: the logit of its mean, and its log-variance.
     """
@@ -80,7 +80,7 @@ def paper_model(
     hidden
         Units of the hidden layer of the encoder, and of the decoder.
     likelihood
-        "bernoulli" for black and white pixels (eq. 11), "gaussian" for grey ones (eq. 12).
+        "bernoulli" for black and white pixels (eq. 11), "gaussian" for gray ones (eq. 12).
     deviation
         Standard deviation of all parameters at the start, biases included. The paper has "random
         sampling from N(0, 0.01)", which the authors' first code reads as a deviation.

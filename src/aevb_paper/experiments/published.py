@@ -70,7 +70,7 @@ def compare_figure2(points: Sequence[Point], *, at: Sequence[int] = (10**7, 10**
         At so many samples and at the last point of the line: `dataset`, `latents`, `algorithm`,
         `samples`, `seeds` (how many), `rate` (the step sizes that they chose), in nats per row
         `train`, `test`, `spread` (standard deviation of `test` over seeds), `printed`, and
-        `difference` (ours less the paper's); None where there is no number.
+        `difference` (ours minus the paper's); None where there is no number.
     """
     rows = []
     for line in group(points, "dataset", "latents", "algorithm"):
