@@ -59,8 +59,9 @@ def _is_folder(path: Path) -> bool:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, ValueError):
+        known = ", ".join(DATA_SETS)
         raise DataError(
-            f"no file, folder or data set is named {shown(path)} (data sets: {', '.join(DATA_SETS)})"
+            f"no file, folder or data set is named {shown(path)} (data sets: {known})"
         ) from None
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise DataError(f"expected a regular file or a folder, got {shown(path)}, which is neither")
