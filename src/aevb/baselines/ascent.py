@@ -67,8 +67,6 @@ class Ascent(NamedTuple):
         values: Values,
         weights: Values,
         *,
-        damping: float = 1e-3,
-        longest: float = 4.0,
         sufficient: float = 0.1,
     ) -> Self:
         """Raw numbers of no lower weighted log p: a step along each column's natural gradient.
@@ -85,14 +83,7 @@ class Ascent(NamedTuple):
             How often each class has each value, shape (K, U, d).
         """
         slopes = _in_chunks(_slopes, part, values, self.raw)
-        weighted = weights[..., None] * slopes
-        slope = weighted.sum(axis=1)
-        information = np.einsum("kudp,kudq->kdpq", weighted, slopes)
-        diagonal = np.einsum("kdpp->kdp", information)
-        information += damping * (diagonal + 1.0)[..., None] * np.eye(self.raw.shape[-1])
-        direction = np.linalg.solve(information, slope[..., None])[..., 0]
-        direction = np.nan_to_num(direction)
-        direction /= np.maximum(np.abs(direction).max(axis=-1, keepdims=True) / longest, 1.0)
+        slope, direction = _natural_gradient(slopes, weights)
         raw = self.raw + self.length[..., None] * direction
         nats = log_p(part, values, raw)
         promised = self.length * (slope * direction).sum(axis=-1)
@@ -102,6 +93,21 @@ class Ascent(NamedTuple):
             np.where(higher[:, None], nats, self.nats),
             np.where(higher, np.minimum(2 * self.length, 1.0), self.length / 4),
         )
+
+
+def _natural_gradient(
+    slopes: Values, weights: Values, *, damping: float = 1e-3, longest: float = 4.0
+) -> tuple[Values, Values]:
+    """The slope of the weighted log p and the step along its natural gradient, (K, d, p) both."""
+    weighted = weights[..., None] * slopes
+    slope = weighted.sum(axis=1)
+    information = np.einsum("kudp,kudq->kdpq", weighted, slopes)
+    diagonal = np.einsum("kdpp->kdp", information)
+    information += damping * (diagonal + 1.0)[..., None] * np.eye(slopes.shape[-1])
+    direction = np.nan_to_num(np.linalg.solve(information, slope[..., None])[..., 0])
+    # Shortened as a whole: a step cut in one number only may point down.
+    direction /= np.maximum(np.abs(direction).max(axis=-1, keepdims=True) / longest, 1.0)
+    return slope, direction
 
 
 def _log_p(part: Likelihood, values: Array, raw: Array) -> Array:
