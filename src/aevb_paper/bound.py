@@ -1,4 +1,4 @@
-"""Card 1: the evidence lower bound in both its forms (section 2.2, eq. 1 to 3)."""
+"""Card 1: the evidence lower bound in its two forms (section 2.2, eq. 1 to 3)."""
 # ruff: noqa: D103 - the name of a check says what it checks
 
 from collections.abc import Callable

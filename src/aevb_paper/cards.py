@@ -17,7 +17,7 @@ __all__ = ["CARDS", "deck", "results", "skipped"]
 CARDS: tuple[Card, ...] = (
     Card(
         name="bound",
-        title="The evidence lower bound, in both its forms",
+        title="The evidence lower bound in its two forms",
         text=(
             "The bound L(x) is log p(x) minus the divergence of q(z|x) from the posterior. Neither "
             "can be computed; but the bound is also the expected log likelihood minus the "
@@ -133,7 +133,7 @@ CARDS: tuple[Card, ...] = (
     ),
     Card(
         name="divergence",
-        title="Reverse against forward divergence",
+        title="Reverse and forward divergence",
         text=(
             "KL(p || q) is infinite where q is zero and p is not: its minimizer avoids zeros, "
             "covers all of p and, being Gaussian, has the mean and variance of p. KL(q || p) is "
