@@ -181,6 +181,6 @@ def _forget_compiled_programs() -> Iterator[None]:
     """
     yield
     maps = Path("/proc/self/maps")
-    if "jax" in sys.modules and maps.exists() and len(maps.read_bytes().splitlines()) > 20_000:
+    if "jax" in sys.modules and maps.exists() and len(maps.read_bytes().splitlines()) > 10_000:
         sys.modules["jax"].clear_caches()
         gc.collect()
