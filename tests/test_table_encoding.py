@@ -235,7 +235,7 @@ SCHEMA = infer(FRAME)
 
 
 def test_missing_columns_are_listed():
-    with pytest.raises(DataError, match="none named 'a', 'c'"):
+    with pytest.raises(DataError, match="missing: 'a', 'c'"):
         encode(FRAME[["b"]], SCHEMA)
     with pytest.raises(DataError, match="expected 3 columns, got 2"):
         encode(np.zeros((2, 2)), SCHEMA)

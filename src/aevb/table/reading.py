@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aevb.errors import ConfigError, DataError
+from aevb.errors import ConfigError, DataError, nearest
 from aevb.table.files import Source, flattened, read_file, read_folder, shown
 from aevb.table.named import DATA_SETS, named
 from aevb.table.tables import TableLike
@@ -59,10 +59,8 @@ def _is_folder(path: Path) -> bool:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, ValueError):
-        known = ", ".join(DATA_SETS)
-        raise DataError(
-            f"no file, folder or data set is named {shown(path)} (data sets: {known})"
-        ) from None
+        near = nearest(str(path)[:100], DATA_SETS)
+        raise DataError(f"no file, folder or data set is named {shown(path)}; {near}") from None
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise DataError(f"expected a regular file or a folder, got {shown(path)}, which is neither")
     return stat.S_ISDIR(mode)
