@@ -396,6 +396,7 @@ def test_programs_serve_any_number_of_classes():
     assert ascent.for_classes._cache_size() == programs
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(
     rows=st.integers(1, 12),

@@ -40,6 +40,7 @@ def two_cards(monkeypatch: pytest.MonkeyPatch) -> tuple[Card, Card]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
 def test_pictures_are_the_same_bytes_and_need_nothing_else(picture: Picture) -> None:
     text = standalone_svg(picture.draw(), picture.description)

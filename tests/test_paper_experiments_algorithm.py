@@ -24,6 +24,8 @@ from aevb_paper.experiments.algorithm import (
 )
 from aevb_paper.experiments.data import PaperData
 
+pytestmark = pytest.mark.long  # they train models
+
 KEY, CHUNK = jax.random.key(0), 50_000
 
 

@@ -8,9 +8,12 @@ import pytest
 
 from aevb_paper.experiments.data import paper_data
 
-pytestmark = pytest.mark.skipif(
-    "AEVB_DATA" not in os.environ, reason="AEVB_DATA names no folder of MNIST and Frey Face"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        "AEVB_DATA" not in os.environ, reason="AEVB_DATA names no folder of MNIST and Frey Face"
+    ),
+]
 
 
 def test_mnist_is_trained_on_gray_drawn_afresh_and_tested_on_images_drawn_once() -> None:

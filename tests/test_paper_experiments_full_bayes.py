@@ -34,6 +34,8 @@ from aevb_paper.experiments.full_bayes import (
 from aevb_paper.experiments.full_vb import cost_of_theta, ends, full_vb, log_predictive
 from aevb_paper.experiments.networks import paper_model
 
+pytestmark = pytest.mark.long  # they train models
+
 PIXELS, ROWS, DRAWS = 6, 20, 4_000
 
 
@@ -175,7 +177,6 @@ def test_anywhere_else_the_bound_is_lower_by_the_kl_to_the_posterior(
     assert abs(LOG_EVIDENCE - gap - len(X) * values.mean()) < 4 * error
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(("estimator", "draws"), [(closed_form, 1), (generic, 20)])
 def test_ascent_comes_to_the_exact_posterior_of_theta(estimator, draws: int) -> None:
     model = conjugate()
@@ -189,7 +190,6 @@ def test_ascent_comes_to_the_exact_posterior_of_theta(estimator, draws: int) -> 
     assert len(X) * points[-1]["bound"] == pytest.approx(LOG_EVIDENCE, abs=0.3)
 
 
-@pytest.mark.long
 def test_a_fit_that_is_resumed_is_the_fit_that_went_on(tmp_path: Path) -> None:
     data = PaperData(black_and_white(ROWS), black_and_white(5), None, "bernoulli", 3)
     fit = full_bayes(data.model(2, jax.random.key(0)), data)
@@ -233,7 +233,6 @@ def test_the_predictive_likelihood_averages_over_z_and_theta_before_the_logarith
         np.testing.assert_allclose(values, np.log([1 - one, one]), atol=0.08)
 
 
-@pytest.mark.long
 def test_the_experiment_has_both_fits_and_knows_what_is_done(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

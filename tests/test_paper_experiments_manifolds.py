@@ -13,6 +13,8 @@ from aevb_paper.experiments import figure2
 from aevb_paper.experiments.data import PaperData
 from aevb_paper.experiments.manifolds import draw_from_prior, grid, pictures
 
+pytestmark = pytest.mark.long  # they train models
+
 
 @pytest.mark.parametrize("across", [1, 2, 7, 20])
 def test_the_grid_is_the_middle_of_even_cells_of_the_unit_square(across: int) -> None:

@@ -17,6 +17,8 @@ from aevb_paper.experiments.monte_carlo_em import monte_carlo_em
 from aevb_paper.linear_gaussian import as_vae, rows
 from conftest import Table
 
+pytestmark = pytest.mark.long  # they train models
+
 COPIES = 1_000
 
 
@@ -30,7 +32,6 @@ def move(em: Algorithm, state: Any, keys: Any) -> tuple[Any, Any]:
     return iterate(state, keys)
 
 
-@pytest.mark.long
 def test_chains_reach_the_exact_posterior_and_nine_proposals_of_ten_are_accepted() -> None:
     """A row many times over, from the prior: mean, spread and acceptance."""
     row = rows()[0]
@@ -111,7 +112,6 @@ def test_five_updates_by_one_set_of_draws_climb_what_they_should(linear_table: T
     )
 
 
-@pytest.mark.long
 def test_it_goes_on_to_the_same_numbers_and_its_rate_is_one_of_the_paper_s(
     linear_table: Table, tmp_path: Path
 ) -> None:

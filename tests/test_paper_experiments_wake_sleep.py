@@ -15,6 +15,8 @@ from aevb.objectives import sgvb_b
 from aevb_paper.experiments.wake_sleep import wake_sleep
 from conftest import Table
 
+pytestmark = pytest.mark.long  # they train models
+
 DRAWS, ZERO = 4_000, np.zeros(1)
 
 
@@ -54,7 +56,6 @@ def test_awake_theta_has_the_slope_of_the_bound_and_the_value_is_the_bound(
     assert deviations(decoder, exact).max() < 4.5
 
 
-@pytest.mark.long
 def test_asleep_phi_stands_still_at_the_posterior_and_only_there(linear_table: Table) -> None:
     """E_p(x, z)[d log q(z|x) / d phi] = 0 where q(z|x) = p(z|x): the score's mean."""
     model = linear_table.model

@@ -154,6 +154,7 @@ def test_integers_that_float64_would_round_are_an_error(cells: np.ndarray) -> No
         fitted(np.column_stack([cells, cells]))
 
 
+@pytest.mark.long
 def test_text_in_arrays_and_lists_is_categorical() -> None:
     words = RNG.choice(["a", "b", "c"], 60)
     rows = [[float(x), str(word)] for x, word in zip(X[:, 0], words, strict=True)]
@@ -349,6 +350,7 @@ def test_weights_that_weigh_nothing_are_an_error(weights) -> None:
 # Training
 
 
+@pytest.mark.long
 def test_a_collapsed_posterior_is_said() -> None:
     noise = np.random.default_rng(1).normal(size=(200, 3))
     vae = fitted(noise, latent_dim=1, epochs=0, hidden=())

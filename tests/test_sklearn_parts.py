@@ -91,7 +91,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "network": Residual,
     },
 }
-FAST = ("prior, an object", "likelihood of columns, a class", "all of them")
+FAST = ("prior, an object", "all of them")
 
 
 @pytest.mark.parametrize(
