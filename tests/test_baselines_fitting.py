@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 from sklearn.decomposition import PCA, FactorAnalysis
 
 from aevb import baselines
-from aevb.baselines import BASELINES, Latent, Mixture
+from aevb.baselines import BASELINES, LatentClassBaseline, Mixture
 from aevb.baselines.linear import Linear
 from aevb.table.schema import Column, Schema
 
@@ -40,7 +40,7 @@ def short_grids():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Mixture, "ridges", (1e-2, 1e-4))
         patch.setattr(Mixture, "components", (1, 2, 4))
-        patch.setattr(Latent, "classes", (1, 2, 4))
+        patch.setattr(LatentClassBaseline, "classes", (1, 2, 4))
         yield
 
 

@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 from scipy.stats import logistic, nbinom, norm, poisson
 from sklearn.mixture import GaussianMixture
 
-from aevb.baselines import Latent, ascent
+from aevb.baselines import LatentClassBaseline, ascent, fit_baselines, from_stored, to_stored
 from aevb.baselines.base import Task
 from aevb.baselines.cells import Cells, merged
 from aevb.baselines.latent_class import LatentClasses, Training, class_likelihoods
@@ -79,7 +79,9 @@ def training_of(values, schema, **options):
 
 def fit_classes(values, schema, classes, **options):
     """Latent classes as a baseline, which scores values."""
-    return Latent({}, schema, training_of(values, schema).fit(classes, **options).model)
+    return LatentClassBaseline(
+        {}, schema, training_of(values, schema).fit(classes, **options).model
+    )
 
 
 def log_joint(baseline, values):
@@ -139,7 +141,7 @@ def test_all_gaussian_classes_match_scikit_learn_from_the_same_start():
     schema = Schema((Column("a", "continuous"), Column("b", "continuous"))).scaled(values)
     training = replace(training_of(values, schema, pseudo_rows=1e-9), class_rows=0.0)
     model = training.fit(3, tolerance=1e-14, max_iterations=2000).model
-    ours = Latent({}, schema, model)
+    ours = LatentClassBaseline({}, schema, model)
     labels = np.exp(log_joint(ours, values) - ours.score_samples(values)[:, None])
     counts = labels.sum(axis=0)
     peer = GaussianMixture(
@@ -213,7 +215,7 @@ def test_a_mixture_of_kinds_finds_its_classes():
     schema = Schema(
         (Column("a", "continuous"), Column("b", "binary", categories=(0, 1)), Column("c", "count"))
     ).scaled(values)
-    model = Latent.fit(Task(values[:300], values[300:], schema))
+    model = LatentClassBaseline.fit(Task(values[:300], values[300:], schema))
     assert model.settings == {"classes": 2, "rows": 300, "chosen_on": "validation"}
     found = log_joint(model, values).argmax(axis=1)
     assert max(np.mean(found == label), np.mean(found != label)) > 0.95
@@ -221,7 +223,9 @@ def test_a_mixture_of_kinds_finds_its_classes():
 
 def test_no_structure_means_one_class():
     values, schema = table(["continuous", "binary", "count"])
-    assert Latent.fit(Task(values[:150], values[150:], schema)).settings["classes"] == 1
+    assert (
+        LatentClassBaseline.fit(Task(values[:150], values[150:], schema)).settings["classes"] == 1
+    )
 
 
 def test_missing_cells_are_marginalized():
@@ -262,7 +266,7 @@ def test_a_change_of_units_is_a_constant():
 def test_the_same_seed_gives_the_same_model():
     values, schema = table(["atoms", "count", "categorical"])
     task = Task(values[:150], values[150:], schema, seed=3)
-    first, second = (Latent.fit(task).score_samples(values) for _ in range(2))
+    first, second = (LatentClassBaseline.fit(task).score_samples(values) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
@@ -353,7 +357,7 @@ def test_a_likelihood_of_ones_own_is_climbed_too():
     own = likelihoods_of(schema, (Own,), units, np.zeros(1))
     climb = Training.of(own, schema, values).fit(2, tolerance=1e-7)
     assert np.diff(climb.trace).min() > -1e-10
-    scores = Latent({}, schema, climb.model).score_samples(values)
+    scores = LatentClassBaseline({}, schema, climb.model).score_samples(values)
     gaussian = fit_classes(values, schema, 2).score_samples(values)
     assert scores.mean() == pytest.approx(gaussian.mean(), abs=0.05)
 
@@ -364,10 +368,10 @@ def test_many_rows_choose_on_a_sample_and_learn_from_all(monkeypatch):
     values = np.column_stack([rng.normal(4 * label, 1.0), rng.poisson(1 + 5 * label)])
     schema = Schema((Column("a", "continuous"), Column("b", "count"))).scaled(values)
     task = Task(values[:2500], values[2500:], schema)
-    monkeypatch.setattr(Latent, "classes", (1, 3))
-    of_all = Latent.fit(task)
-    monkeypatch.setattr(Latent, "sample_rows", 500)
-    of_some = Latent.fit(task)
+    monkeypatch.setattr(LatentClassBaseline, "classes", (1, 3))
+    of_all = LatentClassBaseline.fit(task)
+    monkeypatch.setattr(LatentClassBaseline, "sample_rows", 500)
+    of_some = LatentClassBaseline.fit(task)
     assert of_some.settings == of_all.settings
     scores = [each.score_samples(values).mean() for each in (of_all, of_some)]
     assert scores[0] == pytest.approx(scores[1], abs=2e-3)
@@ -385,6 +389,26 @@ def test_close_values_merge_where_there_are_very_many_and_atoms_stay():
     assert np.abs(fewer - units).max() < 0.05
     np.testing.assert_array_equal(fewer[zeros], units[zeros])
     np.testing.assert_array_equal(merged(schema, units[:900]), units[:900])
+
+
+@pytest.mark.parametrize("kind", ["count", "grid"])
+def test_masses_of_very_many_values_stay_finite_and_come_back(kind: str) -> None:
+    """A merged value lies in the support of a mass: between whole numbers there is none."""
+    rng = np.random.default_rng(0)
+    column = Column("a", "count", resolution=1.0, lower=0.0)
+    drawn = rng.negative_binomial(0.5, 1e-4, 4_000).astype(float)
+    if kind == "grid":
+        column = Column("a", "continuous", resolution=1.0, grid=1.0)
+        drawn = np.round(rng.normal(0, 2_000, 4_000))
+    values = drawn[:, None]
+    assert len(np.unique(values)) > 1_500
+    schema = Schema((column,)).scaled(values)
+    fitted, _ = fit_baselines(values[:3_500], values[3_500:], schema)
+    again, _ = from_stored(*to_stored(fitted, {}), schema)
+    for name in ("independent marginals", "latent classes"):
+        scores = fitted[name].score_samples(values)
+        assert np.isfinite(scores).all()
+        np.testing.assert_array_equal(again[name].score_samples(values), scores)
 
 
 def test_programs_serve_any_number_of_classes():

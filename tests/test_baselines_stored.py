@@ -118,6 +118,9 @@ WRONG = {
     "more factors than columns": lambda arrays, document: _changed(
         arrays, ".loadings", lambda a: np.zeros((4, 300))
     ),
+    "loadings of one axis": lambda arrays, document: _changed(
+        arrays, ".loadings", lambda a: a[:, 0]
+    ),
     "no factors": lambda arrays, document: _changed(arrays, ".loadings", lambda a: a[:, :0]),
     "no classes": lambda arrays, document: _changed(arrays, "weights", lambda a: a[:0]),
     "a scale of zero": lambda arrays, document: _changed(arrays, ".scale", np.zeros_like),

@@ -69,10 +69,11 @@ def verdict(baselines: Mapping[str, Mapping[str, Any]], *, part: str, rows: int)
     The VAE is best only if it is above the best baseline by more than two standard errors of the
     paired difference. Within two errors either way the advice is the simpler model.
     """
-    if not baselines:
+    scored = [name for name in baselines if not np.isnan(baselines[name]["log_likelihood"])]
+    if not scored:
         text = f"No baseline was scored on the {part} rows, so there is nothing to compare with."
         return {"best": "VAE", "text": text}
-    name = max(baselines, key=lambda baseline: baselines[baseline]["log_likelihood"])
+    name = max(scored, key=lambda baseline: baselines[baseline]["log_likelihood"])
     difference = baselines[name]["difference"]
     error = baselines[name]["difference_standard_error"]
     where = f"nats per row on {rows:,} {part} rows"

@@ -126,7 +126,7 @@ def load(path: Path | str, **parts: object) -> Run:
     except ModelFileError:
         raise
     except (
-        KeyError,
+        LookupError,
         TypeError,
         ValueError,
         AttributeError,

@@ -6,12 +6,12 @@ imports.
 """
 
 from aevb.baselines.base import BASELINES, Baseline
-from aevb.baselines.independent import Independent
+from aevb.baselines.independent import IndependentMarginals
 from aevb.baselines.linear import PPCA, FactorAnalysis
 from aevb.baselines.mixture import Mixture
 
 # isort: split
-from aevb.baselines.classes import Latent
+from aevb.baselines.classes import LatentClassBaseline
 from aevb.baselines.fitting import fit_baselines
 from aevb.baselines.stored import from_stored, to_stored
 
@@ -20,8 +20,8 @@ __all__ = [
     "PPCA",
     "Baseline",
     "FactorAnalysis",
-    "Independent",
-    "Latent",
+    "IndependentMarginals",
+    "LatentClassBaseline",
     "Mixture",
     "fit_baselines",
     "from_stored",

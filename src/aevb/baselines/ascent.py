@@ -165,12 +165,12 @@ def for_classes(
 ) -> Array:
     """The function of each class in the first chunks of `raw`, (C, chunk, ...); zeros elsewhere."""
     of_some = jax.vmap(partial(function, part, values))
-    numbers = raw.shape[-1:] if function is _slopes else ()
+    shape = jax.eval_shape(of_some, raw[0]).shape
 
     def put(i: Array, out: Array) -> Array:
         return out.at[i].set(of_some(raw[i]))
 
-    out = jnp.zeros((*raw.shape[:2], *values.shape, *numbers))
+    out = jnp.zeros((len(raw), *shape))
     return jax.lax.fori_loop(0, chunks, put, out)
 
 

@@ -7,15 +7,14 @@ from typing import Self, TypeVar
 
 import equinox as eqx
 import numpy as np
-from numpy.typing import NDArray
 
+from aevb.disk.formats import Arrays
 from aevb.registry import Registry
 from aevb.table.schema import Schema, Values
 
 __all__ = ["BASELINES", "Arrays", "Baseline", "Setting", "Task", "best", "check_positive"]
 
 Setting = str | int | float | list[str]
-Arrays = Mapping[str, NDArray[np.generic]]
 T = TypeVar("T")
 
 
@@ -104,10 +103,14 @@ BASELINES: Registry[type[Baseline]] = Registry("baseline")
 
 
 def best(candidates: Iterable[tuple[float, T]], patience: int = 2) -> tuple[float, T]:
-    """The score and the candidate that scores best; stops after `patience` worse ones in a row."""
+    """The score and the candidate that scores best; stops after `patience` worse ones in a row.
+
+    A score that is not a number is worse than any.
+    """
     chosen: tuple[float, T] | None = None
     worse = 0
-    for score, candidate in candidates:
+    for found, candidate in candidates:
+        score = -np.inf if np.isnan(found) else found
         if chosen is None or score > chosen[0]:
             chosen = (score, candidate)
             worse = 0

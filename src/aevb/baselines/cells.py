@@ -92,10 +92,11 @@ class Cells(NamedTuple):
 
 
 def merged(schema: Schema, units: Values, *, most: int = 1_000, step: float = 1e-2) -> Values:
-    """The rows with close values of columns of more than `most` values replaced by their mean.
+    """The rows with close values of columns of more than `most` values replaced by one of them.
 
-    Values t in standard units (logarithms where positive) merge where arsinh(t) rounds to the same
-    multiple of `step`, no more than the least scale of a class. Atoms and levels stay.
+    Values t in standard units (logarithms of positive ones and of counts + 1) merge where arsinh(t)
+    rounds to the same multiple of `step`, no more than the least scale of a class; the middle one
+    stands for them, so that it lies in the support of a mass. Atoms and levels stay.
     """
     rounded = units.copy()
     for place, column in enumerate(schema.columns):
@@ -108,12 +109,18 @@ def _merged(column: Column, cells: Values, step: float) -> Values:
     atoms = [column.in_units(atom) for atom in column.atoms]
     rest = np.isfinite(cells) & ~np.isin(cells, atoms)
     values = cells[rest]
-    standard = np.log(values) if column.kind == "positive" else values
+    standard = values
+    if column.kind == "positive":
+        standard = np.log(values)
+    elif column.kind == "count":
+        standard = np.log1p(values)
     standard = (standard - standard.mean()) / standard.std()
-    _, group = np.unique(np.round(np.arcsinh(standard) / step), return_inverse=True)
-    means = np.bincount(group, values) / np.bincount(group)
+    _, group, sizes = np.unique(
+        np.round(np.arcsinh(standard) / step), return_inverse=True, return_counts=True
+    )
+    middles = np.cumsum(sizes) - (sizes + 1) // 2  # groups follow each other in sorted values
     rounded = cells.copy()
-    rounded[rest] = means[group]
+    rounded[rest] = np.sort(values)[middles][group]
     return rounded
 
 

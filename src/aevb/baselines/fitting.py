@@ -1,5 +1,7 @@
 """Fit every baseline that applies to a table."""
 
+import numpy as np
+
 from aevb.baselines.base import BASELINES, Baseline, Task
 from aevb.table.schema import Schema, Values
 
@@ -14,6 +16,7 @@ def fit_baselines(
     seed: int = 0,
     latent_dim: int | None = None,
     few_cells: int = 1_000_000,
+    few_rows: int = 100,
 ) -> tuple[dict[str, Baseline], dict[str, str]]:
     """Every baseline that applies to these columns, and the reasons why others do not.
 
@@ -30,6 +33,8 @@ def fit_baselines(
     few_cells
         Tables of no more cells are fitted on one thread: products of small matrices spend their
         time on waking threads, most of all where other programs run.
+    few_rows
+        Training rows on which a log-likelihood must be a number.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -42,6 +47,10 @@ def fit_baselines(
             kind = BASELINES[name]
             if reason := kind.why_not(task):
                 reasons[name] = reason
+                continue
+            baseline = kind.fit(task)
+            if np.isnan(baseline.score_samples(train[:few_rows], seed=seed)).any():
+                reasons[name] = "its log-likelihood is not a number on these rows"
             else:
-                baselines[name] = kind.fit(task)
+                baselines[name] = baseline
     return baselines, reasons

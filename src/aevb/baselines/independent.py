@@ -1,7 +1,7 @@
 """The baseline with no latents: every column on its own, by the likelihoods of the VAE."""
 
 from collections.abc import Mapping
-from typing import Self
+from typing import ClassVar, Self
 
 import equinox as eqx
 import jax
@@ -12,7 +12,7 @@ from aevb.baselines.base import BASELINES, Arrays, Baseline, Setting, Task, chec
 from aevb.baselines.latent_class import LatentClasses, Training, class_likelihoods
 from aevb.table.schema import Schema, Values
 
-__all__ = ["Classes", "Independent"]
+__all__ = ["Classes", "IndependentMarginals"]
 
 
 class Classes(Baseline):
@@ -42,14 +42,18 @@ class Classes(Baseline):
 
 
 @BASELINES.register("independent marginals")
-class Independent(Classes):
+class IndependentMarginals(Classes):
     """One class."""
+
+    #: A likelihood without a closed form takes a step along the gradient in each.
+    max_iterations: ClassVar[int] = 2_000
 
     @classmethod
     def fit(cls, task: Task) -> Self:
         """The columns' marginals over all training rows."""
         parts = class_likelihoods(task.schema, task.train)
-        climb = Training.of(parts, task.schema, task.train).fit(1, tolerance=1e-9)
+        training = Training.of(parts, task.schema, task.train)
+        climb = training.fit(1, max_iterations=cls.max_iterations, tolerance=1e-9)
         return cls({"rows": len(task.train)}, task.schema, climb.model)
 
 

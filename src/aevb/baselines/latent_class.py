@@ -50,9 +50,14 @@ class LatentClasses(eqx.Module):
         pieces = zip(self.parts, cells.values, self.raw, strict=True)
         return [log_p(part, values, raw) for part, values, raw in pieces]
 
-    def log_joint(self, units: Values, *, block_rows: int = 2_048) -> Values:
-        """log pi_k p(x_o | k) of rows in model units, nats in data units, shape (n, K)."""
+    def log_joint(self, units: Values, *, block_numbers: int = 16_000_000) -> Values:
+        """log pi_k p(x_o | k) of rows in model units, nats in data units, shape (n, K).
+
+        At most `block_numbers` log-probabilities of cells are held at once.
+        """
         joint = []
+        cost = len(self.log_weights) * units.shape[1]
+        block_rows = min(max(block_numbers // cost, 1), 2_048)
         for start in range(0, max(len(units), 1), block_rows):
             cells = Cells.of(self.parts, units[start : start + block_rows])
             joint.append(cells.blocks[0] @ cells.entries(self.nats(cells)))
@@ -79,11 +84,13 @@ class Training:
     parts
         The likelihoods.
     points
-        The rows as points, shape (n, F): classes start around some of them.
+        Every `every`-th row as a point, shape (n / every, F): classes start around some of them.
     cells
         The rows by distinct values.
     prior
         The pseudo-observations of each entry of the cells, shape (V,).
+    every
+        See `points`.
     class_rows
         Pseudo-observations of each class itself.
     """
@@ -92,6 +99,7 @@ class Training:
     points: NDArray[np.float32]
     cells: Cells
     prior: Values
+    every: int = 1
     class_rows: float = 0.1
 
     @classmethod
@@ -102,6 +110,8 @@ class Training:
         values: Values,
         *,
         pseudo_rows: float = 0.3,
+        most_numbers: int = 10_000_000,
+        longest: float = 1e6,
     ) -> Self:
         """Arrange rows, shape (n, D), NaN where missing.
 
@@ -113,14 +123,17 @@ class Training:
             The columns and the rows.
         pseudo_rows
             Pseudo-observations of each class like the whole table.
+        most_numbers, longest
+            How many numbers the points have at most, and how large each may be.
         """
-        single_units = schema.to_model_units(values)
-        points = Features.of(schema, single_units).matrix(single_units)
+        units = schema.in_units(values)
+        features = Features.of(schema, units)
+        every = -(-units.shape[0] * features.size // most_numbers)
+        points = np.nan_to_num(features.matrix(units[::every])).clip(-longest, longest)
         possible = _possible_values(schema)
-        units = merged(schema, schema.in_units(values))
-        cells = Cells.of(parts, units, possible=possible)
+        cells = Cells.of(parts, merged(schema, units), possible=possible)
         prior = _pseudo_observations(parts, cells, possible, pseudo_rows)
-        return cls(parts, np.nan_to_num(points).astype(np.float32), cells, prior)
+        return cls(parts, points.astype(np.float32), cells, prior, every)
 
     def fit(
         self, classes: int, *, seed: int = 0, max_iterations: int = 100, tolerance: float = 5e-4
@@ -155,7 +168,7 @@ class Training:
         while True:
             expected = self._expected(log_weights, ascents)
             trace.append(expected.height)
-            settled = len(trace) > 3 and trace[-1] - trace[-4] < least
+            settled = len(trace) > 3 and not trace[-1] - trace[-4] >= least
             if settled or len(trace) == max_iterations:
                 raw = tuple(ascent.raw for ascent in ascents)
                 return Climb(LatentClasses(self.parts, raw, log_weights), trace)
@@ -165,7 +178,7 @@ class Training:
     def _started(self, classes: int, seed: int, *, steps: int = 3) -> LatentClasses:
         """Each row in the class of the nearest of K rows that are far from each other."""
         shares = np.eye(classes)[_spread(self.points, classes, np.random.default_rng(seed))]
-        places = scipy.sparse.vstack(self.cells.blocks)
+        places = scipy.sparse.vstack(self.cells.blocks)[:: self.every]
         weights = places.T @ shares + self.prior[:, None]
         pieces = zip(self.parts, self.cells.values, self.cells.by_part(weights), strict=True)
         ascents = []

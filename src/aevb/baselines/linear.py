@@ -38,7 +38,7 @@ class Linear(Gaussian):
     def empty(cls, arrays: Arrays, chosen: Mapping[str, Setting], schema: Schema) -> Self:
         """As many factors as the loadings have columns."""
         width = len(schema)
-        factors = arrays[".loadings"].shape[1]
+        _, factors = arrays[".loadings"].shape
         if not 1 <= factors <= max(width - 1, 1):  # a row costs factors^2 numbers per column
             raise ValueError(f"{factors} factors of {width} columns")
         each = np.zeros(width)

@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aevb.baselines.base import BASELINES, Baseline, Setting
+from aevb.disk.formats import Arrays
 from aevb.disk.trees import from_arrays, to_arrays
 from aevb.table.schema import Schema
 
 __all__ = ["from_stored", "to_stored"]
 
-Arrays = dict[str, NDArray[np.generic]]
 Document = Mapping[str, Any]
 
 

@@ -62,16 +62,21 @@ def nulls_as_nan(document: Any) -> Any:
     return document
 
 
-def parse_json(content: bytes | str, name: str) -> Any:
+def parse_json(
+    content: bytes | str, name: str, *, max_items: int = 2_000_000, max_depth: int = 64
+) -> Any:
     """The document of a JSON text in UTF-8, without NaN, infinity, or a key that is there twice.
 
-    `name` is the file, for messages.
+    `name` is the file, for messages. `max_items` bounds the memory that reading takes, `max_depth`
+    the levels of lists and objects.
     """
     try:
         if isinstance(content, bytes):
             content = content.decode("utf-8")
+        if sum(content.count(mark) for mark in ",[{") > max_items:
+            raise ValueError(f"more than {max_items:,} items")
         document = json.loads(content, object_pairs_hook=_unique)
-        json.dumps(document, allow_nan=False)  # raises where a number is not finite
+        _check(document, max_depth)
         return document
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{name} is not a JSON document of this package: {error}") from error
@@ -122,3 +127,16 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(document) != len(pairs):
         raise ValueError("a key is there twice")
     return document
+
+
+def _check(node: object, levels: int) -> None:
+    """Raise `ValueError` where a number is not finite, or lists and objects nest too deeply."""
+    if isinstance(node, float) and not math.isfinite(node):
+        raise ValueError("a number is NaN or infinite")
+    if isinstance(node, dict):
+        node = list(node.values())
+    if isinstance(node, list):
+        if levels == 0:
+            raise ValueError("nested too deeply")
+        for child in node:
+            _check(child, levels - 1)
