@@ -85,9 +85,12 @@ def test_nothing_left_to_learn_from():
         split(10, validation=5, test=5, seed=0)
 
 
-@pytest.mark.parametrize(("n", "groups"), [(1, None), (0, None), (4, ["a"] * 4)])
-def test_too_few(n, groups):
-    with pytest.raises(DataError, match="expected at least 2"):
+@pytest.mark.parametrize(
+    ("n", "groups", "what"),
+    [(1, None, "rows"), (0, None, "rows"), (4, ["a"] * 4, "groups of rows")],
+)
+def test_too_few(n, groups, what):
+    with pytest.raises(DataError, match=f"expected at least 2 {what} to split"):
         split(n, validation=0.2, test=0, seed=0, groups=groups)
 
 

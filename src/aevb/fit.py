@@ -11,7 +11,6 @@ from pathlib import Path
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import PyTree
 from numpy.typing import ArrayLike, NDArray
 
 from aevb import marginal, train
@@ -135,7 +134,13 @@ def fit(
     checkpoint: train.Checkpoint | None = None,
     start: Model | None = None,
 ) -> Fit:
-    """Fit a model to an array or a data frame; see `aevb.VAE.fit` for the arguments."""
+    """Fit a model to an array or a data frame; see `aevb.VAE.fit` for the arguments.
+
+    Raises
+    ------
+    ConfigError, DataError, NumericalError
+        See `aevb.errors`.
+    """
     began = time.perf_counter()
     seed = seed_of(settings.random_state)
     data = fingerprint(X)
@@ -167,7 +172,9 @@ def fit(
 def _order(
     values: Values, weights: NDArray[np.float64] | None, ordered: bool
 ) -> tuple[NDArray[np.intp], NDArray[np.float64] | None]:
-    """An order of the rows, which only time gives them, and the weights it does not stand for."""
+    """The order of the rows (as given if ordered in time), and the weights that repeating rows does
+    not already express.
+    """
     if ordered:
         return np.arange(len(values)), weights
     order = canonical_order(values, weights)
@@ -227,7 +234,7 @@ def fit_model(
     checkpoint: train.Checkpoint | None = None,
     start: Model | None = None,
 ) -> Fit:
-    """Fit the model these settings describe, from `start` where one is given."""
+    """Fit the model these settings describe, from `start` if given; errors as in `fit`."""
     _warn_of_one_draw(settings)
     _make_room()
     tried: list[dict[str, float]] = []
@@ -345,17 +352,12 @@ def _with_numbers_of(other: Model | None, model: Model) -> Model:
         return model
     learned, fixed = eqx.partition(model, trainable(model))
     found = eqx.filter(other, trainable(other))
-    if _shape(found) != _shape(learned):
+    if not eqx.tree_equal(jax.tree.map(np.shape, found), jax.tree.map(np.shape, learned)):
         raise ConfigError(
             "start is a model of other columns, networks or latents than these rows and settings "
             "make"
         )
     return eqx.combine(found, fixed)
-
-
-def _shape(tree: PyTree) -> tuple[object, list[tuple[int, ...]]]:
-    leaves, structure = jax.tree.flatten(tree)
-    return structure, [leaf.shape for leaf in leaves]
 
 
 def _validation_bound(

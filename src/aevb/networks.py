@@ -94,10 +94,18 @@ ACTIVATIONS: dict[str, Activation] = {
 class MLP(eqx.Module):
     """A multilayer perceptron, y = W_2 f(W_1 x + b_1) + b_2 (eq. 11 and 12), of any depth.
 
-    Sizes are the widths from input to output, two of them make a linear map; the activation is a
-    name in `ACTIVATIONS`. Weights start as N(0, 1 / inputs), right for a network on its own, or if
-    `smooth` as N(0, 2 / (inputs + outputs)) (Glorot and Bengio 2010): a layer much wider than its
-    input then starts nearly linear, right for a residual. Biases start at zero.
+    Parameters
+    ----------
+    sizes
+        Widths from input to output; two of them make a linear map.
+    activation
+        A name in `ACTIVATIONS`.
+    key
+        Random key of the initial weights; biases start at zero.
+    smooth
+        If true, weights start as N(0, 2 / (inputs + outputs)) (Glorot and Bengio 2010): a layer
+        much wider than its input then starts nearly linear, right for a residual. Otherwise they
+        start as N(0, 1 / inputs), right for a network on its own.
 
     Examples
     --------

@@ -119,7 +119,7 @@ def mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def check_count(name: str, number: int) -> None:
-    """Raise `ConfigError` where a number of draws, chains or steps is not a whole one above 0."""
+    """Raise `ConfigError` if a number of draws, chains or steps is not a positive integer."""
     whole = isinstance(number, int | np.integer)
     if not whole or isinstance(number, bool) or number < 1:
         raise ConfigError(f"{name} must be a whole number of at least 1; got {number!r}")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -161,6 +161,7 @@ def contents_of(
         Rows shown in the latent space and reconstructed, and rows drawn, at most.
     """
     rows = fit.parts.held_out[1][:most_rows]
+    colors = _colors(fit, rows)
     back = fit.preparation.values_of
     z = codes(fit.model, fit.units(rows))
     shown = predict.decoded(fit.model, z, means=fit.preparation.binarize is not None)
@@ -175,7 +176,9 @@ def contents_of(
         samples=back(predict.sampled(fit.model, len(rows), fit.seed)),
         commands=list(commands),
         environment=environment(),
-        **_colors(fit, rows),
+        colors=colors.values,
+        color_name=colors.name,
+        color_levels=colors.levels,
     )
 
 
@@ -190,24 +193,27 @@ def environment() -> dict[str, str]:
     }
 
 
-def _colors(fit: Fit, rows: NDArray[np.float64], most_levels: int = 10) -> ReportDict:
+class _Colors(NamedTuple):
+    """What colors the rows of a report; see `Contents`."""
+
+    values: NDArray[np.float64] | None = None
+    name: str = ""
+    levels: tuple[str, ...] = ()
+
+
+def _colors(fit: Fit, rows: NDArray[np.float64], most_levels: int = 10) -> _Colors:
     """What colors the rows: the label, else a column of few levels."""
     if fit.labels is not None:
         name, labels = fit.labels
         kept = labels[fit.held_out_rows[: len(rows)]]
         levels, index = np.unique(kept.astype(str), return_inverse=True)
-        colors = index.astype(np.float64)
-        return {"colors": colors, "color_name": name, "color_levels": tuple(levels.tolist())}
+        return _Colors(index.astype(np.float64), name, tuple(levels.tolist()))
     columns = fit.preparation.source.columns
     for place in reversed(range(len(columns))):
         categories = columns[place].categories
         if 2 <= len(categories) <= most_levels:
-            return {
-                "colors": rows[:, place],
-                "color_name": columns[place].name,
-                "color_levels": tuple(map(str, categories)),
-            }
-    return {}
+            return _Colors(rows[:, place], columns[place].name, tuple(map(str, categories)))
+    return _Colors()
 
 
 def _configuration(fit: Fit) -> ReportDict:
@@ -276,7 +282,6 @@ def _fit_of(stored: Stored, parts: Mapping[str, object]) -> Fit:
         decoder=preparation.decoder,
     )
     shapes = skeleton(preparation.schema, architecture)
-    nothing = np.empty((0, len(schema)))  # a run keeps no rows
     return Fit(
         settings=settings,
         seed=fitted.seed,
@@ -286,7 +291,7 @@ def _fit_of(stored: Stored, parts: Mapping[str, object]) -> Fit:
         history=_history(stored.texts["metrics.jsonl"]),
         best_epoch=fitted.best_epoch,
         stopped="end",
-        parts=Parts(nothing, nothing, nothing),
+        parts=Parts.none(len(schema)),  # a run keeps no rows
         data=stored.manifest.get("data", {}),
         n_features_in=fitted.n_features_in,
         feature_names_in=fitted.feature_names_in,

@@ -78,17 +78,36 @@ def fit(
 
     Parameters
     ----------
-    model, data
-        Where to start, and training rows in model units, shape (N, D), NaN where missing.
+    model
+        The model to start from.
+    data
+        Training rows in model units, shape (N, D), NaN where missing.
     objective
-        (model, x, key) -> nats of one row; given what it takes of `samples`, `kl_weight`,
-        `free_bits`.
+        (model, x, key) -> nats of one row. It is given the keyword arguments `samples`, `kl_weight`
+        and `free_bits` if it takes them.
+    key
+        Random key of the order of rows and of the draws of eps.
     validate
         model -> validation bound in nats per row; one that is not finite is never the best.
-    weights, resample
-        Weights of the rows in the mean bound, shape (N,); what each minibatch goes through afresh.
+    weights
+        Weight of each row in the mean bound, shape (N,); all 1 if not given.
+    resample
+        (rows of a minibatch, key) -> rows, applied to each minibatch anew, as for dynamic
+        binarization.
+    progress
+        Called with each epoch's line of the history, and `epochs`, their total.
+    checkpoint
+        Where the state is kept between epochs; if it holds a state, training continues from it.
     options
-        Fields of `Training`. Training that stays non-finite raises `NumericalError`.
+        Fields of `Training`: epochs, batch_size, learning_rate and so on.
+
+    Raises
+    ------
+    ConfigError
+        The objective or the model cannot do what the options or the rows ask for, an option names
+        an unknown optimizer or schedule, or `patience` is set without `validate`.
+    NumericalError
+        The bound or its gradient stays non-finite after one restart at half the step size.
     """
     epochs = Epochs(model, data, objective, key, Training(**options), weights, resample)
     run = _Run(epochs, validate, checkpoint)

@@ -17,7 +17,7 @@ def asked_for(likelihood: object, names: Sequence[str]) -> dict[str, type[Likeli
     """The class asked for, for each column where one is.
 
     A likelihood is "auto", one for all columns, which are those of these names, or one for some by
-    the name of the column. `ConfigError` is raised where it is none.
+    the name of the column. Raises `ConfigError` for anything else.
     """
     if likelihood == "auto":
         return {}

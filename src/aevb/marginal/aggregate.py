@@ -40,10 +40,21 @@ def aggregate_posterior(
 
     The first part is what z says of x. The second says how far codes of data are from those that
     `sample` draws: where it is large, samples come from where no row was encoded to. Time grows
-    with n^2, memory with n: `at_once` draws of z are compared with all rows at once.
+    with n^2, memory with n.
 
-    Rows are in model units, shape (n, D), NaN where missing. Standard errors are those over rows
-    and draws; NaN from a single row.
+    Parameters
+    ----------
+    model, rows
+        The VAE, and rows in model units, shape (n, D), NaN where missing, n at least 1.
+    seed
+        The random seed; each row has its own stream of random numbers.
+    at_once
+        The number of draws of z that are compared with all rows at once; it bounds the memory.
+
+    Returns
+    -------
+    AggregatePosterior
+        Three means with their standard errors over rows and draws, NaN for a single row.
     """
     z, *densities = map_rows(_draw, model, rows, row_keys(rows, seed))
     log_q, log_p = (part.astype(np.float64) for part in densities)

@@ -94,18 +94,21 @@ def annealed(
         C and T: the bound tightens, and takes longer, with each.
     start
         Where chains start: "posterior", at q(z|x), or "prior".
-    seed, progress
-        Passed on to `rows.row_keys` and `rows.map_rows`.
+    seed
+        The random seed; each row has its own stream of random numbers.
+    progress
+        Called after each block of rows with the number of rows done.
 
     Returns
     -------
     ChainScores
-        Exactly 0 for a row without an observed cell.
+        The log-likelihood is exactly 0 for a row without an observed cell. The error of a single
+        chain is NaN.
 
     Raises
     ------
     ConfigError
-        Latents are levels.
+        Latents are levels, or `chains` or `temperatures` is not a positive integer.
     """
     walk = eqx.Partial(_forward, chains=chains, temperatures=temperatures, start=start)
     return _scored(walk, model, rows, row_keys(rows, seed), progress=progress)
@@ -128,7 +131,17 @@ def reverse_annealed(
     mean. It needs an exact draw of the posterior, which only rows have that were simulated from the
     model together with their z; cells may be removed from them afterwards.
 
-    Arguments as in `annealed`; z holds the exact draw of each row, shape (n, latent_dim).
+    Parameters
+    ----------
+    model, rows, chains, temperatures, start, seed, progress
+        As in `annealed`.
+    z
+        One exact draw of p(z|x) for each row, shape (n, latent_dim).
+
+    Raises
+    ------
+    ConfigError
+        As in `annealed`.
     """
     keys = row_keys(np.concatenate([np.asarray(rows), np.asarray(z)], axis=1), seed)
     walk = eqx.Partial(_reverse, chains=chains, temperatures=temperatures, start=start)
@@ -151,7 +164,19 @@ def bracket(
     which `reverse_annealed` starts. Where the two sides are close, `annealed` can be trusted on
     data that are like the model's.
 
-    Arguments as in `annealed`, but for the number of `rows` to draw.
+    Parameters
+    ----------
+    model, chains, temperatures, start
+        As in `annealed`.
+    rows
+        The number of rows to draw.
+    seed
+        The random seed, of the rows and of the chains.
+
+    Raises
+    ------
+    ConfigError
+        As in `annealed`.
     """
     keys = jax.random.split(jax.random.key(seed), rows)
     z, units = map_rows(_simulated, model, keys)

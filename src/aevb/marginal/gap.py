@@ -66,10 +66,28 @@ def inference_gap(
 ) -> InferenceGap:
     """log p(x) - L[q] = (log p(x) - L[q*]) + (L[q*] - L[q]), q* the best q for each row.
 
-    By so many steps of Adam for each row, and draws for each bound, the same draws of q for both;
-    other arguments and errors as in `annealed`. Where the approximation gap is more than some nats,
-    importance weights from q* see too little of it: replace `log_likelihood` by that of `annealed`.
-    For a row without an observed cell all are 0 exactly.
+    q* takes `steps` Adam steps per row; both bounds use the same `samples` draws.
+
+    Parameters
+    ----------
+    model, rows, seed, progress
+        As in `annealed`.
+    steps
+        Adam steps per row.
+    samples
+        Draws per row.
+
+    Returns
+    -------
+    InferenceGap
+        All numbers are exactly 0 for a row without an observed cell. Where the approximation gap is
+        more than a few nats, importance weights from q* underestimate it: replace `log_likelihood`
+        by that of `annealed`.
+
+    Raises
+    ------
+    ConfigError
+        Latents are levels, or `steps` or `samples` is not a positive integer.
     """
     refuse_levels(model)
     check_count("steps", steps)

@@ -43,19 +43,40 @@ def harmonic(
 ) -> ChainScores:
     """-log (1/L) sum_l q(z_l) / p(x, z_l), z_l ~ p(z|x), q fitted to other draws of p(z|x).
 
-    Good for fewer than five latents, says the paper. Other arguments as in `annealed`.
+    The paper recommends it for fewer than five latents.
 
     Parameters
     ----------
-    samples, chains
-        L, for the fit of q and then as many new ones, of all chains of a row together: at least
-        two, whose spread is the estimate's error.
-    burn_in, leapfrog
-        Steps of each chain before the first draw that counts, in which the step size is tuned, and
-        leapfrog steps to a draw.
+    model, rows, seed, progress
+        As in `annealed`.
+    samples
+        L, the draws per row from all of its chains together: L to fit q, then L new ones.
+    chains
+        Chains per row, at least two: their spread gives the error of the estimate.
+    burn_in
+        Steps of each chain before the first draw that counts; they tune the step size.
+    leapfrog
+        Leapfrog steps per draw.
     places
-        Where chains start, shape (n, chains, latents), such as draws of p(z) chosen by their
-        p(x|z); by default at draws of q(z|x).
+        Where the chains start, shape (n, chains, latents), such as draws of p(z) chosen by their
+        p(x|z). Its number of chains replaces `chains`. By default chains start at draws of q(z|x).
+
+    Returns
+    -------
+    ChainScores
+        The standard error is that of the mean over chains, by the delta method. For a row without
+        an observed cell the log-likelihood is exactly 0, and all samples are effective.
+
+    Raises
+    ------
+    ConfigError
+        Latents are levels; there are fewer than two chains; `places` has another shape or is not
+        finite; `samples`, `burn_in` or `leapfrog` is not a positive integer.
+
+    Warns
+    -----
+    AevbWarning
+        There are more than four latents.
     """
     _check(model, chains, samples=samples, burn_in=burn_in, leapfrog=leapfrog)
     starts: tuple[NDArray[np.float32], ...] = ()

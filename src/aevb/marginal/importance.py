@@ -54,13 +54,20 @@ def importance(
         The VAE, and rows in model units, shape (n, D), NaN where missing.
     samples, chunk
         S, rounded up to equal chunks, and the most draws of a row that are held at once.
-    seed, progress
-        Passed on to `rows.row_keys` and `rows.map_rows`.
+    seed
+        The random seed; each row has its own stream of random numbers.
+    progress
+        Called after each block of rows with the number of rows done.
 
     Returns
     -------
     Scores
-        Exactly 0 for a row without an observed cell.
+        The log-likelihood is exactly 0 for a row without an observed cell.
+
+    Raises
+    ------
+    ConfigError
+        `samples` is not a positive integer.
     """
     check_count("samples", samples)
     chunks = -(-samples // chunk)
@@ -100,8 +107,12 @@ def pareto_k(
     out below min(1 - 1 / log10 S, 0.7). It holds all weights: for some hundreds of rows, and 25
     samples or more.
 
-    Arguments as in `importance`; log-weights that differ by no more than `equal` are the same to
-    single precision.
+    Parameters
+    ----------
+    model, rows, samples, seed
+        As in `importance`.
+    equal
+        Log-weights that differ by no more than this are the same to single precision.
 
     Returns
     -------
@@ -132,8 +143,21 @@ def elbo(
 ) -> NDArray[np.float64]:
     """The objective's value for each row, at weight 1 on the KL, in nats, shape (n,).
 
-    0 for a row without an observed cell. An objective, (model, x, key) -> nats of one row, that
-    takes `samples` is given so many draws; the other arguments and errors are as in `importance`.
+    It is 0 for a row without an observed cell.
+
+    Parameters
+    ----------
+    model, rows, seed
+        As in `importance`.
+    objective
+        (model, x, key) -> nats of one row.
+    samples
+        Draws per row, for an objective that takes `samples`.
+
+    Raises
+    ------
+    ConfigError
+        `samples` is not a positive integer.
     """
     check_count("samples", samples)
     function = with_options(objective, samples=samples)

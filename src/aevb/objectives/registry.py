@@ -98,7 +98,7 @@ def keywords_of(objective: Objective) -> frozenset[str]:
 
 
 def check_takes(objective: Objective, **settings: float | None) -> None:
-    """Raise `ConfigError` where a setting that is given, not None, is one it does not take."""
+    """Raise `ConfigError` if a setting other than None is not accepted by the objective."""
     for setting, value in settings.items():
         if value is not None and setting not in keywords_of(objective):
             name = getattr(objective, "__name__", repr(objective))

@@ -84,7 +84,7 @@ class About:
         return text.replace("{names}", listed)
 
     def check(self, value: object) -> object:
-        """Raise `ValueError` where a name, or one of a mapping of columns, is none there is."""
+        """Raise `ValueError` for a name that is not registered, alone or in a mapping by column."""
         if isinstance(value, Mapping):
             if "auto" in value.values():
                 raise ValueError("'auto' is for all columns")

@@ -41,7 +41,8 @@ def split(
     test = _rows("test", test, n)
     group = np.arange(n) if groups is None else _group_codes(groups, n, ordered)
     sizes = np.bincount(group)
-    _check_sizes(validation, test, n, len(sizes))
+    what = "rows" if groups is None else "groups of rows"
+    _check_sizes(validation, test, n, len(sizes), what)
     order = np.arange(len(sizes))
     if not ordered:
         order = np.random.default_rng(seed).permutation(len(sizes))
@@ -51,11 +52,11 @@ def split(
     return np.flatnonzero(place < first), np.flatnonzero(middle), np.flatnonzero(place >= second)
 
 
-def _check_sizes(validation: int, test: int, n: int, groups: int) -> None:
+def _check_sizes(validation: int, test: int, n: int, groups: int, what: str) -> None:
     needed = 1 + (validation > 0)
     if groups < needed:
         raise DataError(
-            f"expected at least {needed} rows or groups of rows to split, got {groups}: "
+            f"expected at least {needed} {what} to split, got {groups}: "
             "give more, or hold nothing out"
         )
     if validation + test >= n > needed:
