@@ -61,6 +61,13 @@ class LaplacePrior(eqx.Module):
         return dist.Laplace(self.loc, 1.0).to_event(1)
 
 
+class OneForTheRow(Located):
+    """A likelihood that gives one distribution for all its columns: a mistake."""
+
+    def __call__(self, raw: jax.Array) -> dist.Distribution:
+        return dist.Logistic(*self.location_scale(raw)).to_event(1)
+
+
 class Logistic(Located):
     """A likelihood of columns, in three lines."""
 
@@ -73,6 +80,11 @@ def median_weight(model: Any, x: jax.Array, key: Any, *, samples: int = 3) -> ja
     return jnp.median(log_w)
 
 
+def log_joint_once(model: Any, x: jax.Array, key: Any) -> jax.Array:
+    log_w, _ = log_weights(model, x, key, 1)
+    return log_w[0]
+
+
 PARTS: dict[str, dict[str, Any]] = {
     "prior, an object": {"prior": LaplacePrior(jnp.zeros(2))},
     "prior, a class": {"prior": priors.StandardNormal},
@@ -81,6 +93,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "likelihood of rows, a class": {"likelihood": Decoder},
     "likelihood of columns, a class": {"likelihood": Logistic},
     "objective, a function": {"objective": median_weight},
+    "objective, a function without samples": {"objective": log_joint_once},
     "objective, one of the package": {"objective": iwae, "samples": 3},
     "network, a class": {"network": Residual},
     "all of them": {
@@ -171,14 +184,32 @@ def test_a_likelihood_for_each_column() -> None:
     assert (vae.sample(50)["price"] > 0).all()
 
 
+def test_one_likelihood_for_all_is_for_columns_of_numbers() -> None:
+    frame = pd.DataFrame({"age": RNG.normal(40, 10, 60), "town": RNG.choice(["A", "B"], 60)})
+    parts = VAE(**{**SMALL, "epochs": 0}, likelihood="student_t").fit(frame).model_.likelihood.parts
+    assert [type(part) for part in parts] == [StudentT, LIKELIHOODS["bernoulli"]]
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"likelihood": {"x0": 3}}, "likelihood must be"),
         ({"prior": 3}, "prior must be"),
         ({"posterior": eqx.nn.Linear}, r"classmethod build\(start\)"),
+        ({"prior": LaplacePrior(jnp.zeros(3))}, "a distribution over 2 latents.* got one over 3"),
+        ({"likelihood": OneForTheRow}, r"OneForTheRow: expected a distribution for each column"),
+        ({"objective": lambda model, x, key: x}, r"one number for a row, got shape \(4,\)"),
+        ({"objective": log_joint_once, "samples": 3}, "log_joint_once takes no samples"),
     ],
-    ids=["number for a column", "number", "class without build"],
+    ids=[
+        "number for a column",
+        "number",
+        "class without build",
+        "prior of another width",
+        "likelihood of rows for columns",
+        "objective of a vector",
+        "objective without samples",
+    ],
 )
 def test_what_is_no_part_is_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):

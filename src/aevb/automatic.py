@@ -1,9 +1,13 @@
-"""What "auto" becomes: the prior, the passes, the weight decay and the number of latents."""
+"""What settings become for so many rows: "auto", and what the training loop is asked for."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 
 import numpy as np
 
+from aevb.epochs import Training
+from aevb.objectives import estimator_of
+from aevb.objectives.registry import keywords_of
 from aevb.posteriors import POSTERIORS
 from aevb.preparation import Preparation, Rows
 from aevb.priors import PRIORS
@@ -16,9 +20,11 @@ __all__ = [
     "automatic_epochs",
     "climb",
     "epochs_of",
+    "samples_of",
     "schema_width",
     "short_epochs",
     "sizes_to_try",
+    "training_options",
     "weight_decay_of",
 ]
 
@@ -80,6 +86,24 @@ def automatic_epochs(
     per_epoch = -(-rows // min(batch_size, rows))
     passes = max(epochs[0], -(-steps[0] // per_epoch))
     return int(max(1, min(passes, epochs[1], -(-steps[1] // per_epoch))))
+
+
+def samples_of(settings: Settings) -> int | None:
+    """Draws per row; None for an objective of one's own that takes no `samples`, unless asked."""
+    takes = "samples" in keywords_of(estimator_of(settings.objective).function)
+    default = Settings.model_fields["samples"].default
+    return settings.samples if takes or settings.samples != default else None
+
+
+def training_options(settings: Settings, rows: int) -> dict[str, object]:
+    """The fields of `Training` that are settings, for so many training rows."""
+    names = [field.name for field in fields(Training)]
+    options = {name: getattr(settings, name) for name in names if hasattr(settings, name)}
+    return options | {
+        "epochs": epochs_of(settings, rows),
+        "samples": samples_of(settings),
+        "weight_decay": weight_decay_of(settings, rows),
+    }
 
 
 def short_epochs(settings: Settings, rows: int, *, most_steps: int = 2_000) -> int:

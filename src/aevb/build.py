@@ -55,11 +55,17 @@ def model_at(start: Start) -> Model:
     """The three parts, each built from the start with a key of its own."""
     architecture = start.architecture
     key_posterior, key_likelihood, key_prior = jax.random.split(start.key, 3)
-    return Model(
+    model = Model(
         posterior=_built("posterior", posterior_of(architecture), start.with_key(key_posterior)),
         likelihood=_likelihood(architecture, start.with_key(key_likelihood)),
         prior=_built("prior", prior_of(architecture), start.with_key(key_prior)),
     )
+    if model.latent_dim != architecture.latents:
+        raise ConfigError(
+            f"prior: expected a distribution over {architecture.latents} latents, as latent_dim "
+            f"says, got one over {model.latent_dim}"
+        )
+    return model
 
 
 def posterior_of(architecture: Architecture) -> Any:

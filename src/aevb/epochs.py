@@ -95,6 +95,10 @@ def minibatch_bound(
     if "kl_weight" in keywords_of(objective):
         of_row = partial(objective, model, kl_weight=kl_weight)
     bounds = jax.vmap(of_row)(x, keys)
+    if bounds.ndim != 1:
+        raise ConfigError(
+            f"expected an objective to give one number for a row, got shape {bounds.shape[1:]}"
+        )
     return jnp.sum(weights * bounds) / jnp.maximum(jnp.sum(weights > 0), 1)
 
 

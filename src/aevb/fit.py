@@ -4,7 +4,7 @@ import gc
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,10 +17,9 @@ from aevb import marginal, train
 from aevb.automatic import (
     architecture_of,
     climb,
-    epochs_of,
     short_epochs,
     sizes_to_try,
-    weight_decay_of,
+    training_options,
 )
 from aevb.build import initial_model
 from aevb.errors import AevbWarning, ConfigError
@@ -321,7 +320,7 @@ def _fit_size(
         resample=preparation.resample,
         progress=progress,
         checkpoint=checkpoint,
-        **_training_options(settings, len(rows.train)),
+        **training_options(settings, len(rows.train)),
     )
     return Fit(
         settings=settings,
@@ -334,16 +333,6 @@ def _fit_size(
         stopped=result.stopped,
         parts=Parts.none(len(schema)),
     )
-
-
-def _training_options(settings: Settings, rows: int) -> dict[str, object]:
-    """The fields of `train.Training` that are settings, for so many training rows."""
-    names = [field.name for field in fields(train.Training)]
-    options = {name: getattr(settings, name) for name in names if hasattr(settings, name)}
-    return options | {
-        "epochs": epochs_of(settings, rows),
-        "weight_decay": weight_decay_of(settings, rows),
-    }
 
 
 def _with_numbers_of(other: Model | None, model: Model) -> Model:

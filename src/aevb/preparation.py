@@ -123,13 +123,12 @@ def prepare(data: TableLike, settings: Settings, seed: int) -> tuple[Preparation
     source = find(columns=kinds)
     if settings.binarize not in (None, "none"):
         return restored(source, settings, seed), encode(data, source, inf=settings.inf)
-    others = [name for name in source.names if name not in kinds]
     if is_decoder(settings.likelihood):
         numbers = [column.name for column in source.columns if not column.categories]
-        numbers = [name for name in numbers if name in others]
+        numbers = [name for name in numbers if name not in kinds]
         source = _with_columns(source, numbers, kind="continuous", **DENSITY)
     else:
-        asked = asked_for(settings.likelihood, others)
+        asked = asked_for(settings.likelihood, _open_to_all(source, settings))
         if asked:
             source = find(columns=kinds | {name: part.kind for name, part in asked.items()})
             source = _with_columns(source, _columns_of_densities(asked), **DENSITY)
@@ -151,9 +150,18 @@ def restored(source: Schema, settings: Settings, seed: int) -> Preparation:
         return _binarized(source, settings.binarize, seed)
     if is_decoder(settings.likelihood):
         return Preparation(source, source, seed=seed, decoder=settings.likelihood)
-    others = [name for name in source.names if name not in (settings.columns or {})]
-    asked = asked_for(settings.likelihood, others)
+    asked = asked_for(settings.likelihood, _open_to_all(source, settings))
     return Preparation(source, source, seed=seed, likelihoods=asked)
+
+
+def _open_to_all(source: Schema, settings: Settings) -> list[str]:
+    """The columns that one likelihood for all is meant for: numbers whose kind was not chosen."""
+    names = []
+    for column in source.columns:
+        numbers = all(type(level) in (int, float) for level in column.categories)
+        if numbers and column.name not in (settings.columns or {}):
+            names.append(column.name)
+    return names
 
 
 def weighted_rows(

@@ -11,6 +11,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, ArrayLike, PRNGKeyArray
 from numpyro.distributions import constraints
 
+from aevb.errors import ConfigError
 from aevb.likelihoods.base import Likelihood
 from aevb.networks import Layer, Network, class_words, layers_of, parameter_count, pick
 
@@ -105,7 +106,7 @@ class Decoder(eqx.Module):
         if self.linear is not None:
             raw = raw + z @ self.linear.T
         pieces = zip(self.parts, split(self.parts, raw), strict=True)
-        return Product(self.parts, tuple(part(piece) for part, piece in pieces))
+        return Product(self.parts, tuple(_by_column(part, piece) for part, piece in pieces))
 
     def describe(self) -> list[Layer]:
         """Loadings, the network, and each likelihood."""
@@ -119,6 +120,19 @@ class Decoder(eqx.Module):
             columns = len(part.columns)
             layers.append(Layer(name, columns * part.parameters, columns, parameter_count(part)))
         return layers
+
+
+def _by_column(part: Likelihood, raw: Array) -> dist.Distribution:
+    """The likelihood's distribution, refused where it is not one for each column."""
+    distribution = part(raw)
+    expected = (len(part.columns),)
+    if distribution.event_shape or distribution.batch_shape != expected:
+        raise ConfigError(
+            f"likelihood {type(part).__name__}: expected a distribution for each column, of batch "
+            f"shape {expected} and event shape (), got {distribution.batch_shape} and "
+            f"{distribution.event_shape}: give it the raw numbers' columns, without to_event"
+        )
+    return distribution
 
 
 def raw_size(parts: Sequence[Likelihood]) -> int:

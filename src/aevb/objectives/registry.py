@@ -101,7 +101,8 @@ def check_takes(objective: Objective, **settings: float | None) -> None:
     """Raise `ConfigError` if a setting other than None is not accepted by the objective."""
     for setting, value in settings.items():
         if value is not None and setting not in keywords_of(objective):
-            name = getattr(objective, "__name__", repr(objective))
+            function = objective.func if isinstance(objective, eqx.Partial) else objective
+            name = label_of(function)
             raise ConfigError(
                 f"objective {name} takes no {setting}: leave it out, "
                 f"or add the keyword argument {setting}"
