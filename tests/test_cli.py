@@ -327,6 +327,14 @@ def test_every_setting_is_an_option() -> None:
     assert RunSettings.model_fields.keys() - options.keys() == {"verbose"}
 
 
+@pytest.mark.parametrize("typed", [[], ["paper"]])
+def test_without_a_command_the_help_is_shown_as_it_is(typed: list[str]) -> None:
+    result = CliRunner().invoke(app, typed)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Usage: ")
+    assert len(result.stderr.splitlines()) > 5
+
+
 def test_the_report_has_the_command() -> None:
     run("fit", "my data.csv", "-o", "r", "--epochs", "3")
     report = disk.read_run("r").documents["report"]

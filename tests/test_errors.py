@@ -31,6 +31,7 @@ def test_a_hint_is_written_for_python_or_for_the_command_line(kind, python):
     error = pickle.loads(pickle.dumps(kind("got 3", hint=hint)))
     assert (str(error), error.message, error.hint) == (f"got 3 ({python})", "got 3", hint)
     assert with_flags(error) == f"got 3 ({flags})"
+    assert with_flags(error, fitting=False) == f"got 3 (fit with {flags})"
 
 
 @pytest.mark.parametrize("name", [name for name in errors.__all__ if name[0].isupper()])

@@ -66,11 +66,13 @@ class Application(TyperGroup):
                 stream.reconfigure(errors="backslashreplace")
         run = super().main
         with Termination():
-            code = _exit_code(lambda: run(typed, prog_name, **options), "--debug" in typed)
+            code = _exit_code(lambda: run(typed, prog_name, **options), typed)
         sys.exit(code)
 
 
-def _exit_code(command: Callable[[], object], debug: bool, *, interrupted: int = 130) -> int:
+def _exit_code(
+    command: Callable[[], object], typed: Sequence[str], *, interrupted: int = 130
+) -> int:
     try:
         code = command()
         with unbroken(sys.stdout):
@@ -81,10 +83,13 @@ def _exit_code(command: Callable[[], object], debug: bool, *, interrupted: int =
         _print_error("terminated")
         return 143
     except Exception as error:
-        if debug:
+        if "--debug" in typed:
             with unbroken(sys.stderr):
                 traceback.print_exc()
-        code, line = _code_and_line(error)
+        if type(error).__name__ == "NoArgsIsHelpError":  # Typer's own: a group without a command
+            print(error.format_message(), file=sys.stderr)  # type: ignore[attr-defined]
+            return 2
+        code, line = _code_and_line(error, fitting=typed[:1] in (["fit"], ["inspect"]))
         _print_error(line)
         return code
     if not isinstance(code, int):
@@ -94,10 +99,10 @@ def _exit_code(command: Callable[[], object], debug: bool, *, interrupted: int =
     return code
 
 
-def _code_and_line(error: Exception) -> tuple[int, str]:
-    """The exit code and the line of an error."""
+def _code_and_line(error: Exception, *, fitting: bool) -> tuple[int, str]:
+    """The exit code and the line of an error, of a command that fits or of one that does not."""
     if isinstance(error, AevbError):
-        return error.exit_code, f"error: {with_flags(error)}"
+        return error.exit_code, f"error: {with_flags(error, fitting=fitting)}"
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # one of Typer's own
         return int(error.exit_code), f"error: {error.format_message()} (see --help)"
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):

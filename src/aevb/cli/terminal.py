@@ -36,10 +36,15 @@ def printable(text: object) -> str:
     return shown
 
 
-def with_flags(error: AevbError | AevbWarning) -> str:
-    """The message of an error or warning, its hint as flags of the command line."""
-    hints = [_flags(setting, value) for setting, value in error.hint.items()]
-    return f"{error.message} ({' or '.join(hints)})" if hints else error.message
+def with_flags(error: AevbError | AevbWarning, *, fitting: bool = True) -> str:
+    """The message of an error or warning, its hint as flags of ``aevb fit``.
+
+    Another command than those that take these flags says so.
+    """
+    if not error.hint:
+        return error.message
+    flags = " or ".join(_flags(setting, value) for setting, value in error.hint.items())
+    return f"{error.message} ({flags})" if fitting else f"{error.message} (fit with {flags})"
 
 
 def _flags(setting: str, value: object) -> str:
