@@ -117,10 +117,7 @@ def _log_p(part: Likelihood, values: Array, raw: Array) -> Array:
 
 def _slopes(part: Likelihood, values: Array, raw: Array) -> Array:
     """The gradient of log p of each value in its column's raw numbers, (U, d, parameters)."""
-    inside = jnp.where(jnp.isnan(values), part.inside, values)
-
-    def nats(raw: Array) -> Array:
-        return jax.vmap(partial(part.log_prob, part(raw)))(inside)
+    nats = partial(_log_p, part, values)
 
     def along(direction: Array) -> Array:
         return jax.jvp(nats, (raw,), (jnp.broadcast_to(direction, raw.shape),))[1]
