@@ -12,7 +12,7 @@ from paramax import NonTrainable
 from aevb.likelihoods.base import single
 from aevb.linear import LinearModel
 from aevb.networks import Layer, Network, layers_of, pick
-from aevb.table.schema import Schema
+from aevb.table.schema import Column, Schema
 
 __all__ = ["LOG_VARIANCE_BOUNDS", "Encoder", "Features", "LinearPosterior", "Moments"]
 
@@ -40,7 +40,7 @@ class Features(eqx.Module):
         """The features of these columns, numbers in standard units of these training rows."""
         columns = schema.columns
         numeric = [place for place, column in enumerate(columns) if column.kind != "categorical"]
-        logarithmic = [LOGARITHMS.get(columns[place].kind, 0) for place in numeric]
+        logarithmic = [_logarithm(columns[place]) for place in numeric]
         center, spread = [], []
         for place, how in zip(numeric, logarithmic, strict=True):
             mean, deviation = _mean_and_deviation(units[:, place], how)
@@ -76,7 +76,7 @@ class Features(eqx.Module):
     def __call__(self, x: Array) -> tuple[Array, Array]:
         """Features (0 where missing) and whether each was observed, both of shape (F,)."""
         number = pick(x, self.numeric)
-        seen = ~jnp.isnan(number)
+        seen = jnp.isfinite(number)  # an infinite one stands for a value that was never met
         number = jnp.where(seen, number, 1.0)
         how = np.array(self.logarithmic, dtype=int)
         if (how == 1).any():
@@ -86,7 +86,7 @@ class Features(eqx.Module):
         features = [jnp.where(seen, (number - self.center.tree) / self.spread.tree, 0.0)]
         observed = [seen]
         for place, levels in self.categorical:
-            missing = jnp.isnan(x[place])
+            missing = ~jnp.isfinite(x[place])
             features.append(jax.nn.one_hot(jnp.where(missing, -1, x[place]).astype(int), levels))
             observed.append(jnp.full(levels, ~missing))
         return jnp.concatenate(features), jnp.concatenate(observed)
@@ -202,6 +202,13 @@ class Encoder(eqx.Module):
     def _change(self, features: Array, observed: Array) -> Array:
         inputs = jnp.concatenate([features, 1.0 - observed]) if self.sees_missing else features
         return observed.mean() * self.network(inputs)
+
+
+def _logarithm(column: Column) -> int:
+    """Which logarithm a column enters by; none where it learned units of its own."""
+    if column.marginal is not None:
+        return 0
+    return LOGARITHMS.get(column.kind, 0)
 
 
 def _mean_and_deviation(values: np.ndarray, how: int) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from jaxtyping import PRNGKeyArray
 from numpy.typing import ArrayLike, NDArray
 
 from aevb.errors import ConfigError, DataError
-from aevb.likelihoods import Likelihood, asked_for, is_decoder
+from aevb.likelihoods import Likelihood, Mapped, asked_for, is_decoder
 from aevb.rows import content_hashes, row_keys
 from aevb.settings import RandomState, Settings
 from aevb.table import encode, infer
@@ -80,7 +80,20 @@ class Preparation:
 
     def scaled_by(self, train: Values) -> "Preparation":
         """The same, with the units taken from training rows."""
-        return replace(self, source=self.source.scaled(train), schema=self.schema.scaled(train))
+        mapped = self.mapped
+        return replace(
+            self,
+            source=self.source.scaled(train, mapped),
+            schema=self.schema.scaled(train, mapped),
+        )
+
+    @property
+    def mapped(self) -> list[str]:
+        """The columns that may learn a map: those without a likelihood of another kind."""
+        if self.decoder is not None or self.binarize is not None:
+            return []
+        own = [name for name, part in self.likelihoods.items() if not issubclass(part, Mapped)]
+        return [name for name in self.schema.names if name not in own]
 
     def _gray(self, values: Values) -> Units:
         low, high = self._ends()

@@ -1,11 +1,12 @@
 """Distributions over one cell that NumPyro lacks, in NumPyro's form."""
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax.nn import log_sigmoid, softplus
+from jax.scipy.special import log_ndtr, ndtr
 from jax.typing import ArrayLike
 from jaxtyping import Array, PRNGKeyArray
 from numpyro.distributions import constraints
@@ -17,8 +18,11 @@ __all__ = [
     "ContinuousBernoulli",
     "CumulativeLogistic",
     "DiscretizedLogistic",
+    "MappedNormal",
     "Poisson",
+    "UnitBins",
     "log_logistic_interval",
+    "log_normal_interval",
 ]
 
 
@@ -34,6 +38,174 @@ def log_logistic_interval(lower: Array, width: Array) -> Array:
     wide = jnp.log1p(-jnp.exp(-jnp.maximum(width, 0.7)))
     log_one_minus_exp = jnp.where(width < 0.7, narrow, wide)
     return log_sigmoid(lower + width) + log_sigmoid(-lower) + log_one_minus_exp
+
+
+def log_normal_interval(lower: Array, upper: Array) -> Array:
+    """log[Phi(upper) - Phi(lower)] of the standard normal, for lower < upper, without cancellation.
+
+    On the left of the mean it is log Phi(b) + log(1 - Phi(a) / Phi(b)); intervals on the right are
+    mirrored. A narrow one of width w around m is w phi(m) (1 + w^2 (m^2 - 1) / 24), up to terms in
+    w^4.
+    """
+    mirrored = lower + upper > 0
+    a = jnp.where(mirrored, -upper, lower)
+    b = jnp.where(mirrored, -lower, upper)
+    width = jnp.maximum(b - a, 1e-30)
+    middle = (a + b) / 2
+    is_narrow = width * (1 + jnp.abs(middle)) < 0.1
+    # Each branch sees only what it can take: the gradient of an unused one must be finite too.
+    w = jnp.where(is_narrow, width, 0.01)
+    m = jnp.where(is_narrow, middle, 0.0)
+    log_density = -0.5 * m**2 - 0.5 * jnp.log(2 * jnp.pi)
+    narrow = log_density + jnp.log(w) + jnp.log1p(w**2 * (m**2 - 1) / 24)
+    log_below = log_ndtr(jnp.where(is_narrow, -1.0, a))
+    log_above = log_ndtr(jnp.where(is_narrow, 0.0, b))
+    ratio = jnp.minimum(log_below - log_above, -1e-7)
+    wide = log_above + jnp.log(-jnp.expm1(ratio))
+    return jnp.where(is_narrow, narrow, wide)
+
+
+class UnitBins(NamedTuple):
+    """The bins of `aevb.table.marginals.Marginal` of d columns, (d, K + 1) and (d, K).
+
+    Columns with fewer bins are padded with infinite heights. Values are in standard units of the
+    data, (x - center) / spread.
+    """
+
+    #: u at the edges of the bins.
+    heights: Array
+    #: Values at the edges.
+    edges: Array
+    #: u of the middle of each bin's probability.
+    centers: Array
+    #: Whether the bin holds one value.
+    single: Array
+    #: Width in u of a cell of the grid; 0 for a density.
+    cells: Array
+    #: log(du/dx), x in the units of the data, of a density; 0 where a bin is a mass.
+    log_slopes: Array
+
+
+class MappedNormal(dist.Distribution):
+    """A normal u of columns whose values are a map of it, with masses where a bin has one value.
+
+    u ~ N(loc, scale^2), both of batch shape (d,), and x = T(u) monotone, linear within each bin.
+    The nats of u are those of x: log N(u) + log(du/dx) of a density, and the probability of the
+    interval of u that a cell of a grid, or a single value, is.
+
+    Examples
+    --------
+    >>> from aevb.likelihoods.mapped import bins_of
+    >>> from aevb.table.marginals import Marginal
+    >>> bins = bins_of([Marginal((-0.5, 0.5, 1.5), (-40.0, 0.0, 40.0), 1.0)])
+    >>> coin = MappedNormal(jnp.zeros(1), jnp.ones(1), bins)
+    >>> jnp.exp(coin.log_prob(bins.centers)).round(3).tolist()
+    [[0.5, 0.5]]
+    """
+
+    arg_constraints: ClassVar[dict[str, Constraint]] = {
+        "loc": constraints.real,
+        "scale": constraints.positive,
+    }
+    support = constraints.real
+    pytree_data_fields = ("loc", "scale", "bins")
+
+    def __init__(self, loc: Array, scale: Array, bins: UnitBins) -> None:
+        self.loc, self.scale, self.bins = loc, scale, bins
+        super().__init__(batch_shape=jnp.shape(loc))
+
+    def log_prob(self, value: Array) -> Array:
+        """Nats of each cell in the units of the data."""
+        bins = self.bins
+        place = self._place(value)
+        cell = _at(bins.cells, place)
+        single = _at(bins.single, place)
+        lower = jnp.where(single, _at(bins.heights[..., :-1], place), value - cell / 2)
+        upper = jnp.where(single, _at(bins.heights[..., 1:], place), value + cell / 2)
+        is_mass = single | (cell > 0)
+        # The gradient of the unused branch must be finite too.
+        lower = jnp.where(is_mass, lower, self.loc - self.scale)
+        upper = jnp.where(is_mass, upper, self.loc + self.scale)
+        mass = log_normal_interval(
+            (lower - self.loc) / self.scale, (upper - self.loc) / self.scale
+        )
+        density = dist.Normal(self.loc, self.scale).log_prob(value)
+        return jnp.where(is_mass, mass, density + _at(bins.log_slopes, place))
+
+    def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
+        """Draws of u; within a cell of a grid, or a single value, the unit that stands for it."""
+        shape = (*sample_shape, *self.batch_shape)
+        noise = jax.random.normal(key, shape, self.loc.dtype)
+        return self.on_values(self.loc + self.scale * noise)
+
+    def on_values(self, u: Array) -> Array:
+        """The unit that stands for the value at each u."""
+        bins = self.bins
+        place = self._place(u)
+        begin, cell = _at(bins.heights[..., :-1], place), _at(bins.cells, place)
+        width = jnp.where(cell > 0, cell, 1.0)
+        middle = begin + (jnp.floor((u - begin) / width) + 0.5) * width
+        u = jnp.where(cell > 0, middle, u)
+        return jnp.where(_at(bins.single, place), _at(bins.centers, place), u)
+
+    @property
+    def mean(self) -> Array:
+        """E[u]."""
+        return self.loc
+
+    @property
+    def probabilities(self) -> Array:
+        """P of each bin, shape (d, K); the first and the last reach to the ends of u."""
+        below = ndtr(self._standard[..., 1:-1])
+        ends = jnp.zeros_like(self._standard[..., :1])
+        return jnp.diff(jnp.concatenate([ends, below, ends + 1], axis=-1))
+
+    @property
+    def mean_value(self) -> Array:
+        """E[x] in standard units of the data, shape (d,).
+
+        x is linear in each bin, so that its mean is a sum of those of u over the bins.
+        """
+        bins = self.bins
+        present = jnp.isfinite(bins.heights)
+        heights = jnp.where(present, bins.heights, 0.0)
+        middle = (heights[..., 1:] + heights[..., :-1]) / 2
+        widths = jnp.diff(heights)
+        value = (bins.edges[..., 1:] + bins.edges[..., :-1]) / 2
+        slope = jnp.diff(bins.edges) / jnp.where(widths > 0, widths, 1.0)
+        slope = jnp.where(bins.single, 0.0, slope)
+        density = jnp.exp(-0.5 * self._standard**2) / jnp.sqrt(2 * jnp.pi)
+        ends = jnp.zeros_like(density[..., :1])
+        density = jnp.concatenate([ends, density[..., 1:-1], ends], axis=-1)
+        p = self.probabilities
+        centered = (self.loc[..., None] - middle) * p - self.scale[..., None] * jnp.diff(density)
+        each = p * value + slope * centered
+        return jnp.where(present[..., 1:], each, 0.0).sum(-1)
+
+    def unit_of(self, value: Array) -> Array:
+        """u of values in standard units of the data, shape (d,)."""
+        bins = self.bins
+        inside = (value[..., None] >= bins.edges[..., 1:-1]).sum(-1)
+        begin, end = _at(bins.edges[..., :-1], inside), _at(bins.edges[..., 1:], inside)
+        low, high = _at(bins.heights[..., :-1], inside), _at(bins.heights[..., 1:], inside)
+        width = jnp.where(end > begin, end - begin, 1.0)
+        u = low + (value - begin) / width * (high - low)
+        return jnp.where(_at(bins.single, inside), _at(bins.centers, inside), u)
+
+    @property
+    def _standard(self) -> Array:
+        """The heights in deviations from the mean; far out past a column's own."""
+        return (self.bins.heights - self.loc[..., None]) / self.scale[..., None]
+
+    def _place(self, u: Array) -> Array:
+        """The bin of each u."""
+        return (u[..., None] >= self.bins.heights[..., 1:-1]).sum(-1)
+
+
+def _at(table: Array, place: Array) -> Array:
+    """The entry of each column, (d, K), at its place, (..., d)."""
+    table = jnp.broadcast_to(table, (*place.shape, table.shape[-1]))
+    return jnp.take_along_axis(table, place[..., None], -1)[..., 0]
 
 
 class DiscretizedLogistic(dist.Distribution):

@@ -102,6 +102,8 @@ class Likelihood(eqx.Module):
     @classmethod
     def takes(cls, column: Column) -> bool:
         """Whether it is the default for such a column."""
+        if column.marginal is not None:
+            return False  # `Mapped` is for it
         return cls.default and column.kind == cls.kind and cls.suits(column)
 
     @classmethod
@@ -255,6 +257,10 @@ def grid_deviation(column: Column) -> float:
     apart.
     """
     grid = max(column.grid, column.resolution) / column.scale
+    if column.marginal is not None:
+        slopes = column.marginal.slopes
+        wide = slopes > 0
+        grid *= float(np.median(slopes[wide])) if wide.any() else 0.0
     return float(np.clip(grid / np.sqrt(12), 1e-2, 1.0))
 
 

@@ -46,6 +46,8 @@ class Gaussian(Located):
     @classmethod
     def takes(cls, column: Column) -> bool:
         """Numbers that lie on no grid."""
+        if column.marginal is not None:
+            return False
         return column.kind == "continuous" and column.resolution == 0
 
     @property
@@ -99,6 +101,8 @@ class DiscretizedLogisticColumns(Located):
     @classmethod
     def takes(cls, column: Column) -> bool:
         """Pixels, and numbers on a grid."""
+        if column.marginal is not None:
+            return False
         gridded = column.kind == "continuous" and column.resolution > 0
         return gridded or column.kind == "pixel"
 

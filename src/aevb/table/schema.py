@@ -6,7 +6,7 @@ scale, computed in float64 and only then cast to float32, so that no column is t
 small for the model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Literal, get_args
 
@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field
 
 from aevb.disk import validated
 from aevb.errors import DataError
+from aevb.table.marginals import Marginal, learn
 
 __all__ = ["KINDS", "LEVELED", "Column", "Kind", "Level", "Schema", "Values", "on_grid"]
 
@@ -32,6 +33,10 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 LEVELED: tuple[Kind, ...] = ("ordinal", "categorical", "binary")
 #: Kinds that are shifted and scaled to mean 0 and deviation 1.
 LOCATED: tuple[Kind, ...] = ("continuous", "pixel")
+#: Kinds whose columns can learn a map to standard normal units.
+MAPPED: tuple[Kind, ...] = ("continuous", "count")
+#: The farthest a value is from the mean, in deviations, as far as float32 is concerned.
+FARTHEST_UNIT = 1e6
 #: What the kinds that cannot hold every number can hold.
 SUPPORTS: Mapping[Kind, str] = {
     "positive": "numbers above 0",
@@ -62,8 +67,11 @@ class Column:
         Smallest distance between two distinct observed values, in data units: what the data were
         recorded to. A fitted scale never shrinks below it, so that rounding cannot be mistaken for
         information.
+    step
+        What values are multiples of (0.01 for two decimals): outputs are rounded to it. 0 where
+        there is none.
     lower, upper
-        Ends of the support, if it has ends (pixel, count, proportion).
+        Ends of the support, if it has ends.
     atoms
         Single values with a mass of their own, such as the zeros of a column of gains.
     location, scale
@@ -71,6 +79,12 @@ class Column:
         u = (value - location) / scale.
     missing
         Fraction of missing cells in the data the schema was inferred from.
+    unseen
+        Probability that values never met share: of a level that training rows do not have, or of a
+        number that the column cannot hold.
+    marginal
+        The map to standard normal units that training rows taught, where the column has one;
+        `location` and `scale` are then 0 and 1.
     """
 
     name: str
@@ -79,12 +93,15 @@ class Column:
     categories: tuple[Level, ...] = ()
     resolution: float = 0.0
     grid: float = 0.0
+    step: float = 0.0
     lower: float | None = None
     upper: float | None = None
     atoms: tuple[float, ...] = ()
     location: Finite = 0.0
     scale: Annotated[Finite, Field(gt=0)] = 1.0
     missing: float = 0.0
+    unseen: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
+    marginal: Marginal | None = None
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -92,20 +109,45 @@ class Column:
         """A value in model units; `otherwise` where there is none."""
         if value is None:
             return otherwise
-        return (value / 2 - self.location / 2) / (self.scale / 2)  # halves do not overflow
+        return float(self.to_units(np.array(value)))
+
+    def to_units(self, values: Values) -> Values:
+        """Values in model units, float64 of any shape: NaN stays NaN and infinite stays so."""
+        if self.marginal is not None:
+            units = self.marginal.to_units(values)
+        else:
+            # Halves are exact, and 1e308 - (-1e308) stays finite.
+            units = (values / 2 - self.location / 2) / (self.scale / 2)
+        if self.kind in LOCATED or self.marginal is not None:
+            # A value a million deviations away is as surprising as float32 can express.
+            units = np.clip(units, -FARTHEST_UNIT, FARTHEST_UNIT)
+        return np.where(np.isinf(values), np.inf, units)
+
+    def from_units(self, units: Values) -> Values:
+        """The inverse of `to_units`; what float32 blurred is put back on grid points and atoms."""
+        if self.marginal is not None:
+            values = self.marginal.from_units(units)
+        else:
+            values = units * self.scale + self.location
+            if self.resolution > 0:
+                start = self.lower or 0.0
+                values = start + np.round((values - start) / self.resolution) * self.resolution
+        for atom in self.atoms:
+            near = np.abs(units - self.in_units(atom)) < 1e-6 * (1 + np.abs(units))
+            values = np.where(near, atom, values)
+        return values
 
     @property
     def measure(self) -> Measure:
         """Whether a log-likelihood is that of a probability, of a density, or of a mixture."""
         if self.kind in (*LEVELED, "count", "pixel") or self.resolution > 0:
             return "mass"
-        return "mixed" if self.atoms else "density"
+        singles = self.marginal is not None and bool(self.marginal.single.any())
+        return "mixed" if self.atoms or singles else "density"
 
-    def check_support(self, values: Values) -> None:
-        """Raise `DataError` that names the first row whose value the column cannot hold."""
-        if self.kind not in SUPPORTS:
-            return
-        outside = np.zeros(len(values), dtype=bool)
+    def holds(self, values: Values) -> NDArray[np.bool_]:
+        """Whether the support has each value, any shape; missing cells count as held."""
+        outside = np.zeros(np.shape(values), dtype=np.bool_)
         if self.kind == "positive":
             outside |= values <= 0
         if self.lower is not None:
@@ -114,6 +156,13 @@ class Column:
             outside |= values > self.upper
         if self.resolution > 0:
             outside |= ~on_grid(values, self.resolution)
+        return ~outside
+
+    def check_support(self, values: Values) -> None:
+        """Raise `DataError` that names the first row whose value the column cannot hold."""
+        if self.kind not in SUPPORTS:
+            return
+        outside = ~self.holds(values)
         if not outside.any():
             return
         row = int(np.argmax(outside))
@@ -126,23 +175,44 @@ class Column:
             hint={"columns": {self.name: "continuous"}},
         )
 
-    def scaled(self, values: Values) -> "Column":
-        """The column with `location` and `scale` of these values, shape (rows,)."""
-        if self.kind not in ("positive", *LOCATED):
-            return self
+    def scaled(self, values: Values, *, mapped: bool = False) -> "Column":
+        """The column with the units of these training values, shape (rows,).
+
+        They are standard normal units where `mapped` and there are enough values, else deviations
+        from the mean.
+        """
+        units = replace(self, unseen=self._unseen(values))
+        if mapped and self.kind in MAPPED:
+            rest = np.where(np.isin(values, self.atoms), np.nan, values)
+            marginal = learn(
+                rest, lower=self.lower, upper=self.upper, step=self.resolution, grid=self.grid
+            )
+            units = replace(units, marginal=marginal)
+        if units.marginal is not None or self.kind not in ("positive", *LOCATED):
+            return units
+        location, scale = self._location_scale(values)
+        return replace(units, location=location, scale=max(scale, np.finfo(np.float64).tiny))
+
+    def _location_scale(self, values: Values) -> tuple[float, float]:
         rest = values[np.isfinite(values) & ~np.isin(values, self.atoms)]
         if self.kind == "positive":  # the origin stays the origin
-            location, scale = 0.0, 1.0
-            if len(rest):
-                scale = float(np.exp(np.log(rest).mean()))
-        elif len(rest) > 1 and rest.min() < rest.max():
+            return 0.0, float(np.exp(np.log(rest).mean())) if len(rest) else 1.0
+        if len(rest) > 1 and rest.min() < rest.max():
             largest = np.abs(rest).max()  # squares of values near 1e308 would overflow
             location = float((rest / largest).mean() * largest)
-            scale = float((rest / largest).std() * largest)
-        else:
-            location = float([*rest, *self.atoms, 0.0][0])
-            scale = max(abs(location), 1.0)
-        return replace(self, location=location, scale=max(scale, np.finfo(np.float64).tiny))
+            return location, float((rest / largest).std() * largest)
+        location = float([*rest, *self.atoms, 0.0][0])
+        return location, max(abs(location), 1.0)
+
+    def _unseen(self, values: Values, impossible: float = 1e-6) -> float:
+        """Of levels that of the next observation being a new one, 1 / (n + 1) (Laplace).
+
+        A number that the column cannot hold has next to no probability.
+        """
+        if self.kind == "pixel":
+            return 0.0
+        share = 1 / (np.isfinite(values).sum() + 1)
+        return float(share if self.kind in LEVELED else min(share, impossible))
 
 
 @dataclass(frozen=True)
@@ -190,16 +260,20 @@ class Schema:
         """Indices of the columns of a kind."""
         return np.flatnonzero([column.kind == kind for column in self.columns])
 
-    def scaled(self, values: Values) -> "Schema":
-        """The schema with `location` and `scale` of these (training) values, without their atoms.
+    def scaled(self, values: Values, mapped: Collection[str] = ()) -> "Schema":
+        """The schema with the units of these (training) values.
 
-        A column with fewer than two other values has scale max(abs(location), 1).
+        The columns named in `mapped` learn a map to standard normal units; the others are shifted
+        and scaled, without their atoms. A column with fewer than two other values has scale
+        max(abs(location), 1).
         """
-        columns = zip(self.columns, values.T, strict=True)
-        return replace(self, columns=tuple(column.scaled(cells) for column, cells in columns))
+        columns = []
+        for column, cells in zip(self.columns, values.T, strict=True):
+            columns.append(column.scaled(cells, mapped=column.name in mapped))
+        return replace(self, columns=tuple(columns))
 
     def to_model_units(self, values: Values) -> NDArray[np.float32]:
-        """u = (value - location) / scale, in float64, then float32; NaN stays NaN.
+        """Values in the units of each column, in float64, then float32; NaN stays NaN.
 
         Shape (rows, columns).
         """
@@ -207,34 +281,17 @@ class Schema:
 
     def in_units(self, values: Values) -> Values:
         """The same in float64."""
-        location, scale = self._units()
-        # Halves are exact, and 1e308 - (-1e308) stays finite.
-        units = (values / 2 - location / 2) / (scale / 2)
-        # A value a million deviations away is as surprising as float32 can express.
-        located = [column.kind in LOCATED for column in self.columns]
-        return np.where(located, np.clip(units, -1e6, 1e6), units)
+        units = np.empty(np.shape(values), order="F")
+        for i, column in enumerate(self.columns):
+            units[..., i] = column.to_units(values[..., i])
+        return units
 
     def from_model_units(self, units: NDArray[np.floating]) -> Values:
-        """The inverse of `to_model_units`, in float64; what float32 blurred is put back on grid
-        points and atoms.
-        """
-        location, scale = self._units()
-        values = np.asarray(units, dtype=np.float64) * scale + location
+        """The inverse of `to_model_units`, in float64."""
+        values = np.array(units, dtype=np.float64)
         for i, column in enumerate(self.columns):
-            cells = values[..., i]
-            if column.resolution > 0:
-                start = column.lower or 0.0
-                steps = np.round((cells - start) / column.resolution)
-                cells = start + steps * column.resolution
-            for atom in column.atoms:
-                near = np.abs(cells - atom) < 1e-6 * (column.scale + abs(column.location))
-                cells = np.where(near, atom, cells)
-            values[..., i] = cells
+            values[..., i] = column.from_units(values[..., i])
         return values
-
-    def _units(self) -> tuple[Values, Values]:
-        location = np.array([column.location for column in self.columns])
-        return location, np.array([column.scale for column in self.columns])
 
     def to_json(self) -> dict[str, object]:
         """Plain lists, numbers and strings: what ``schema.json`` holds."""

@@ -1,0 +1,527 @@
+"""The smooth monotone map of one ordered column: from its values to standard normal units.
+
+A column with distribution function F has u = Phi^-1(F(x)), which is standard normal. F is learned
+from training values as a density that is smooth on a scale that fits the support (the values, their
+logarithms near an end), with single values that hold a mass of their own added to it, and kept as a
+table of bins: between two edges u is linear in x, so that a density of u times the slope is exactly
+a density of x. A bin of one value, be it a cell of a grid or a single value of a density, is an
+interval of u, and has its probability.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+__all__ = ["FARTHEST", "Marginal", "learn", "repeated"]
+
+Values = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+#: The unit that stands for an end without anything beyond: Phi(-40) is 0 in double precision.
+FARTHEST = 40.0
+
+
+@dataclass(frozen=True)
+class Marginal:
+    """A distribution function in K bins, and the map to the units in which it is standard normal.
+
+    Parameters
+    ----------
+    edges
+        K + 1 values in ascending order; equal where a single value of a density has its own bin.
+    heights
+        u at the edges, in ascending order; -40 or 40 where the support ends.
+    step
+        Distance between the values of a grid, of which every bin holds whole cells; 0 for a
+        density.
+
+    Examples
+    --------
+    >>> coin = Marginal(edges=(-0.5, 0.5, 1.5), heights=(-40.0, 0.0, 40.0), step=1.0)
+    >>> coin.to_units(np.array([0.0, 1.0])).round(2)
+    array([-0.67,  0.67])
+    >>> coin.from_units(np.array([-1.3, 0.2]))
+    array([0., 1.])
+    """
+
+    edges: tuple[float, ...]
+    heights: tuple[float, ...]
+    step: float = 0.0
+
+    def __post_init__(self) -> None:
+        edges, heights = np.array(self.edges), np.array(self.heights)
+        if len(edges) != len(heights) or len(edges) < 2:
+            raise ValueError("a map has as many heights as edges, and at least two")
+        if (np.diff(edges) < 0).any() or (np.diff(heights) <= 0).any():
+            raise ValueError("the edges and the heights of a map ascend")
+        if not (np.isfinite(edges).all() and np.isfinite(heights).all() and self.step >= 0):
+            raise ValueError("the numbers of a map are finite, and its step is not negative")
+
+    @property
+    def single(self) -> Flags:
+        """Which bins hold one value, shape (K,)."""
+        return np.diff(self.edges) <= 1.5 * self.step
+
+    @property
+    def centers(self) -> Values:
+        """u of the middle of each bin's probability, shape (K,)."""
+        heights = np.array(self.heights)
+        below, above = ndtr(heights), ndtr(-heights)
+        lower = ndtri((below[1:] + below[:-1]) / 2)
+        upper = -ndtri((above[1:] + above[:-1]) / 2)
+        return np.where(heights[1:] + heights[:-1] < 0, lower, upper)
+
+    @property
+    def slopes(self) -> Values:
+        """du/dx in each bin, shape (K,); 0 in a bin without width."""
+        widths = np.diff(self.edges)
+        wide = widths > 0
+        return np.where(wide, np.diff(self.heights) / np.where(wide, widths, 1.0), 0.0)
+
+    def to_units(self, values: Values) -> Values:
+        """u of values of any shape; of a single value the middle of its probability."""
+        edges = np.array(self.edges)
+        bins = self._bins(edges, values)
+        # The bin of a single value of a density ends where it begins.
+        before = np.maximum(bins - 1, 0)
+        at_single = (values == edges[bins]) & (edges[before] == edges[bins]) & (before < bins)
+        bins = np.where(at_single, before, bins)
+        units = np.array(self.heights)[bins] + (values - edges[bins]) * self.slopes[bins]
+        units = np.where(self.single[bins], self.centers[bins], units)
+        return np.where(np.isnan(values), np.nan, units)
+
+    def from_units(self, units: Values) -> Values:
+        """The value at each u, any shape: the inverse of `to_units`."""
+        edges, heights = np.array(self.edges), np.array(self.heights)
+        bins = self._bins(heights, units)
+        slopes = np.where(self.slopes > 0, self.slopes, 1.0)[bins]
+        values = edges[bins] + (units - heights[bins]) / slopes
+        middles = (edges[bins] + edges[bins + 1]) / 2
+        values = np.where(self.single[bins], middles, values)
+        if self.step:
+            first = edges[0] + self.step / 2
+            values = first + np.round((values - first) / self.step) * self.step
+        return np.where(np.isnan(units), np.nan, values)
+
+    @staticmethod
+    def _bins(ends: Values, at: Values) -> NDArray[np.intp]:
+        """The bin of each number; the first and the last reach beyond their ends."""
+        found = np.searchsorted(ends, np.where(np.isnan(at), ends[0], at), side="right") - 1
+        return np.clip(found, 0, len(ends) - 2)
+
+
+class _Scale(NamedTuple):
+    """A scale on which a density is smooth: values to it and back."""
+
+    there: Callable[[Values], Values]
+    back: Callable[[Values], Values]
+
+
+class _Counted(NamedTuple):
+    """The distinct values of a column and how often each is met, all and without its excess."""
+
+    levels: Values
+    counts: Values
+    kept: Values
+
+    @property
+    def total(self) -> float:
+        """Number of values."""
+        return float(self.counts.sum())
+
+
+class _Smooth(NamedTuple):
+    """A smooth density: shares of bins between edges on a scale, and how well it fits."""
+
+    scale: _Scale
+    edges: Values
+    shares: Values
+    criterion: float
+
+    def below(self, at: Values) -> Values:
+        """The share below points on the scale."""
+        cumulated = np.concatenate([[0.0], np.cumsum(self.shares)])
+        return np.interp(at, self.edges, cumulated / cumulated[-1])
+
+
+def learn(
+    values: Values,
+    *,
+    lower: float | None = None,
+    upper: float | None = None,
+    step: float = 0.0,
+    grid: float = 0.0,
+    fewest: int = 20,
+    rounds: int = 4,
+) -> Marginal | None:
+    """The map of these training values; None where they are too few, or too far apart.
+
+    Parameters
+    ----------
+    values
+        Shape (n,), NaN where missing.
+    lower, upper
+        Ends of the support, where it has any.
+    step
+        Distance between the values of a grid of probabilities, 0 for a density.
+    grid
+        What the values of a density were recorded to.
+    """
+    levels, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    spread = levels[-1] - levels[0] if len(levels) > 2 else 0.0
+    if counts.sum() < fewest or not 1e-150 < spread < 1e150:
+        return None
+    if step == 0 and spread < 1e-9 * np.abs(levels).max():
+        return None
+    counts = counts.astype(np.float64)
+    cell = step or grid
+    heavy = repeated(counts, on_grid=step > 0)
+    kept = np.where(heavy, np.minimum(counts, _typical(counts)) if step else 0.0, counts)
+    for _ in range(rounds):
+        counted = _Counted(levels, counts, kept)
+        smooth = _smooth(counted, lower, upper, cell, step > 0)
+        expected = _expected(smooth, counted, cell)
+        found = (counts >= 5) & (counts > expected + 4 * np.sqrt(expected) + 1)
+        if not step:
+            found &= repeated(counts, on_grid=False)
+        if (found == heavy).all():
+            break
+        heavy = found
+        kept = np.where(heavy, np.minimum(counts, expected) if step else 0.0, counts)
+    counted = _Counted(levels, counts, kept)
+    edges, below, above = _with_tails(smooth, counted, cell)
+    if step:
+        return _of_cells(counted, edges, below, above, lower, upper, step)
+    return _of_density(counted, edges, below, above)
+
+
+# Single values
+
+
+def repeated(counts: Values, *, on_grid: bool, least_share: float = 0.005) -> Flags:
+    """Which of the distinct values are met far more often than their neighbors.
+
+    At least five times the median of the two on either side; 10 rows, or 5 on a grid; and half a
+    percent of all.
+
+    >>> repeated(np.array([50.0, 1, 2, 1]), on_grid=False).tolist()
+    [True, False, False, False]
+    """
+    enough = counts >= (5 if on_grid else 10)
+    return enough & (counts >= least_share * counts.sum()) & (counts >= 5 * _typical(counts))
+
+
+def _typical(counts: Values) -> Values:
+    """The median count of the two values on either side of each."""
+    if len(counts) == 1:
+        return np.zeros(1)
+    around = np.concatenate([[np.nan] * 2, counts, [np.nan] * 2])
+    return np.nanmedian([around[:-4], around[1:-3], around[3:-1], around[4:]], axis=0)
+
+
+def _expected(smooth: _Smooth, counted: _Counted, cell: float) -> Values:
+    """How often each value would be met if the smooth density were all."""
+    if cell == 0:
+        return np.full(len(counted.levels), np.median(counted.counts))
+    scale = smooth.scale
+    above = smooth.below(scale.there(counted.levels + cell / 2))
+    below = smooth.below(scale.there(counted.levels - cell / 2))
+    return (above - below) * counted.kept.sum()
+
+
+# The smooth part
+
+
+def _smooth(
+    counted: _Counted, lower: float | None, upper: float | None, cell: float, on_grid: bool
+) -> _Smooth:
+    """The density that fits best, over the scales of the support and degrees of smoothness."""
+    candidates = []
+    for scale in _scales(counted, lower, upper, cell, on_grid):
+        candidates.append(_smooth_on(scale, counted, cell))
+    return max(candidates, key=lambda one: one.criterion)
+
+
+def _scales(
+    counted: _Counted, lower: float | None, upper: float | None, cell: float, on_grid: bool
+) -> list[_Scale]:
+    """Scales that have no end: towards an end of the support they are logarithms.
+
+    An end that is met has room below it, half of what parts it from the next value.
+    """
+    levels, weights = counted.levels, counted.counts / counted.total
+    mean = float((weights * levels).sum())
+    deviation = float(np.sqrt((weights * (levels - mean) ** 2).sum()))
+    cumulated = np.cumsum(weights)
+    quarter, median, last = (
+        levels[min(int(np.searchsorted(cumulated, p)), len(levels) - 1)] for p in (0.25, 0.5, 0.75)
+    )
+    middle = max((last - quarter) / 1.35, 1e-3 * deviation, cell)
+    present = levels[counted.kept > 0]
+    start = end = 0.0
+    if lower is not None:
+        start = lower - _room(present, lower, cell, on_grid)
+    if upper is not None:
+        end = upper + _room(present, upper, cell, on_grid)
+    if lower is None and upper is None:
+        return [
+            _Scale(lambda x: (x - mean) / deviation, lambda y: mean + deviation * y),
+            _Scale(
+                lambda x: np.arcsinh((x - median) / middle),
+                lambda y: median + middle * np.sinh(y),
+            ),
+        ]
+    if upper is None:
+        return [
+            _Scale(lambda x: _log(x - start), lambda y: start + np.exp(y)),
+            _Scale(
+                lambda x: _inverse_softplus((x - start) / middle),
+                lambda y: start + middle * np.logaddexp(0, y),
+            ),
+        ]
+    if lower is None:
+        return [
+            _Scale(lambda x: -_log(end - x), lambda y: end - np.exp(-y)),
+            _Scale(
+                lambda x: -_inverse_softplus((end - x) / middle),
+                lambda y: end - middle * np.logaddexp(0, -y),
+            ),
+        ]
+    width = end - start
+    logit = _Scale(
+        lambda x: _log(x - start) - _log(end - x), lambda y: start + width / (1 + np.exp(-y))
+    )
+    return [logit, _straight_inside(start, end, logit)]
+
+
+def _straight_inside(start: float, end: float, logit: _Scale, share: float = 0.1) -> _Scale:
+    """A scale that is straight but for a share of the support at either end."""
+    margin = share * (end - start)
+
+    def there(x: Values) -> Values:
+        return _inverse_softplus((x - start) / margin) - _inverse_softplus((end - x) / margin)
+
+    points = logit.back(np.linspace(-40.0, 40.0, 4_001))
+    heights = there(points)
+    return _Scale(there, lambda y: np.interp(y, heights, points))
+
+
+def _room(present: Values, end: float, cell: float, on_grid: bool) -> float:
+    """How far beyond an end of the support the scale begins."""
+    if on_grid:
+        return cell
+    others = np.abs(present - end)
+    if not (others == 0).any():
+        return 0.0
+    return float(others[others > 0].min()) / 2
+
+
+def _log(x: Values) -> Values:
+    return np.log(np.maximum(x, 1e-300))
+
+
+def _inverse_softplus(x: Values) -> Values:
+    """y with log(1 + e^y) = x."""
+    x = np.maximum(x, 1e-300)
+    return x + np.log(-np.expm1(-x))
+
+
+#: Weights of the roughness penalty that are tried, from hardly any to a Gaussian on the scale.
+PENALTIES = 10.0 ** np.arange(-1, 9)
+
+
+def _smooth_on(
+    scale: _Scale, counted: _Counted, cell: float, *, bins: int = 64, price: float = 1.5
+) -> _Smooth:
+    """The density on a scale: log-density by penalized Poisson regression on the counts of bins.
+
+    The penalty is on third differences, so that the smoothest density is a Gaussian (Eilers and
+    Marx 1996). Its weight is chosen by the log-likelihood less `price` times the effective number
+    of parameters; in units of the data, so that scales compare.
+    """
+    levels, kept = counted.levels, counted.kept
+    there = kept > 0
+    first, last = scale.there(levels - cell / 2), scale.there(levels + cell / 2)
+    begin, end = first[there][0], last[there][-1]
+    if cell == 0:
+        margin = (end - begin) / (bins - 1) / 2
+        begin, end = begin - margin, end + margin
+    edges = np.linspace(begin, end, bins + 1)
+    cumulated = np.concatenate([[0.0], np.cumsum(kept)])
+    if cell > 0:  # a rounded value may have been anywhere in its cell
+        points = np.stack([first, last], axis=1).ravel()
+        heights = np.stack([cumulated[:-1], cumulated[1:]], axis=1).ravel()
+        below = np.interp(edges, points, heights)
+    else:
+        below = cumulated[np.searchsorted(first, edges, side="right")]
+        below[0], below[-1] = 0.0, cumulated[-1]
+    shares, fits = _penalized(np.diff(below), PENALTIES, price)
+    slopes = np.log(_derivative(scale, levels))
+    known = float((kept * slopes).sum() - kept.sum() * np.log(edges[1] - edges[0]))
+    best = int(np.argmax(fits))
+    return _Smooth(scale, edges, shares[best], float(fits[best]) + known)
+
+
+def _derivative(scale: _Scale, x: Values) -> Values:
+    """dy/dx, by the difference to a point a millionth of the range nearer the middle."""
+    towards = np.where(x < (x[0] + x[-1]) / 2, 1.0, -1.0) * 1e-6 * (x[-1] - x[0])
+    return np.maximum((scale.there(x + towards) - scale.there(x)) / towards, 1e-300)
+
+
+def _penalized(
+    counts: Values, penalties: Values, price: float, *, iterations: int = 40
+) -> tuple[Values, Values]:
+    """Expected counts for each penalty by Newton's method, (L, B), and what each is worth, (L,)."""
+    bins, total = len(counts), counts.sum()
+    differences = np.diff(np.eye(bins), 3, axis=0)
+    penalty = penalties[:, None, None] * (differences.T @ differences) + 1e-9 * np.eye(bins)
+    start = np.log((counts + 0.5 * total / bins) / 1.5)
+    log_expected = np.repeat(start[None], len(penalties), axis=0)
+    for _ in range(iterations):
+        expected = np.exp(np.clip(log_expected, -30, 30))
+        slope = counts - expected - (penalty @ log_expected[..., None])[..., 0]
+        curvature = penalty + expected[..., None] * np.eye(bins)
+        change = np.linalg.solve(curvature, slope[..., None])[..., 0]
+        largest = np.abs(change).max(axis=-1, keepdims=True)
+        log_expected = log_expected + change * np.minimum(1.0, 3.0 / np.maximum(largest, 1e-12))
+        if largest.max() < 1e-6:
+            break
+    expected = np.exp(np.clip(log_expected, -30, 30))
+    curvature = penalty + expected[..., None] * np.eye(bins)
+    influence = np.linalg.solve(curvature, expected[..., None] * np.eye(bins))
+    parameters = np.trace(influence, axis1=1, axis2=2)
+    nats = (counts * log_expected - expected).sum(axis=1)
+    return expected, nats - price * parameters
+
+
+def _with_tails(
+    smooth: _Smooth, counted: _Counted, cell: float, *, beyond: float = 0.5
+) -> tuple[Values, Values, Values]:
+    """Edges of the smooth part in data units, and the shares below and above each.
+
+    Beyond the training values u goes on at its average slope over the outer tenth, on the scale;
+    `beyond` observations more would be expected there.
+    """
+    outside = beyond / (counted.total + 1)
+    below = outside + (1 - 2 * outside) * smooth.below(smooth.edges)
+    above = outside + (1 - 2 * outside) * (1 - smooth.below(smooth.edges))
+    units = np.where(below < 0.5, ndtri(below), -ndtri(above))
+    edges = smooth.edges
+    tenth, ninth = np.interp([0.1, 0.9], below, edges)
+    steps = np.concatenate([np.linspace(0.25, 2, 8), np.linspace(3, 12, 10)])
+    narrowest = 1e-9 * (edges[-1] - edges[0])
+    rising = (ndtri(0.1) - units[0]) / max(tenth - edges[0], narrowest)
+    falling = (units[-1] - ndtri(0.9)) / max(edges[-1] - ninth, narrowest)
+    left, right = edges[0] - steps[::-1] / rising, edges[-1] + steps / falling
+    units = np.concatenate([units[0] - steps[::-1], units, units[-1] + steps])
+    there = counted.kept > 0
+    ends = counted.levels[there][[0, -1]] + np.array([-cell / 2, cell / 2])
+    inner = smooth.scale.back(edges)
+    if cell > 0:
+        inner[[0, -1]] = ends
+    values = np.concatenate([smooth.scale.back(left), inner, smooth.scale.back(right)])
+    ascending = np.concatenate([[True], values[1:] > np.maximum.accumulate(values)[:-1]])
+    ascending &= np.isfinite(values)
+    return values[ascending], ndtr(units[ascending]), ndtr(-units[ascending])
+
+
+# Tables of bins
+
+
+def _of_density(counted: _Counted, edges: Values, below: Values, above: Values) -> Marginal:
+    """The smooth part, with the single values between its edges."""
+    share = counted.kept.sum() / counted.total
+    heavy = counted.kept < counted.counts
+    atoms = counted.levels[heavy]
+    masses = (counted.counts - counted.kept)[heavy] / counted.total
+    at = np.searchsorted(edges, atoms)
+    with_atoms = np.insert(edges, at, atoms)
+    lower, upper = np.interp(with_atoms, edges, below), np.interp(with_atoms, edges, above)
+    parts = share * np.where(
+        lower[1:] < 0.5, lower[1:] - lower[:-1], upper[:-1] - upper[1:]
+    )
+    begins = at + np.arange(len(atoms))
+    ends = np.insert(with_atoms, begins, atoms)
+    parts = np.insert(parts, begins, masses)
+    wide = (np.diff(ends) > 0) | np.isin(np.arange(len(parts)), begins + np.arange(len(atoms)))
+    ends = np.concatenate([ends[:-1][wide], ends[-1:]])
+    return _table(ends, parts[wide], share * below[0], share * above[-1], step=0.0)
+
+
+def _of_cells(
+    counted: _Counted,
+    edges: Values,
+    below: Values,
+    above: Values,
+    lower: float | None,
+    upper: float | None,
+    step: float,
+    *,
+    most_single: int = 256,
+) -> Marginal:
+    """Whole cells in each bin; up to `most_single` of them, and all that are heavy, alone."""
+    levels, counts, kept = counted
+    first = levels[0] - step / 2
+
+    def place(x: Values | float) -> NDArray[np.intp]:
+        return np.rint((np.asarray(x) - first) / step).astype(np.int64)
+
+    # Edges and cells are counted in steps from the first cell: whole numbers are exact.
+    begin = place(edges[0]) if lower is None else place(lower - step / 2)
+    end = place(edges[-1]) if upper is None else place(upper + step / 2)
+    heavy = place(levels[kept < counts] - step / 2)
+    ends = [np.clip(place(edges), begin, end), heavy, heavy + 1, [begin, begin + 1, end - 1, end]]
+    cells = int(place(levels[-1] + step / 2))
+    if cells <= most_single:
+        ends.append(np.arange(cells + 1))
+    at = np.unique(np.concatenate(ends))
+    values = first + at * step
+    share = kept.sum() / counted.total
+    under, over = np.interp(values, edges, below), np.interp(values, edges, above)
+    if lower is not None:
+        under[0], over[0] = 0.0, 1.0
+    if upper is not None:
+        under[-1], over[-1] = 1.0, 0.0
+    parts = share * np.where(under[1:] < 0.5, under[1:] - under[:-1], over[:-1] - over[1:])
+    bins = np.searchsorted(at, place(levels - step / 2), side="right") - 1
+    np.add.at(parts, bins, (counts - kept) / counted.total)
+    if cells <= most_single:
+        seen = np.zeros(len(parts))
+        np.add.at(seen, bins, counts)
+        parts = _between(seen, np.maximum(parts, 1e-9))
+    outside = (share * under[0], share * over[-1])
+    return _table(values, parts, *outside, step=step)
+
+
+def _between(counts: Values, shares: Values) -> Values:
+    """Shares between the smooth ones and the observed: (c + a s) / (n + a).
+
+    The weight a is the one under which each observation, left out in turn, is most probable.
+    """
+    total = counts.sum()
+    shares = shares / shares.sum()
+    met = counts > 0
+    best = (-np.inf, shares)
+    for weight in 10.0 ** np.arange(-1, 7, 0.5):
+        left_out = np.maximum(counts[met] - 1 + weight * shares[met], 1e-300)
+        nats = float((counts[met] * np.log(left_out / (total - 1 + weight))).sum())
+        if nats > best[0]:
+            best = (nats, (counts + weight * shares) / (total + weight))
+    return best[1]
+
+
+def _table(
+    edges: Values, parts: Values, below: float, above: float, *, step: float, least: float = 1e-9
+) -> Marginal:
+    """The map of bins of these probabilities, with `below` and `above` them all."""
+    parts = np.maximum(parts, least)
+    under = below + np.concatenate([[0.0], np.cumsum(parts)])
+    over = above + np.concatenate([np.cumsum(parts[::-1])[::-1], [0.0]])
+    total = under[-1] + above
+    heights = np.where(under < over, ndtri(under / total), -ndtri(over / total))
+    heights = np.clip(heights, -FARTHEST, FARTHEST)
+    return Marginal(tuple(edges.tolist()), tuple(heights.tolist()), step)
