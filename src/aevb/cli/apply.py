@@ -104,7 +104,10 @@ def sample(
 
     They have the columns and levels of the data that it was fitted to.
     """
-    rows = _load(run).sample(number, random_state=seed)
+    vae = _load(run)
+    rows = vae.sample(number, random_state=seed)
+    if out.suffix.lower() == ".csv":  # as the file was written that the model was fitted to
+        rows = aevb.table.as_written(rows, vae.schema_)
     aevb.table.write(rows, out)
     _print_summary(terminal, out, {"rows": len(rows)})
 

@@ -9,8 +9,11 @@ import narwhals as nw
 import numpy as np
 
 from aevb.errors import AevbWarning, DataError, listed
+from aevb.table.formats import Booleans, Times
+from aevb.table.moments import typed_times
 from aevb.table.schema import LEVELED, Column, Level, Schema, Values
 from aevb.table.tables import Array, Cells, Inf, Series, Table, TableLike, positions_of, table_of
+from aevb.table.written import cells_by, format_of, texts_by
 
 __all__ = ["decode", "encode"]
 
@@ -45,7 +48,7 @@ def encode(data: TableLike, schema: Schema, *, reorder: bool = False, inf: Inf =
     values = np.empty((len(table), len(schema)), order="F")  # columns are filled one by one
     unseen = []
     for i, (name, column) in enumerate(zip(names, schema.columns, strict=True)):
-        cells = table.column(name).finite(inf)
+        cells = _cells(table, name, column).finite(inf)
         values[:, i] = _encoded(cells, column)
         if new := cells.distinct(np.isnan(values[:, i])):
             unseen.append(f"{column.name}: {listed(map(repr, new))}")
@@ -87,16 +90,28 @@ def _aligned(table: Table, schema: Schema, reorder: bool) -> list[str]:
     return expected
 
 
+def _cells(table: Table, name: str, column: Column) -> Cells:
+    """The cells of a column; those of a text file by the fitted format, whatever they look like."""
+    if table.written:
+        return cells_by(format_of(column), table, name)
+    return table.column(name)
+
+
 def _encoded(cells: Cells, column: Column) -> Values:
     if cells.family == "empty":
         return cells.values
     _check_family(cells, column)
+    if isinstance(cells.format, Times) and isinstance(column.format, Times):
+        return column.format.converted(cells.values, cells.format)
     if column.kind not in LEVELED:
         column.check_support(cells.values)
         return cells.values
     if cells.family != "text":
         return _codes(cells.values, column.categories)
-    codes = np.append(positions_of(cells.levels, column.categories), np.nan)
+    levels: Sequence[object] = cells.levels
+    if isinstance(cells.format, Booleans):
+        levels = list(map(cells.format.level, cells.levels))
+    codes = np.append(positions_of(levels, column.categories), np.nan)
     return codes[np.where(np.isnan(cells.values), -1, cells.values).astype(np.intp)]
 
 
@@ -123,13 +138,17 @@ def _check_family(cells: Cells, column: Column) -> None:
     """Raise unless the cells are of the fitted type; numbers may stand for booleans."""
     types = set(map(type, column.categories))
     fitted = "number"
-    if str in types:
+    if isinstance(column.format, Times):
+        fitted = "time"
+    elif str in types:
         fitted = "text"
     elif bool in types:
         fitted = "boolean"
     if cells.family == fitted or (cells.family, fitted) == ("number", "boolean"):
         return
-    plural = {"text": "text", "boolean": "booleans", "number": "numbers"}
+    if isinstance(cells.format, Booleans):  # words that are neither true nor false
+        return
+    plural = {"text": "text", "boolean": "booleans", "number": "numbers", "time": "dates or times"}
     found = f"{plural.get(cells.family, 'values')} of type {cells.dtype}"
     raise DataError(
         f"column {column.name!r}: expected {plural[fitted]}, as in the fitted data, got {found}: "
@@ -174,7 +193,11 @@ def _like(table: Table, cells: list[Array], schema: Schema, like: TableLike) -> 
             part, matrix = matrix, table.native.astype(np.result_type(table.native, matrix))
             matrix[:, [table.position(name) for name in names]] = part
         return matrix.reshape(np.asarray(like).shape)
-    series = _series_of(cells, schema, names, table.container)
+    if table.written:
+        texts = map(texts_by, cells, schema.columns)
+        series = [_named(one, name) for one, name in zip(texts, names, strict=True)]
+    else:
+        series = _series_of(cells, schema, names, table.container)
     result = table.native.with_columns(*series).to_native()
     if table.container == "pandas":  # names that are no text
         result.columns = nw.to_native(like, pass_through=True).columns
@@ -241,9 +264,16 @@ def _series_of(
     series = []
     for cells, column, name in zip(columns, schema.columns, names, strict=True):
         dtype = column.dtype if container == schema.container else ""
-        native = make(_in_type(cells, dtype), column, dtype)
-        series.append(nw.from_native(native, series_only=True).alias(name))
+        if isinstance(column.format, Times):
+            native = typed_times(cells, column.format, dtype, container)
+        else:
+            native = make(_in_type(cells, dtype), column, dtype)
+        series.append(_named(native, name))
     return series
+
+
+def _named(native: Any, name: str) -> Series:
+    return nw.from_native(native, series_only=True).alias(name)
 
 
 def _pandas_series(cells: Array, column: Column, dtype: str) -> Any:

@@ -7,6 +7,9 @@
 4. Other integers: a count if the least is 0 and there are no atoms; else continuous on a grid.
 5. A whole table of gray values (0 to 15, 16, 255, or k/255): pixels. Of 0 and 1: binary.
 6. Anything else: continuous.
+7. Dates and times: continuous, on a grid of the coarsest unit that counts them all.
+
+The cells of a file are text; what they are numbers of is learned first (`aevb.table.formats`).
 """
 
 import unicodedata
@@ -19,8 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aevb.errors import AevbWarning, ConfigError, DataError, listed, nearest
+from aevb.table.formats import Learned
 from aevb.table.schema import KINDS, LEVELED, Column, Kind, Level, Schema, Values, on_grid
 from aevb.table.tables import Cells, Inf, Table, TableLike, table_of
+from aevb.table.written import cells_by, learn_formats, notes_of
 
 __all__ = ["find_atoms", "infer"]
 
@@ -76,7 +81,11 @@ def _inferred(
     if len(table) < 2:
         raise DataError("expected at least 2 rows to learn from, got 1 row: give more data")
     notes = _note_twins(table.names)
-    cells = _usable(table, kinds, left_out, inf, notes)
+    learned = {}
+    if table.written:
+        learned = learn_formats(table, kinds, left_out)
+        notes += notes_of(learned, len(table))
+    cells = _usable(table, kinds, left_out, inf, notes, learned)
     shared, gray = _whole_table(cells, kinds, table.container, image_shape)
     modeled = [_column(one, kinds.get(one.name, shared), gray) for one in cells]
     notes += _note_constants(modeled, cells)
@@ -111,6 +120,7 @@ def _usable(
     left_out: Collection[str],
     inf: Inf,
     notes: list[AevbWarning],
+    learned: Mapping[str, Learned],
 ) -> list[Cells]:
     """The columns to model; those all missing or like identifiers are noted and left out."""
     usable, empty, identifiers = list[Cells](), list[str](), list[str]()
@@ -118,7 +128,10 @@ def _usable(
     for name in table.names:
         if name in left_out:
             continue
-        cells = table.column(name).finite(inf)
+        if name in learned:
+            cells = cells_by(learned[name].format, table, name).finite(inf)
+        else:
+            cells = table.column(name).finite(inf)
         if cells.family == "unsupported":
             unsupported[name] = cells.dtype
         elif np.isnan(cells.values).all():
@@ -232,13 +245,27 @@ def _gray_scale(cells: Sequence[Cells], certain: bool) -> Gray | None:
 
 
 def _column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
-    if cells.family == "text" or (kind is None and cells.levels):
+    if cells.family == "time":
+        column = _time_column(cells, kind, gray)
+    elif cells.family == "text" or (kind is None and cells.levels):
         column = _leveled_column(cells, kind)
     else:
         column = _number_column(cells, kind, gray)
     if column.kind not in LEVELED:
         column.check_support(cells.values)
-    return replace(column, dtype=cells.dtype, missing=float(np.isnan(cells.values).mean()))
+    missing = float(np.isnan(cells.values).mean())
+    return replace(column, dtype=cells.dtype, missing=missing, format=cells.format)
+
+
+def _time_column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
+    """Rule 7."""
+    if kind not in (None, "continuous"):
+        raise DataError(
+            f"column {cells.name!r}: expected numbers for kind {kind!r}, got dates or times, which "
+            "are continuous",
+            hint={"columns": {cells.name: "continuous"}},
+        )
+    return _number_column(cells, "continuous", gray)
 
 
 def _leveled_column(cells: Cells, kind: Kind | None) -> Column:

@@ -1,8 +1,8 @@
 """One way to look at every table: a name, a type and the cells of each column.
 
 Supported columns are numbers (integers, floats, decimals, all exactly held by float64), booleans,
-text, and categoricals of any of these. Dates, durations, binary, lists and structs have no
-likelihood: they are left out by name, or turned into numbers first.
+text, categoricals of any of these, and dates, times and durations, which count time. Binary, lists
+and structs have no likelihood: they are left out by name, or turned into numbers first.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
@@ -20,17 +21,30 @@ from narwhals.typing import IntoDataFrame
 from numpy.typing import ArrayLike, NDArray
 
 from aevb.errors import DataError
+from aevb.table.formats import Format
+from aevb.table.moments import times_of
 from aevb.table.schema import Level, Values
 
-__all__ = ["Cells", "Frame", "Table", "TableLike", "fingerprint", "is_frame", "table_of"]
+__all__ = [
+    "WRITTEN",
+    "Cells",
+    "Frame",
+    "Table",
+    "TableLike",
+    "fingerprint",
+    "is_frame",
+    "table_of",
+]
 
 Inf = Literal["error", "missing"]
-Family = Literal["number", "text", "boolean", "empty", "unsupported"]
+Family = Literal["number", "text", "boolean", "time", "empty", "unsupported"]
 Frame: TypeAlias = nw.DataFrame[Any]
 Series: TypeAlias = nw.Series[Any]
 Array: TypeAlias = NDArray[Any]
 #: A frame of pandas, polars or pyarrow, an array, or nested lists.
 TableLike: TypeAlias = IntoDataFrame | ArrayLike
+#: The metadata of an Arrow table whose cells are text as written in a file, null where empty.
+WRITTEN = {b"aevb": b"written"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +63,8 @@ class Cells:
         Levels of text, booleans and categoricals: sorted, unless a categorical declares an order.
     ordered
         Whether the column's type declares that the order of its levels means something.
+    format
+        How the cells are written, if they are text from a file, or count time.
     """
 
     name: str
@@ -57,6 +73,7 @@ class Cells:
     values: Values
     levels: tuple[Level, ...] = ()
     ordered: bool = False
+    format: Format | None = None
 
     def finite(self, inf: Inf = "error") -> "Cells":
         """The cells if they are finite; else with infinite ones missing, or a `DataError`."""
@@ -91,6 +108,19 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.native)
+
+    @property
+    def written(self) -> bool:
+        """Whether the cells are text as written in a file."""
+        if isinstance(self.native, np.ndarray) or self.container != "pyarrow":
+            return False
+        metadata = self.native.to_native().schema.metadata or {}
+        return WRITTEN.items() <= metadata.items()
+
+    def texts(self, name: str) -> Any:
+        """The cells of one column of a written table, as Arrow holds them."""
+        series: Any = self.native[name]
+        return series.to_native()
 
     def column(self, name: str) -> Cells:
         """The cells of one column."""
@@ -261,7 +291,14 @@ def _series_cells(series: Series, container: str) -> Cells:
     if kind.is_numeric():
         numbers = _exact(series.fill_null(0).to_numpy(), name)
         return Cells(name, dtype, "number", np.where(missing, np.nan, numbers))
+    if kind in (nw.Datetime, nw.Date, nw.Duration, nw.Time):
+        return _time_cells(name, dtype, series.to_arrow())
     return Cells(name, dtype, "unsupported", np.empty(0))
+
+
+def _time_cells(name: str, dtype: str, array: Any) -> Cells:
+    values, form = times_of(array)
+    return Cells(name, dtype, "time", values, format=form)
 
 
 def _native_dtype(series: Series, container: str) -> str:
@@ -324,6 +361,8 @@ def positions_of(items: Iterable[object], levels: Sequence[object]) -> Values:
 
 def _object_cells(name: str, dtype: str, items: Iterable[object]) -> Cells:
     """The cells of a column of Python objects, all of one family."""
+    import pyarrow
+
     items = _plain(items)
     types = set(map(type, items)) - {type(None)}
     families = set(map(_family_of, types))
@@ -336,6 +375,9 @@ def _object_cells(name: str, dtype: str, items: Iterable[object]) -> Cells:
         return Cells(name, dtype, "boolean", positions_of(items, (False, True)), (False, True))
     if families == {"number"}:
         return Cells(name, dtype, "number", _numbers(name, items))
+    if families == {"time"}:
+        with contextlib.suppress(pyarrow.ArrowException):  # dates beside times of a day
+            return _time_cells(name, dtype, pyarrow.array(items))
     mixture = " and ".join(sorted(kind.__name__ for kind in types))
     return Cells(name, f"{dtype} of {mixture}", "unsupported", np.empty(0))
 
@@ -347,6 +389,8 @@ def _family_of(kind: type) -> Family:
         return "boolean"
     if issubclass(kind, int | float | Decimal):
         return "number"
+    if issubclass(kind, date | time | timedelta):
+        return "time"
     return "unsupported"
 
 
