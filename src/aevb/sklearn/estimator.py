@@ -25,6 +25,8 @@ from aevb.settings import Settings
 from aevb.sklearn.checks import checked
 from aevb.sklearn.parameters import with_parameters
 from aevb.table import decode, encode
+from aevb.table.containers import readable
+from aevb.table.encoding import missing_cells
 from aevb.table.schema import Schema
 from aevb.table.tables import TableLike
 from aevb.train import Checkpoint
@@ -159,6 +161,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def reconstruct(self, X: TableLike) -> Container:
         """E[x|z] at the mean of q(z|x), in the columns of the data."""
         check_is_fitted(self)
+        X = readable(X)
         return self._decoded(codes(self.model_, self._units(X)), like=X)
 
     def score_samples(self, X: TableLike, *, samples: int = 1_000) -> NDArray[np.float64]:
@@ -203,6 +206,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def impute(self, X: TableLike, *, draws: int | None = None, samples: int = 500) -> Container:
         """Fill the missing cells and touch no other.
 
+        The table that comes back is a copy of X: of tensors a NumPy array, of records and of what
+        streams Arrow data a pyarrow table.
+
         Parameters
         ----------
         X
@@ -216,13 +222,17 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_count("samples", samples)
+        X = readable(X)
         if draws is not None:
             check_count("draws", draws)
         values = self._values(X)
+        missing = missing_cells(X, self.schema_, reorder=self.reorder, inf=self.fit_.settings.inf)
         filled = self._filled(values, draws, samples)
-        decoded = [decode(rows, self.schema_, like=X) for rows in filled]
+        decoded = [decode(rows, self.schema_, like=X, filled=missing) for rows in filled]
         if draws is None:
             return decoded[0]
+        if isinstance(decoded[0], np.ma.MaskedArray):
+            return np.ma.stack(decoded)
         return np.stack(decoded) if isinstance(decoded[0], np.ndarray) else decoded
 
     def evaluate(

@@ -4,6 +4,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aevb.table.texts import Values
 from aevb.table.times import DURATION, Times, coarsest_unit
@@ -11,7 +12,7 @@ from aevb.table.times import DURATION, Times, coarsest_unit
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["times_of", "typed_times"]
+__all__ = ["filled_times", "times_of", "typed_times"]
 
 #: Microseconds of the units of Arrow's types; nanoseconds are rounded down to whole ones.
 SIZES = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 1}
@@ -74,6 +75,8 @@ def typed_times(values: Values, form: Times, dtype: str, container: str) -> Any:
     """
     kind = _arrow_type(dtype) or _arrow_type(form.arrow_type)
     array = _arrow_times(values, form, kind)
+    if container == "numpy":
+        return np.array([*array.to_pylist(), None], dtype=object)[:-1]
     if container == "pyarrow":
         import pyarrow
 
@@ -127,3 +130,19 @@ def _arrow_times(values: Values, form: Times, kind: "pyarrow.DataType") -> "pyar
     if types.is_time32(kind):
         counts = counts.astype(np.int32)
     return pyarrow.array(counts, mask=missing).cast(kind)
+
+
+def filled_times(native: Any, where: NDArray[np.bool_], new: Any, container: str) -> Any:
+    """A copy of a column of a container with the cells of another one of its type in some rows."""
+    if container == "pandas":
+        filled = native.copy()
+        filled[where] = new.set_axis(native.index)[where]
+        return filled
+    if container == "polars":
+        import polars
+
+        return native.zip_with(polars.Series(~where), new)
+    import pyarrow
+    from pyarrow import compute
+
+    return compute.if_else(pyarrow.array(where), new, native)

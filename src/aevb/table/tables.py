@@ -6,6 +6,7 @@ and structs have no likelihood: they are left out by name, or turned into number
 """
 
 import contextlib
+import enum
 import hashlib
 import math
 from collections import Counter
@@ -21,6 +22,7 @@ from narwhals.typing import IntoDataFrame
 from numpy.typing import ArrayLike, NDArray
 
 from aevb.errors import DataError
+from aevb.table.containers import Array, is_frame, library_of, readable
 from aevb.table.formats import Format
 from aevb.table.moments import times_of
 from aevb.table.schema import Level, Values
@@ -40,8 +42,7 @@ Inf = Literal["error", "missing"]
 Family = Literal["number", "text", "boolean", "time", "empty", "unsupported"]
 Frame: TypeAlias = nw.DataFrame[Any]
 Series: TypeAlias = nw.Series[Any]
-Array: TypeAlias = NDArray[Any]
-#: A frame of pandas, polars or pyarrow, an array, or nested lists.
+#: A frame, an array, or nested lists; see `aevb.table.containers.readable`.
 TableLike: TypeAlias = IntoDataFrame | ArrayLike
 #: The metadata of an Arrow table whose cells are text as written in a file, null where empty.
 WRITTEN = {b"aevb": b"written"}
@@ -145,6 +146,7 @@ def table_of(data: TableLike) -> Table:
 
     Raises `DataError` if there are no rows or columns, if names repeat, or if it is no table.
     """
+    data = readable(data)
     if is_frame(data):
         table = _frame_table(data)
     else:
@@ -155,11 +157,6 @@ def table_of(data: TableLike) -> Table:
         size = f"{len(table)} rows and {len(table.names)} columns"
         raise DataError(f"expected rows and columns of data, got {size}: an empty table")
     return table
-
-
-def is_frame(data: object) -> bool:
-    """Whether these are named columns of pandas, polars or pyarrow."""
-    return _library(data) in ("pandas", "polars", "pyarrow", "narwhals")
 
 
 def fingerprint(data: TableLike) -> dict[str, int | str]:
@@ -200,23 +197,17 @@ def _cell_bytes(table: Table, name: str) -> bytes:
     return ascii((family, cells.levels)).encode() + values.tobytes()
 
 
-def _library(data: object) -> str:
-    return type(data).__module__.partition(".")[0]
-
-
 # Arrays
 
 
 def _array_of(data: object) -> Array:
     """A 2-D array: images flattened, masked cells missing."""
     kind = type(data).__name__
-    if hasattr(data, "tocsr"):
-        raise DataError(f"expected a dense array, got a sparse {kind}: pass .toarray()")
     try:
         array = np.asarray(data)
         if array.dtype.kind in "US" and not hasattr(data, "dtype"):
             array = np.array(data, dtype=object)  # numbers beside text stay numbers
-    except (ValueError, TypeError) as error:
+    except Exception as error:  # a cell's own class may raise anything
         raise DataError(f"expected a table or an array, got {kind}: {error}") from error
     if array.ndim not in (2, 3, 4):
         raise DataError(
@@ -255,25 +246,33 @@ def _exact(numbers: Array, name: str) -> Values:
 # Frames
 
 
-def _frame_table(data: object) -> Table:
-    native = nw.to_native(data, pass_through=True)
-    container, kind = _library(native), type(data).__name__
-    if hasattr(native, "collect"):
-        raise DataError(f"expected a data frame, got a {kind}: call .collect() first")
+def _frame_table(native: Any) -> Table:
+    container, kind = library_of(native), type(native).__name__
     labels = getattr(native, "columns", ())
     if container == "pyarrow":
-        labels = native.column_names
+        labels = getattr(native, "column_names", ())
     names = tuple(map(str, labels))
     twice = [repr(name) for name, times in Counter(names).items() if times > 1]
     if twice:
         listed = ", ".join(sorted(twice))
         raise DataError(f"expected each column name once, got {listed} twice: rename the columns")
     if container == "pandas" and names:
-        native = native.set_axis(list(names), axis=1)
+        native = _plain_pandas(native.set_axis(list(names), axis=1))
     try:
         return Table(names, container, nw.from_native(native, eager_only=True))
     except (TypeError, ValueError) as error:
         raise DataError(f"expected a data frame, got {kind}: pass a frame of two axes") from error
+
+
+def _plain_pandas(frame: Any) -> Any:
+    """The frame without what only pandas has: sparse columns, numbers in a foreign byte order."""
+    plain: dict[str, Any] = {}
+    for name, dtype in frame.dtypes.items():
+        if str(dtype).startswith("Sparse"):
+            plain[name] = dtype.subtype
+        elif isinstance(dtype, np.dtype) and not dtype.isnative:
+            plain[name] = dtype.newbyteorder("=")
+    return frame.astype(plain) if plain else frame
 
 
 def _series_cells(series: Series, container: str) -> Cells:
@@ -283,7 +282,8 @@ def _series_cells(series: Series, container: str) -> Cells:
         return Cells(name, dtype, "empty", np.full(len(missing), np.nan))
     if kind in (nw.Categorical, nw.Enum):
         return _categorical_cells(series, container, dtype)
-    if kind in (nw.String, nw.Object, nw.Decimal, nw.Int128, nw.UInt128):
+    of_objects = kind in (nw.String, nw.Object, nw.Decimal, nw.Int128, nw.UInt128)
+    if of_objects or dtype.startswith("decimal"):
         return _object_cells(name, dtype, series.to_list())
     if kind == nw.Boolean:
         flags = series.fill_null(False).to_numpy().astype(np.float64)
@@ -315,7 +315,7 @@ def _categorical_cells(series: Series, container: str, dtype: str) -> Cells:
     items = _plain(series.to_list())
     cells = _object_cells(series.name, dtype, items)
     levels = cells.levels
-    if container == "pandas":
+    if container == "pandas" and dtype.startswith("category"):
         levels = tuple(_plain(series.to_native().cat.categories))
     elif isinstance(series.dtype, nw.Enum):
         levels = tuple(series.dtype.categories)
@@ -348,6 +348,8 @@ def _plain(items: Iterable[Any]) -> list[Any]:
             plain.append(None)
         elif isinstance(item, np.generic):
             plain.append(item.item())
+        elif isinstance(item, enum.Enum):
+            plain.append(item.value)
         else:
             plain.append(item)
     return plain

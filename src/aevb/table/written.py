@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aevb.errors import AevbWarning, listed
+from aevb.table.containers import Array
 from aevb.table.formats import Booleans, Format, Habits, Learned, Numbers, Plain, Times, study
 from aevb.table.schema import Column, Schema
-from aevb.table.tables import WRITTEN, Array, Cells, Table, TableLike, table_of
+from aevb.table.tables import WRITTEN, Cells, Table, TableLike, table_of
 
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["as_written", "cells_by", "format_of", "learn_formats", "notes_of", "texts_by"]
+__all__ = [
+    "arrow_column",
+    "as_written",
+    "cells_by",
+    "format_of",
+    "learn_formats",
+    "notes_of",
+    "texts_by",
+]
 
 
 def cells_by(form: Format, table: Table, name: str) -> Cells:
@@ -32,15 +41,18 @@ def cells_by(form: Format, table: Table, name: str) -> Cells:
     return Cells(name, dtype, "number", values, format=form)
 
 
-def texts_by(cells: Array, column: Column) -> "pyarrow.ChunkedArray":
+def texts_by(cells: Array, column: Column) -> list[str | None]:
     """Decoded cells, numbers with NaN or objects with None, as the column writes them."""
-    import pyarrow
-
     form = format_of(column)
     if isinstance(form, Plain):
-        texts = [cell if cell is None else str(cell) for cell in cells.tolist()]
-    else:
-        texts = form.write(cells.astype(np.float64))  # None becomes NaN, true 1
+        return [cell if cell is None else str(cell) for cell in cells.tolist()]
+    return form.write(cells.astype(np.float64))  # None becomes NaN, true 1
+
+
+def arrow_column(texts: list[str | None]) -> "pyarrow.ChunkedArray":
+    """A column of a written table."""
+    import pyarrow
+
     return pyarrow.chunked_array([pyarrow.array(texts, type=pyarrow.string())])
 
 
@@ -55,11 +67,11 @@ def as_written(data: TableLike, schema: Schema) -> Any:
         return data
     table = table_of(data)
     columns = dict(zip(schema.names, schema.columns, strict=True))
-    texts = {name: _as_texts(table, name, columns[name]) for name in table.names}
+    texts = {name: arrow_column(_as_texts(table, name, columns[name])) for name in table.names}
     return pyarrow.table(texts).replace_schema_metadata(WRITTEN)
 
 
-def _as_texts(table: Table, name: str, column: Column) -> "pyarrow.ChunkedArray":
+def _as_texts(table: Table, name: str, column: Column) -> list[str | None]:
     """A column of types in the format of a schema's column."""
     cells = table.column(name)
     if cells.family == "text":
