@@ -19,7 +19,7 @@ SIZES = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 1}
 DAY = 86_400_000_000
 #: Named units of polars and pandas, which print a type in their own way.
 TYPE = re.compile(
-    r"(?P<name>timestamp|datetime64|datetime|timedelta64|duration|date32|date|time32|time64|time)"
+    r"(?P<name>timestamp|datetime64|datetime|timedelta64|duration|date32|date64|date|time32|time64|time)"
     r"(?:[\[(](?:time_unit=)?'?(?P<unit>s|ms|us|ns|day)'?"
     r"(?:, (?:tz=|time_zone=)?'?(?P<zone>[^'\])]+)'?)?[\])])?(?:\[pyarrow\])?",
     re.IGNORECASE,
@@ -61,7 +61,7 @@ def _pattern(kind: "pyarrow.DataType") -> str:
         return DURATION
     if types.is_time(kind):
         return "%H:%M:%S"
-    return "%Y-%m-%d" if types.is_date32(kind) else "%Y-%m-%d %H:%M:%S"
+    return "%Y-%m-%d" if types.is_date(kind) else "%Y-%m-%d %H:%M:%S"
 
 
 def _zone(kind: "pyarrow.DataType") -> str:
@@ -107,7 +107,7 @@ def _arrow_type(dtype: str) -> "pyarrow.DataType | None":
     if name in ("duration", "timedelta64"):
         return pyarrow.duration(unit)
     if name.startswith("date"):
-        return pyarrow.date32()
+        return pyarrow.date64() if name == "date64" else pyarrow.date32()
     if name == "time32":
         return pyarrow.time32(unit)
     return pyarrow.time64("ns" if name == "time" else unit)
@@ -119,9 +119,9 @@ def _arrow_times(values: Values, form: Times, kind: "pyarrow.DataType") -> "pyar
 
     missing = np.isnan(values)
     times = np.where(missing, 0, form.microseconds(values))
-    if types.is_date32(kind):
+    if types.is_date(kind):
         days = np.floor(times / DAY).astype(np.int32)
-        return pyarrow.array(days, mask=missing).cast(kind)
+        return pyarrow.array(days, mask=missing).cast(pyarrow.date32()).cast(kind)
     if getattr(kind, "tz", None):
         times = times - form.offset
     scale = 1_000 if kind.unit == "ns" else 1

@@ -291,7 +291,7 @@ def _series_cells(series: Series, container: str) -> Cells:
     if kind.is_numeric():
         numbers = _exact(series.fill_null(0).to_numpy(), name)
         return Cells(name, dtype, "number", np.where(missing, np.nan, numbers))
-    if kind in (nw.Datetime, nw.Date, nw.Duration, nw.Time):
+    if kind in (nw.Datetime, nw.Date, nw.Duration, nw.Time) or dtype.startswith("date64"):
         return _time_cells(name, dtype, series.to_arrow())
     return Cells(name, dtype, "unsupported", np.empty(0))
 
