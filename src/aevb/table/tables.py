@@ -22,7 +22,19 @@ from numpy.typing import ArrayLike, NDArray
 from aevb.errors import DataError
 from aevb.table.schema import Level, Values
 
-__all__ = ["Cells", "Frame", "Table", "TableLike", "fingerprint", "is_frame", "table_of"]
+__all__ = [
+    "WRITTEN",
+    "Cells",
+    "Frame",
+    "Table",
+    "TableLike",
+    "fingerprint",
+    "is_frame",
+    "table_of",
+]
+
+#: Metadata of an Arrow table whose cells are text as it is written in a file, without types.
+WRITTEN = {b"aevb": b"written"}
 
 Inf = Literal["error", "missing"]
 Family = Literal["number", "text", "boolean", "empty", "unsupported"]
@@ -91,6 +103,13 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.native)
+
+    @property
+    def written(self) -> bool:
+        """Whether the cells are text as written in a file."""
+        if self.container != "pyarrow" or isinstance(self.native, np.ndarray):
+            return False
+        return nw.to_native(self.native).schema.metadata == WRITTEN
 
     def column(self, name: str) -> Cells:
         """The cells of one column."""
