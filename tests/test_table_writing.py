@@ -26,6 +26,17 @@ TABLE = pa.table(
     }
 )
 
+#: The same as CSV has it.
+TEXTS = pa.table(
+    {
+        "a": ["0.1", None, "1e+300"],
+        "b": ["1", None, "-3"],
+        "c": TABLE["c"],
+        "d": TABLE["d"],
+        "e": ["true", None, "false"],
+    }
+)
+
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @pytest.mark.parametrize(
@@ -34,7 +45,7 @@ TABLE = pa.table(
 def test_tables_come_back(tmp_path, suffix, convert):
     write(convert(TABLE), tmp_path / f"table{suffix}")
     again = read(tmp_path / f"table{suffix}").data
-    assert again.to_pylist() == TABLE.to_pylist()
+    assert again.to_pylist() == (TABLE if suffix == ".parquet" else TEXTS).to_pylist()
     assert os.listdir(tmp_path) == [f"table{suffix}"]
 
 
@@ -52,10 +63,10 @@ def test_arrays_come_back(tmp_path, suffix, shape):
 def test_arrays_get_names(tmp_path, suffix):
     array = np.array([[0.5, np.nan], [1.5, 2.0]])
     write(array, tmp_path / f"a{suffix}", names=["age", "height"])
-    assert read(tmp_path / f"a{suffix}").data.to_pylist() == [
-        {"age": 0.5, "height": None},
-        {"age": 1.5, "height": 2.0},
-    ]
+    again = read(tmp_path / f"a{suffix}").data
+    assert again.column_names == ["age", "height"]
+    columns = [again[name].cast(pa.float64()).to_pylist() for name in ("age", "height")]
+    assert columns == [[0.5, 1.5], [None, 2.0]]
     write(array, tmp_path / f"b{suffix}")
     assert read(tmp_path / f"b{suffix}").data.column_names == ["x0", "x1"]
     with pytest.raises(DataError, match="a name for each of 2 columns, got 1"):
@@ -91,7 +102,7 @@ def test_formulas_and_escapes_are_neutralised_in_text_only(tmp_path):
         "a=b",
         r"tab\x09",
     ]
-    assert again["number"].to_pylist() == (np.arange(8) - 4.5).tolist()
+    assert again["number"].cast(pa.float64()).to_pylist() == (np.arange(8) - 4.5).tolist()
 
 
 def test_columns_that_are_carried_through_are_written_whatever_their_type(tmp_path):

@@ -64,7 +64,7 @@ def read_file(path: Path) -> Source:
     """Read the rows of a csv, tsv, txt, parquet, npy or npz file."""
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv", ".txt"):
-        return Source(path.stem, read_csv(path))
+        return Source(path.stem, read_csv(path.read_bytes(), path.name))
     if suffix == ".parquet":
         return Source(path.stem, read_parquet([path]))
     if suffix == ".npz":
