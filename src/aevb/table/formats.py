@@ -212,14 +212,14 @@ def _study_numbers(rest: Mapping[str, int], habits: Habits, numbers: bool) -> Le
     words = {text: rest[text] for text in set(rest).difference(group)}
     if not group or (words and not numbers):
         return _study_words(rest, words)
-    found = learn_numbers(group, [rest[text] for text in group], habits.decimal)
-    doubt: Doubt = ""
-    if any(map(is_too_long, group)):
-        doubt, example = "too long", min(filter(is_too_long, group))
-    elif any(map(is_code, group)):
-        doubt, example = "leading zeros", min(filter(is_code, group))
-    if doubt and not numbers:
-        return Learned(Plain(), doubt=doubt, example=example)
+    found = learn_numbers(group, rest, habits.decimal)
+    doubts: tuple[tuple[Doubt, list[str]], ...] = (
+        ("too long", [text for text, cell in group.items() if is_too_long(cell)]),
+        ("leading zeros", [text for text, cell in group.items() if is_code(cell)]),
+    )
+    for doubt, examples in doubts:
+        if examples and not numbers:
+            return Learned(Plain(), doubt=doubt, example=min(examples))
     if found is None and not numbers:
         return Learned(Plain())
     form, decimals = found or (Numbers(), frozenset("."))

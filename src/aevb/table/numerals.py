@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -40,6 +40,7 @@ PREFIX = rf"(?:[A-Z]{{0,3}}[{CURRENCY}]|(?:{CODES})(?![a-z]))"
 LETTERS = r"[^\W\d_]{1,9}"
 #: Percent, a currency, or a unit: m, kg, km/h, m², °C.
 SUFFIX = rf"(?:[%\u2030]|[{CURRENCY}]|[°µ]?{LETTERS}\.?(?:[/·]{LETTERS})?[23²³]?|°)"
+ZEROS = f"0.,{APOSTROPHES}{SPACES}"
 SIGN = "[-+\u2212]"
 CELL = re.compile(
     rf"\s*(?P<open>\(?)\s*(?P<sign>{SIGN}?)\s*(?P<prefix>{PREFIX}?)(?P<gap>\s*)(?P<inner>{SIGN}?)"
@@ -107,6 +108,18 @@ class Numbers:
         signs = self.thousands or self.prefix or self.suffix or self.parentheses
         return not signs and (self.decimal == "." or self.decimals == 0)
 
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        """What a number of this format looks like."""
+        integer = _integer(self.thousands)
+        decimal, prefix = re.escape(self.decimal), re.escape(self.prefix.strip())
+        suffix = re.escape(self.suffix.strip())
+        return re.compile(
+            rf"\s*(?P<open>\(?)\s*(?P<sign>{SIGN}?)\s*{prefix}\s*(?P<inner>{SIGN}?)"
+            rf"(?=[0-9{decimal}])(?P<integer>(?:{integer})?)(?:{decimal}(?P<fraction>[0-9]*))?"
+            rf"(?P<exponent>(?:[eE][-+]?[0-9]{{1,6}})?)\s*{suffix}\s*(?P<close>\)?)\s*"
+        )
+
     def read(self, texts: Texts, name: str = "") -> Values:
         """The numbers, shape (rows,), NaN where a cell is empty or a mark.
 
@@ -130,7 +143,7 @@ class Numbers:
         """The number in a text; None if it is none of this format, or float64 would round it."""
         if INFINITE.fullmatch(text):
             return float(text)
-        found = _pattern(self).fullmatch(text)
+        found = self._pattern.fullmatch(text)
         if found is None or bool(found["open"]) != bool(found["close"]):
             return None
         body = "".join(found["integer"].split())
@@ -170,19 +183,6 @@ class Numbers:
             return shortest
         digits = np.format_float_positional(size, precision=self.decimals, min_digits=self.least)
         return digits.rstrip(".")
-
-
-@cache
-def _pattern(form: Numbers) -> re.Pattern[str]:
-    """What a number of this format looks like."""
-    integer = _integer(form.thousands)
-    decimal, prefix = re.escape(form.decimal), re.escape(form.prefix.strip())
-    suffix = re.escape(form.suffix.strip())
-    return re.compile(
-        rf"\s*(?P<open>\(?)\s*(?P<sign>{SIGN}?)\s*{prefix}\s*(?P<inner>{SIGN}?)"
-        rf"(?=[0-9{decimal}])(?P<integer>(?:{integer})?)(?:{decimal}(?P<fraction>[0-9]*))?"
-        rf"(?P<exponent>(?:[eE][-+]?[0-9]{{1,6}})?)\s*{suffix}\s*(?P<close>\)?)\s*"
-    )
 
 
 def _integer(thousands: str) -> str:
@@ -258,19 +258,15 @@ def learn_plain_numbers(texts: "pyarrow.Array") -> Learned | None:
     return Learned(Numbers(decimals=most, least=least, plus=plus), frozenset(marks))
 
 
-def learn_numbers(texts: Sequence[str], counts: Sequence[int], decimal: str = "") -> Learned | None:
-    """The one format of all these distinct texts, if there is one.
+def learn_numbers(
+    cells: Mapping[str, re.Match[str]], counts: Mapping[str, int], decimal: str = ""
+) -> Learned | None:
+    """The one format of a group of distinct texts, if there is one.
 
     Groups of three digits are taken for thousands, unless a cell shows that their mark is the
     decimal one, or `decimal` says what the marks of the file's other columns are.
     """
-    cells = []
-    for text in texts:
-        found = CELL.fullmatch(text)
-        if found is None or bool(found["open"]) != bool(found["close"]):
-            return None
-        cells.append(found)
-    bodies = {cell["body"] for cell in cells}
+    bodies = {cell["body"] for cell in cells.values()}
     marks = [pair for pair in _pairs(decimal) if all(map(_body(*pair).fullmatch, bodies))]
     prefix = _common(cells, counts, "prefix", "gap")
     suffix = _common(cells, counts, "suffix", "space")
@@ -278,40 +274,34 @@ def learn_numbers(texts: Sequence[str], counts: Sequence[int], decimal: str = ""
         return None
     thousands, decimal = marks[0]
     form = Numbers(thousands=_space(thousands, bodies), decimal=decimal)  # type: ignore[arg-type]
-    form = _with_decimals(form, cells, prefix, suffix)
-    if any(form.number(text) is None for text in texts):
+    form = _with_decimals(form, list(cells.values()), prefix, suffix)
+    if any(form.number(text) is None for text in cells):
         return None
     return Learned(form, frozenset(pair[1] for pair in marks))
 
 
-def largest_group(count: Mapping[str, int]) -> list[str]:
+def largest_group(count: Mapping[str, int]) -> dict[str, re.Match[str]]:
     """The texts, of these with counts, that look like numbers of the most frequent signs.
 
-    >>> largest_group({"5": 3, "unknown": 4, "$5": 1, "1,000": 1})
+    >>> list(largest_group({"5": 3, "unknown": 4, "$5": 1, "1,000": 1}))
     ['5', '1,000']
     """
-    groups: dict[tuple[str, str], list[str]] = {}
+    groups: dict[tuple[str, str], dict[str, re.Match[str]]] = {}
     for text in count:
         found = CELL.fullmatch(text)
-        if found:
-            groups.setdefault((found["prefix"], found["suffix"]), []).append(text)
-    return max(groups.values(), key=lambda group: sum(count[text] for text in group), default=[])
+        if found and bool(found["open"]) == bool(found["close"]):
+            groups.setdefault((found["prefix"], found["suffix"]), {})[text] = found
+    return max(groups.values(), key=lambda group: sum(map(count.__getitem__, group)), default={})
 
 
-def is_code(text: str) -> bool:
-    """Whether a number has leading zeros.
-
-    >>> is_code("007"), is_code("0.07"), is_code("7")
-    (True, False, False)
-    """
-    found = CELL.fullmatch(text)
-    return found is not None and re.match("0[0-9]", found["body"]) is not None
+def is_code(cell: re.Match[str]) -> bool:
+    """Whether a number has leading zeros."""
+    return cell["body"][:1] == "0" and cell["body"][1:2].isdecimal()
 
 
-def is_too_long(text: str) -> bool:
+def is_too_long(cell: re.Match[str]) -> bool:
     """Whether it is a whole number that float64 would round."""
-    found = CELL.fullmatch(text)
-    return found is not None and found["body"].isdecimal() and not _is_exact(found["body"])
+    return cell["body"].isdecimal() and not _is_exact(cell["body"])
 
 
 def _pairs(decimal: str) -> list[tuple[str, str]]:
@@ -333,17 +323,17 @@ def _body(thousands: str, decimal: str) -> re.Pattern[str]:
 
 
 def _common(
-    cells: Sequence[re.Match[str]], counts: Sequence[int], word: str, blank: str
+    cells: Mapping[str, re.Match[str]], counts: Mapping[str, int], word: str, blank: str
 ) -> str | None:
     """The word that all cells have, with its most frequent blank; None if they differ."""
-    words = {cell[word] for cell in cells}
+    words = {cell[word] for cell in cells.values()}
     if len(words) > 1:
         return None
     if not max(words):
         return ""
     blanks: Counter[str] = Counter()
-    for cell, count in zip(cells, counts, strict=True):
-        blanks[cell[blank][:1]] += int(count)
+    for text, cell in cells.items():
+        blanks[cell[blank][:1]] += counts[text]
     gap = min(blanks, key=lambda blank: (-blanks[blank], blank))
     return words.pop() + gap if word == "prefix" else gap + words.pop()
 
@@ -372,7 +362,7 @@ def _with_decimals(
     positive = []
     for cell in cells:
         negative = cell["open"] or (cell["sign"] + cell["inner"]).strip("+")
-        if not negative and re.search("[1-9]", cell["body"]):
+        if not negative and cell["body"].strip(ZEROS):
             positive.append(cell["sign"] + cell["inner"] == "+")
     return Numbers(
         thousands=form.thousands,

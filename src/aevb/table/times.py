@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -149,7 +149,8 @@ class Times:
         if self.has_date:
             what = "date"
         expected = f"a {what} such as {self.write([0.0])[0]}"
-        return distinct.values(self._value, self.marks, name, expected)
+        times = distinct.values(self._microseconds_of, self.marks, name, expected)
+        return self.of_microseconds(times)
 
     def write(self, values: Sequence[float] | Values) -> list[str | None]:
         """The texts of numbers, None for NaN; beyond what a pattern can hold its first or last."""
@@ -193,14 +194,13 @@ class Times:
             first, last = datetime(1969, 1, 1), datetime(2068, 12, 31)
         return float(_since_epoch(first)), float(_since_epoch(last))
 
-    def _value(self, text: str) -> float | None:
+    def _microseconds_of(self, text: str) -> float | None:
         found = _parsed(self.pattern, text)
         if found is None or bool(found.zone) != bool(self.zone):
             return None
-        time = found.microseconds
         if self.zone:
-            time += self.offset - _offset(found.zone)
-        return float(self.of_microseconds(np.array([float(time)]))[0])
+            return float(found.microseconds + self.offset - _offset(found.zone))
+        return float(found.microseconds)
 
     def _text(self, value: float) -> str | None:
         if np.isnan(value):
@@ -231,29 +231,49 @@ def _parsed(pattern: str, text: str) -> Moment | None:
     found = _regex(pattern).fullmatch(text.strip())
     if found is None:
         return None
-    part = found.groupdict()
-    hour = int(part.get("hour") or 0)
-    if part.get("half"):
-        if not 1 <= hour <= 12:
-            return None
-        hour = hour % 12 + 12 * (part["half"].lower() == "pm")
-    fraction = part.get("fraction") or ""
-    minute, second = int(part.get("minute") or 0), int(part.get("second") or 0)
-    try:
-        moment = datetime(
-            _year(part), _month(part), int(part.get("day") or 1), hour, minute, second
-        )
-    except ValueError:  # no such day
+    part = found.groupdict("").get
+    year, month, day = part("year") or part("short_year", ""), part("month", ""), part("day", "")
+    hour, fraction = part("hour", ""), part("fraction", "")
+    midnight = _midnight(year, month or part("name", ""), day)
+    clock = _clock(hour, part("minute", ""), part("second", ""), part("half", ""))
+    if midnight is None or clock is None:
         return None
-    time = _since_epoch(moment) + int(fraction.ljust(6, "0")[:6] or 0)
-    narrow = [part.get(name) or "" for name in ("day", "month", "hour")]
     return Moment(
-        microseconds=time,
-        zone=part.get("zone") or "",
-        gap=part.get("gap") or "",
+        microseconds=midnight + clock + int(fraction.ljust(6, "0")[:6] or 0),
+        zone=part("zone", ""),
+        gap=part("gap", ""),
         digits=len(fraction),
-        unpadded=any(len(digits) == 1 for digits in narrow),
+        unpadded=1 in (len(month), len(day), len(hour)),
     )
+
+
+@lru_cache(maxsize=100_000)
+def _midnight(year: str, month: str, day: str) -> int | None:
+    """Microseconds from the start of 1970 to that of a day; None if there is no such day."""
+    years = int(year or EPOCH.year)
+    if len(year) == 2:
+        years += 1900 if years >= 69 else 2000
+    number = month or "1"
+    if month.isalpha():
+        number = str(SHORT.index(month[:3].capitalize()) + 1)
+    try:
+        return _since_epoch(datetime(years, int(number), int(day or 1)))
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=100_000)
+def _clock(hour: str, minute: str, second: str, half: str) -> int | None:
+    """Microseconds since midnight; None if there is no such time."""
+    hours = int(hour or 0)
+    if half:
+        if not 1 <= hours <= 12:
+            return None
+        hours = hours % 12 + 12 * (half.lower() == "pm")
+    minutes, seconds = int(minute or 0), int(second or 0)
+    if hours > 23 or minutes > 59 or seconds > 59:
+        return None
+    return UNITS["hour"] * hours + UNITS["minute"] * minutes + UNITS["second"] * seconds
 
 
 @cache
@@ -263,21 +283,6 @@ def _regex(pattern: str) -> re.Pattern[str]:
     if "%d" in pattern and "%M" in pattern:
         expression += f"(?:{ZONE})?"
     return re.compile(expression, re.IGNORECASE)
-
-
-def _year(part: dict[str, str]) -> int:
-    if part.get("year"):
-        return int(part["year"])
-    if part.get("short_year"):
-        short = int(part["short_year"])
-        return short + (1900 if short >= 69 else 2000)
-    return EPOCH.year
-
-
-def _month(part: dict[str, str]) -> int:
-    if part.get("name"):
-        return SHORT.index(part["name"][:3].capitalize()) + 1
-    return int(part.get("month") or 1)
 
 
 def _field(field: str, moment: datetime, padded: bool, decimals: int) -> str:
@@ -304,6 +309,7 @@ def _since_epoch(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
+@lru_cache(maxsize=1_000)
 def _offset(zone: str) -> int:
     """Microseconds that a zone's clock is ahead of UTC.
 
@@ -369,7 +375,7 @@ def _learned(pattern: str, texts: Sequence[str], orders: frozenset[str]) -> Lear
         decimals=max(moment.digits for moment in moments),
     )
     if form.unit != "month":
-        times = [form._value(text) or 0.0 for text in texts]
+        times = [float(one.microseconds + form.offset - _offset(one.zone)) for one in moments]
         form = replace(form, unit=coarsest_unit(times))
     return Learned(form, orders, len(zones))
 
