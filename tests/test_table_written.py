@@ -79,7 +79,7 @@ def test_each_kind_of_guess_is_one_note_with_the_setting_that_overrules_it(table
         infer(table)
     notes = [str(one.message) for one in caught]
     assert len(notes) == 4
-    assert notes[0].startswith("read as numbers: price ('$1,088.50'), share ('36%'), weight")
+    assert notes[0].startswith("read as numbers: price ('$1,030.00'), share ('11%'), weight")
     assert notes[0].endswith("(columns={'price': 'categorical'})")
     assert notes[1].startswith("read as dates or times: day ('2024-01-01', in days), when")
     assert notes[2].startswith("counted as missing: power ('?' in 7 cells)")

@@ -15,7 +15,15 @@ from aevb.table.numerals import (
     learn_numbers,
     learn_plain_numbers,
 )
-from aevb.table.texts import Distinct, Texts, Values, arrow_texts, is_blank, is_mark
+from aevb.table.texts import (
+    Distinct,
+    Texts,
+    Values,
+    arrow_texts,
+    is_blank,
+    is_mark,
+    one_of_each_shape,
+)
 from aevb.table.times import Times, learn_times
 
 __all__ = [
@@ -54,7 +62,7 @@ class Booleans:
         def read(text: str) -> float | None:
             return {"false": 0.0, "true": 1.0}.get(text.casefold())
 
-        return Distinct.of(texts).values(read, (), name, "true or false")
+        return Distinct.of(texts).values(read, (), name, lambda _: "true or false")
 
     def level(self, text: object) -> object:
         """What a text stands for: false, true, or just the text."""
@@ -155,7 +163,12 @@ def study(texts: Texts, habits: Habits = Habits(), *, numbers: bool = False) -> 
     plain = learn_plain_numbers(cells)
     if plain and (habits.decimal != "," or "," not in plain.decimals):
         return Learned(plain.format, plain.decimals)
-    count = Distinct.of(cells).count
+    # One number of each shape tells the format; times, and words that are asked to be missing, are
+    # each looked at.
+    count = one_of_each_shape(cells)
+    first = [text for text in count if not is_mark(text)][:10]
+    if numbers or learn_times(first):
+        count = Distinct.of(cells).count
     booleans = _learn_booleans(count)
     if booleans:
         return Learned(booleans)

@@ -126,14 +126,50 @@ class Numbers:
         `DataError` with the row and the cell that is no number of this format, or a whole number
         that float64 would round.
         """
+        from pyarrow import compute
+
         cells = arrow_texts(texts)
         if self.is_plain:
             values = _cast(cells)
             if values is not None and _all_exact(values):
                 return values
-        distinct = Distinct.of(cells)
-        expected = f"a number such as {self.write([1234.5])[0]!r} that float64 holds exactly"
-        return distinct.values(self.number, self.marks, name, expected)
+        usual = self._usual_cells(cells)
+        values = self._usual_values(compute.if_else(usual, cells, None))
+        rest = Distinct.of(compute.if_else(usual, None, cells))
+        others = rest.values(self.number, self.marks, name, self._expected)
+        return np.where(np.isnan(values), others, values)
+
+    def _usual_cells(self, cells: "pyarrow.Array") -> "pyarrow.Array":
+        """Which cells are written as this format writes numbers of up to 15 digits."""
+        from pyarrow import compute
+
+        if any(character in "0123456789.," for character in self.prefix + self.suffix):
+            return compute.equal(compute.binary_length(cells), -1)
+        decimal, thousands = re.escape(self.decimal), re.escape(self.thousands)
+        body = "[0-9]{1,15}"
+        if self.thousands:
+            body = f"(?:[1-9][0-9]{{0,2}}(?:{thousands}[0-9]{{3}}){{1,4}}|{body})"
+        word = f"{re.escape(self.prefix)}{body}(?:{decimal}[0-9]+)?{re.escape(self.suffix)}"
+        pattern = rf"^(?:\({word}\)|[-+]?{word})$".replace("\\ ", " ")
+        return compute.match_substring_regex(cells, pattern)
+
+    def _usual_values(self, cells: "pyarrow.Array") -> Values:
+        """The numbers in such cells."""
+        from pyarrow import compute
+
+        negative = compute.match_substring_regex(cells, "^[-(]")
+        signs = compute.fill_null(negative, False).to_numpy(zero_copy_only=False)
+        digits = compute.replace_substring_regex(cells, f"[^0-9{re.escape(self.decimal)}]", "")
+        numbers = _cast(compute.replace_substring(digits, self.decimal, "."))
+        assert numbers is not None
+        return np.where(signs, -numbers, numbers)
+
+    def _expected(self, text: str) -> str:
+        """What a text is not."""
+        found = CELL.fullmatch(text)
+        if found and is_too_long(found):
+            return "a whole number that float64 holds exactly"
+        return f"a number such as {self.write([1234.5])[0]!r}"
 
     def write(self, values: Sequence[float] | Values) -> list[str | None]:
         """The texts of numbers, None for NaN."""

@@ -12,7 +12,15 @@ from aevb.errors import DataError
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["Distinct", "TextArray", "Texts", "arrow_texts", "is_blank", "is_mark"]
+__all__ = [
+    "Distinct",
+    "TextArray",
+    "Texts",
+    "arrow_texts",
+    "is_blank",
+    "is_mark",
+    "one_of_each_shape",
+]
 
 TextArray: TypeAlias = "pyarrow.Array | pyarrow.ChunkedArray"
 #: Texts as Arrow holds them, or any others; None where a cell is empty.
@@ -52,6 +60,28 @@ def arrow_texts(texts: Texts) -> "pyarrow.Array":
     if isinstance(texts, pyarrow.Array):
         return texts
     return pyarrow.array(list(texts), type=pyarrow.string())
+
+
+def one_of_each_shape(texts: Texts) -> dict[str, int]:
+    """One text for all that differ in digits above 0 only, and how many those are.
+
+    Such texts are numbers of the same format. Long whole numbers differ in what float64 holds of
+    them: with these each text stands for itself.
+
+    >>> one_of_each_shape(["$5.20", "$7.10", "07", None])
+    {'$5.20': 2, '07': 1}
+    """
+    import pyarrow
+    from pyarrow import compute
+
+    cells = arrow_texts(texts).drop_null()
+    shapes = cells
+    if not compute.any(compute.match_substring_regex(cells, "[0-9]{16}")).as_py():
+        shapes = compute.replace_substring_regex(cells, "[1-9]", "1")
+    table = pyarrow.table({"shape": shapes, "text": cells})
+    groups = table.group_by("shape").aggregate([("text", "min"), ("text", "count")])
+    columns = (groups["text_min"].to_pylist(), groups["text_count"].to_pylist())
+    return dict(sorted(zip(*columns, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -99,9 +129,12 @@ class Distinct:
         read: Callable[[str], float | None],
         marks: Collection[str],
         name: str,
-        expected: str,
+        expected: Callable[[str], str],
     ) -> Values:
-        """The number of each row by `read`, NaN for marks; `DataError` where it gives None."""
+        """The number of each row by `read`, NaN for marks.
+
+        `DataError` with what was `expected` instead of a text where `read` gives None.
+        """
         numbers = np.full(len(self.texts) + 1, np.nan)
         for i, text in enumerate(self.texts):
             if is_mark(text, marks):
@@ -110,7 +143,7 @@ class Distinct:
             if number is None:
                 row = int(np.argmax(self.positions == i))
                 raise DataError(
-                    f"column {name!r}, row {row} (counting from 0): expected {expected}, "
+                    f"column {name!r}, row {row} (counting from 0): expected {expected(text)}, "
                     f"got {text[:60]!r}: correct the cell, leave it empty or leave the column out",
                     hint={"ignore": [name]},
                 )

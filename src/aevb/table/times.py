@@ -149,7 +149,7 @@ class Times:
         if self.has_date:
             what = "date"
         expected = f"a {what} such as {self.write([0.0])[0]}"
-        times = distinct.values(self._microseconds_of, self.marks, name, expected)
+        times = distinct.values(self._microseconds_of, self.marks, name, lambda _: expected)
         return self.of_microseconds(times)
 
     def write(self, values: Sequence[float] | Values) -> list[str | None]:
@@ -342,14 +342,29 @@ def learn_times(texts: Sequence[str], order: str = "") -> Learned | None:
     both would do and it is not given, the month does, and `orders` has both.
     """
     patterns = PATTERNS[1:]
-    for text in texts:
+    for text in texts[:100]:
         patterns = tuple(pattern for pattern in patterns if _parsed(pattern, text))
-        if not patterns:
-            return None
-    orders = {_order(pattern) for pattern in patterns} - {""}
+    read = dict[str, list[Moment]]()
+    for pattern in patterns:
+        if texts and (moments := _moments(pattern, texts)):
+            read[pattern] = moments
+    if not read:
+        return None
+    orders = frozenset(map(_order, read)) - {""}
     wanted = order or "month"
-    pattern = min(patterns, key=lambda pattern: _order(pattern) not in ("", wanted))
-    return _learned(pattern, texts, frozenset(orders))
+    pattern = min(read, key=lambda pattern: _order(pattern) not in ("", wanted))
+    return _learned(pattern, read[pattern], orders)
+
+
+def _moments(pattern: str, texts: Sequence[str]) -> list[Moment] | None:
+    """The moments of all texts, None if one is not written by the pattern."""
+    moments = []
+    for text in texts:
+        moment = _parsed(pattern, text)
+        if moment is None:
+            return None
+        moments.append(moment)
+    return moments
 
 
 def _order(pattern: str) -> str:
@@ -359,8 +374,7 @@ def _order(pattern: str) -> str:
     return "month" if re.match("%m[/-]%d", pattern) else ""
 
 
-def _learned(pattern: str, texts: Sequence[str], orders: frozenset[str]) -> Learned | None:
-    moments = [found for text in texts if (found := _parsed(pattern, text))]
+def _learned(pattern: str, moments: Sequence[Moment], orders: frozenset[str]) -> Learned | None:
     zones = {moment.zone for moment in moments}
     if len(zones) > 1 and "" in zones:
         return None
