@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aevb.errors import DataError
-from aevb.table.delimited import read_csv
-from aevb.table.tables import TableLike
+from aevb.table.delimited import Header, read_csv
+from aevb.table.tables import WRITTEN, TableLike
 
 if TYPE_CHECKING:
     import pyarrow
@@ -60,11 +60,11 @@ def flattened(
     return Source(name, images.reshape(len(images), -1), tuple(map(int, shape[1:])), labels)
 
 
-def read_file(path: Path) -> Source:
+def read_file(path: Path, header: Header = None) -> Source:
     """Read the rows of a csv, tsv, txt, parquet, npy or npz file."""
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv", ".txt"):
-        return Source(path.stem, read_csv(path.read_bytes(), path.name))
+        return Source(path.stem, read_csv(path.read_bytes(), path.name, header))
     if suffix == ".parquet":
         return Source(path.stem, read_parquet([path]))
     if suffix == ".npz":
@@ -155,7 +155,10 @@ def _read_parquet_file(path: Path) -> "pyarrow.Table":
         raise
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise damaged(where, "parquet file", error) from error
-    return pyarrow.concat_tables([empty, *groups]).replace_schema_metadata(None)
+    metadata = None
+    if empty.schema.metadata == WRITTEN and set(empty.schema.types) == {pyarrow.string()}:
+        metadata = WRITTEN  # as `aevb.table.write` leaves it
+    return pyarrow.concat_tables([empty, *groups]).replace_schema_metadata(metadata)
 
 
 def _check_size(metadata: Any, name: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from aevb.errors import ConfigError, DataError, nearest
+from aevb.table.delimited import Header
 from aevb.table.files import Source, flattened, read_file, read_folder, shown
 from aevb.table.named import DATA_SETS, named
 from aevb.table.tables import TableLike
@@ -15,7 +16,10 @@ __all__ = ["read"]
 
 
 def read(
-    source: str | os.PathLike[str] | TableLike, *, image_size: tuple[int, int] | None = None
+    source: str | os.PathLike[str] | TableLike,
+    *,
+    image_size: tuple[int, int] | None = None,
+    header: Header = None,
 ) -> Source:
     """Read data from a path, the name of a data set, an array or a frame.
 
@@ -43,7 +47,7 @@ def read(
         raise DataError("expected the name of a file, folder or data set, got an empty one")
     path = Path(source)
     try:
-        return read_folder(path, image_size) if _is_folder(path) else read_file(path)
+        return read_folder(path, image_size) if _is_folder(path) else read_file(path, header)
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{shown(path)} could not be read: {reason}") from error
