@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aevb.errors import AevbWarning, DataError
-from aevb.table.headers import First, what_is_first
+from aevb.table.headers import what_is_first
 from aevb.table.tables import WRITTEN
 
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["GUARD", "Header", "decoded", "read_csv"]
+__all__ = ["GUARD", "Header", "decoded", "has_header", "read_csv"]
 
 #: Whether line 1 holds column names; None guesses. Names: it does where one of them is in it.
 Header = bool | Collection[str] | None
@@ -117,6 +117,25 @@ def _encoding(content: bytes) -> str:
     return "utf-8"
 
 
+def has_header(rows: list[list[str]], header: Header, name: str, where: str) -> bool:
+    """Whether the first of these rows holds names; a note where it could be data."""
+    if isinstance(header, Collection):
+        if set(header) & set(rows[0]):
+            return True
+        header = False if all(re.fullmatch(r"x\d+", known) for known in header) else None
+    if header is not None:
+        return header
+    guess = what_is_first(rows)
+    shown = ", ".join(rows[0][:3]) + (", ..." if len(rows[0]) > 3 else "")
+    note = f"{name}: {where} is read as the names of the columns: {shown}"
+    if guess == "data":
+        note = f"{name}: {where} looks like data: {shown}; columns are named x0, x1, ..."
+    if guess != "names":
+        hint = {"header": guess == "data"}
+        warnings.warn(AevbWarning(note, hint=hint), stacklevel=5)
+    return guess != "data"
+
+
 @dataclass(frozen=True)
 class _File:
     """The text of a CSV file in UTF-8, from whose first lines its dialect is guessed.
@@ -187,7 +206,9 @@ class _File:
     def names_and_body(self, header: Header) -> tuple[list[str], memoryview]:
         """The names of the columns, and the text of the rows."""
         first = self.first_records[0]
-        if not self.has_header(header):
+        if header is None and self.has_quoted_names():
+            header = True
+        if not has_header(self.first_records, header, self.name, f"line {self.start}"):
             return [f"x{i}" for i in range(len(first))], memoryview(self.text)
         twice = [repr(name) for name, times in Counter(first).items() if times > 1]
         if twice:
@@ -200,27 +221,6 @@ class _File:
             if record:
                 break
         return first, memoryview(self.text)[sum(sizes) :]
-
-    def has_header(self, header: Header) -> bool:
-        """Whether line 1 holds the names of the columns; a note where they could be data."""
-        first = self.first_records[0]
-        if isinstance(header, Collection):
-            if set(header) & set(first):
-                return True
-            header = False if all(re.fullmatch(r"x\d+", name) for name in header) else None
-        if header is not None:
-            return header
-        guess: First = "names" if self.has_quoted_names() else what_is_first(self.first_records)
-        shown = ", ".join(first[:3]) + (", ..." if len(first) > 3 else "")
-        if guess == "data":
-            self._note(f"looks like data: {shown}; columns are named x0, x1, ...", header=True)
-        if guess == "unsure":
-            self._note(f"is read as the names of the columns: {shown}", header=False)
-        return guess != "data"
-
-    def _note(self, says: str, header: bool) -> None:
-        note = f"{self.name}: line {self.start} {says}"
-        warnings.warn(AevbWarning(note, hint={"header": header}), stacklevel=5)
 
     def has_quoted_names(self) -> bool:
         """Whether all cells of line 1 are quoted, and not all of line 2."""

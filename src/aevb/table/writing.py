@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import narwhals as nw
 import numpy as np
@@ -21,7 +21,7 @@ from aevb.table.tables import WRITTEN
 if TYPE_CHECKING:
     import pyarrow
 
-    Texts = pyarrow.Array | pyarrow.ChunkedArray
+    Texts: TypeAlias = pyarrow.Array | pyarrow.ChunkedArray
 
 __all__ = ["write"]
 
