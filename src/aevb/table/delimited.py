@@ -14,18 +14,19 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aevb.errors import AevbWarning, DataError
-from aevb.table.headers import First, is_number, what_is_first
+from aevb.table.headers import what_is_first
 from aevb.table.tables import WRITTEN
 
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["GUARD", "Header", "decoded", "read_csv"]
+__all__ = ["GUARD", "Header", "decoded", "has_header", "read_csv"]
 
 #: Whether line 1 holds column names; None guesses. Names: it does where one of them is in it.
 Header = bool | Collection[str] | None
@@ -45,7 +46,7 @@ def read_csv(content: bytes, name: str, header: Header = None) -> "pyarrow.Table
     import pyarrow
 
     text = decoded(content, name)
-    declared = re.match(rb'"?sep=([^\r\n])"?(\r\n|\r|\n)', text)
+    declared = re.match(rb'"?sep=([^\r\n"])"?(\r\n|\r|\n)', text)
     if declared is None:
         file = _File(name, text)
     else:
@@ -116,6 +117,25 @@ def _encoding(content: bytes) -> str:
     return "utf-8"
 
 
+def has_header(rows: list[list[str]], header: Header, name: str, where: str) -> bool:
+    """Whether the first of these rows holds names; a note where it could be data."""
+    if isinstance(header, Collection):
+        if set(header) & set(rows[0]):
+            return True
+        header = False if all(re.fullmatch(r"x\d+", known) for known in header) else None
+    if header is not None:
+        return header
+    guess = what_is_first(rows)
+    shown = ", ".join(rows[0][:3]) + (", ..." if len(rows[0]) > 3 else "")
+    note = f"{name}: {where} is read as the names of the columns: {shown}"
+    if guess == "data":
+        note = f"{name}: {where} looks like data: {shown}; columns are named x0, x1, ..."
+    if guess != "names":
+        hint = {"header": guess == "data"}
+        warnings.warn(AevbWarning(note, hint=hint), stacklevel=5)
+    return guess != "data"
+
+
 @dataclass(frozen=True)
 class _File:
     """The text of a CSV file in UTF-8, from whose first lines its dialect is guessed.
@@ -144,30 +164,38 @@ class _File:
 
     @cached_property
     def delimiter(self) -> str:
-        """What cuts the first lines into equally many fields, the most of them; else the header."""
+        """What cuts the first lines into equally many fields, the most of them; else the header.
+
+        It cuts no quotes in two, and leaves numbers with a decimal comma whole.
+        """
         if self.declared is not None:
             return self.declared
-        lines = self.head.splitlines()[:50]
-        if len(self.head) > 1 and len(self.text) > self.sampled and len(lines) > 1:
-            lines.pop()
 
-        def fields(delimiter: str) -> tuple[bool, bool, int]:
-            rows = [row for row in csv.reader(lines, delimiter=delimiter) if row] or [[""]]
-            even = len(rows[0]) > 1 and len(set(map(len, rows))) == 1
-            return even, even and _has_decimal_commas(rows), len(rows[0])
+        def fitness(delimiter: str) -> tuple[bool, bool, bool, int]:
+            rows = self._records(delimiter)[:50] or [[""]]
+            width, cells = len(rows[0]), list(chain(*rows))
+            even = width > 1 and all(len(row) == width for row in rows)
+            unbroken = not any(cell.count('"') % 2 for cell in cells)
+            return even, unbroken, even and _has_decimal_commas(cells), width
 
-        return max(",;\t|", key=fields)
+        return max(",;\t|", key=fitness)
 
     @cached_property
     def first_records(self) -> list[list[str]]:
-        """The first records that are not empty; the last one may be cut off, and is left out."""
-        records = list(csv.reader(self._lines([]), delimiter=self.delimiter))
-        if len(self.text) > self.sampled and len(records) > 1:
-            records.pop()
-        records = [record for record in records if record]
+        """The first records that are not empty."""
+        records = self._records(self.delimiter)
         if not records:
             raise DataError(f"{self.name}: expected a header and rows, got an empty file")
         return records[:200]
+
+    def _records(self, delimiter: str) -> list[list[str]]:
+        """The records in the first lines that are not empty; the last one may be cut off, and is
+        left out.
+        """
+        records = list(csv.reader(self._lines([]), delimiter=delimiter))
+        if len(self.text) > self.sampled and len(records) > 1:
+            records.pop()
+        return [record for record in records if record]
 
     def _lines(self, sizes: list[int]) -> Iterator[str]:
         """The first lines; the bytes of each are added to `sizes`."""
@@ -178,7 +206,9 @@ class _File:
     def names_and_body(self, header: Header) -> tuple[list[str], memoryview]:
         """The names of the columns, and the text of the rows."""
         first = self.first_records[0]
-        if not self.has_header(header):
+        if header is None and self.has_quoted_names():
+            header = True
+        if not has_header(self.first_records, header, self.name, f"line {self.start}"):
             return [f"x{i}" for i in range(len(first))], memoryview(self.text)
         twice = [repr(name) for name, times in Counter(first).items() if times > 1]
         if twice:
@@ -192,35 +222,15 @@ class _File:
                 break
         return first, memoryview(self.text)[sum(sizes) :]
 
-    def has_header(self, header: Header) -> bool:
-        """Whether line 1 holds the names of the columns; a note where they could be data."""
-        first = self.first_records[0]
-        if isinstance(header, Collection):
-            if set(header) & set(first):
-                return True
-            header = False if all(re.fullmatch(r"x\d+", name) for name in header) else None
-        if header is not None:
-            return header
-        guess: First = "names" if self.has_quoted_names() else what_is_first(self.first_records)
-        shown = ", ".join(first[:3]) + (", ..." if len(first) > 3 else "")
-        if guess == "data":
-            self._note(f"looks like data: {shown}; columns are named x0, x1, ...", header=True)
-        if guess == "unsure":
-            self._note(f"is read as the names of the columns: {shown}", header=False)
-        return guess != "data"
-
-    def _note(self, says: str, header: bool) -> None:
-        note = f"{self.name}: line {self.start} {says}"
-        warnings.warn(AevbWarning(note, hint={"header": header}), stacklevel=5)
-
     def has_quoted_names(self) -> bool:
-        """Whether all cells of line 1 are quoted, and numbers below are not."""
-        lines = self.head.splitlines()[:2]
+        """Whether all cells of line 1 are quoted, and not all of line 2."""
+        lines = [line.rstrip("\r\n") for line in islice(self._lines([]), 2)]
         edge = re.escape(self.delimiter)
-        quoted = re.compile(rf'"[^"]*"({edge}"[^"]*")*')
-        if len(lines) < 2 or not quoted.fullmatch(lines[0]):
+        names = re.compile(rf'("[^"]*")+({edge}("[^"]*")+)*')
+        cells = re.compile(rf'("[^"]*")*({edge}("[^"]*")*)*')
+        if len(lines) < 2 or not names.fullmatch(lines[0]):
             return False
-        return any(is_number(cell) for cell in lines[1].split(self.delimiter))
+        return not cells.fullmatch(lines[1])
 
     def read(
         self, names: list[str], body: memoryview, block: int = 1 << 20, largest: int = 2**31 - 1
@@ -297,8 +307,8 @@ class _File:
             csv.field_size_limit(limit)
 
 
-def _has_decimal_commas(rows: list[list[str]]) -> bool:
+def _has_decimal_commas(cells: list[str]) -> bool:
     """Whether most cells with a comma are numbers with a decimal comma."""
-    commas = [cell for row in rows for cell in row if "," in cell]
-    decimals = [cell for cell in commas if re.fullmatch(r'\s*"?[-+]?[\d.]*,\d+\s?%?"?\s*', cell)]
+    commas = [cell for cell in cells if "," in cell]
+    decimals = [cell for cell in commas if re.fullmatch(r"\s*[-+]?[\d.]*,\d+\s?%?\s*", cell)]
     return len(decimals) > 0.5 * len(commas)
