@@ -106,7 +106,7 @@ class Baselines:
     def for_rows(self, values: Values) -> "Baselines":
         """Those that can score these rows: a Gaussian mixture needs complete ones."""
         mixture = "Gaussian mixture"
-        if mixture not in self.fitted or not np.isnan(values).any():
+        if mixture not in self.fitted or np.isfinite(values).all():
             return self
         fitted = {name: one for name, one in self.fitted.items() if name != mixture}
         reason = "it scores complete rows only, and cells of these are missing"

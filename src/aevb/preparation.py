@@ -57,7 +57,10 @@ class Preparation:
     def units(self, values: Values) -> Units:
         """Rows in model units, shape (n, D); gray values give 0 or 1 by the seed and the row."""
         if self.binarize is None:
-            return self.schema.to_model_units(values)
+            units = self.schema.to_model_units(values)
+            if self.decoder is not None:  # p(x|z) of one's own knows nothing of values never met
+                units[np.isinf(units)] = np.nan
+            return units
         gray = self._gray(values)
         return np.asarray(jax.vmap(bernoulli)(jnp.asarray(gray), row_keys(gray, self.seed)))
 

@@ -20,7 +20,7 @@ from aevb import linear
 from aevb.encoders import Encoder, Features, LinearPosterior
 from aevb.likelihoods.base import Likelihood, deviations, grid_deviation, single
 from aevb.likelihoods.columns import chosen, likelihoods_of
-from aevb.likelihoods.product import Decoder, flat, raw_size
+from aevb.likelihoods.product import Decoder, Unseen, flat, raw_size
 from aevb.networks import NETWORKS, Network, constant_at
 from aevb.table.schema import Schema
 
@@ -147,7 +147,8 @@ class Start:
         )
         network = constant_at(network, self.raw, weights=0.0 if linear_start else 1.0)
         reads = self.latent_dim if self.architecture.upper_dim else None
-        return Decoder(network, self.slope, self.likelihoods, reads)
+        unseen = Unseen.of(self.schema.columns)
+        return Decoder(network, self.slope, self.likelihoods, unseen, reads)
 
     @classmethod
     def of(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aevb.baselines.base import Baseline, Setting, Task
-from aevb.table.schema import LEVELED, Column, Schema, Values
+from aevb.table.schema import LEVELED, Column, Schema, Values, nats_of_unseen
 
 __all__ = ["Gaussian", "StandardUnits", "Standardized", "by_rows"]
 
@@ -148,8 +148,10 @@ class Gaussian(Baseline):
         """log p of the observed cells of each row, nats in data units; a lower bound of a mass."""
         rng = np.random.default_rng(seed)
         starts = range(0, max(len(values), 1), self.block_rows)
-        blocks = [values[start : start + self.block_rows] for start in starts]
-        return np.concatenate([self._block(block, rng) for block in blocks])
+        met = np.where(np.isinf(values), np.nan, values)
+        blocks = [met[start : start + self.block_rows] for start in starts]
+        nats = np.concatenate([self._block(block, rng) for block in blocks])
+        return nats + nats_of_unseen(self.units.columns, values)
 
     def _block(self, values: Values, rng: np.random.Generator) -> Values:
         draws = self.draws if self.units.step.any() else 1

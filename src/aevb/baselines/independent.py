@@ -10,7 +10,7 @@ from paramax import NonTrainable
 
 from aevb.baselines.base import BASELINES, Arrays, Baseline, Setting, Task, check_positive
 from aevb.baselines.latent_class import LatentClasses, Training, class_likelihoods
-from aevb.table.schema import Schema, Values
+from aevb.table.schema import Schema, Values, nats_of_unseen
 
 __all__ = ["Classes", "IndependentMarginals"]
 
@@ -38,7 +38,9 @@ class Classes(Baseline):
 
     def score_samples(self, values: Values, seed: int = 0) -> Values:
         """log p of the observed cells of each row, nats in data units, shape (n,)."""
-        return self.model.log_likelihood(self.schema.in_units(values))
+        met = np.where(np.isinf(values), np.nan, values)
+        unseen = nats_of_unseen(self.schema.columns, values)
+        return self.model.log_likelihood(self.schema.in_units(met)) + unseen
 
 
 @BASELINES.register("independent marginals")

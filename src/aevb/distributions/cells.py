@@ -126,9 +126,7 @@ class MappedNormal(dist.Distribution):
         # The gradient of the unused branch must be finite too.
         lower = jnp.where(is_mass, lower, self.loc - self.scale)
         upper = jnp.where(is_mass, upper, self.loc + self.scale)
-        mass = log_normal_interval(
-            (lower - self.loc) / self.scale, (upper - self.loc) / self.scale
-        )
+        mass = log_normal_interval((lower - self.loc) / self.scale, (upper - self.loc) / self.scale)
         density = dist.Normal(self.loc, self.scale).log_prob(value)
         return jnp.where(is_mass, mass, density + _at(bins.log_slopes, place))
 

@@ -46,8 +46,7 @@ class Mapped(Located):
     @classmethod
     def build(cls, columns: Columns, **own: Any) -> Self:
         """The bins of each column."""
-        marginals = [column.marginal for column in columns.columns]
-        assert all(marginal is not None for marginal in marginals)
+        marginals = [column.marginal for column in columns.columns if column.marginal is not None]
         return super().build(columns, bins=NonTrainable(bins_of(marginals)), **own)
 
     def __call__(self, raw: Array) -> dist.Distribution:

@@ -1,7 +1,7 @@
 """p(x|z) of a whole row: the product over its columns, and the decoder that gives it."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import jax
@@ -10,41 +10,48 @@ import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, ArrayLike, PRNGKeyArray
 from numpyro.distributions import constraints
+from paramax import NonTrainable
 
 from aevb.errors import ConfigError
-from aevb.likelihoods.base import Likelihood
+from aevb.likelihoods.base import Likelihood, single
 from aevb.networks import Layer, Network, class_words, layers_of, parameter_count, pick
+from aevb.table.schema import Column
 
-__all__ = ["Decoder", "Product", "flat", "raw_size", "split"]
+__all__ = ["Decoder", "Product", "Unseen", "flat", "raw_size", "split"]
 
 
 class Product(dist.Distribution):
     """Independent columns given z; a missing cell (NaN) contributes nothing to log p(x|z).
 
-    The parts share out the places 0..D-1 between them; each has its distribution for this z.
+    The parts share out the places 0..D-1 between them; each has its distribution for this z. A cell
+    that is infinite stands for a value never met, and has the probability that `unseen` says.
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
     support = constraints.real_vector
-    pytree_data_fields = ("parts", "distributions")
+    pytree_data_fields = ("parts", "distributions", "unseen")
 
     def __init__(
-        self, parts: tuple[Likelihood, ...], distributions: tuple[dist.Distribution, ...]
+        self,
+        parts: tuple[Likelihood, ...],
+        distributions: tuple[dist.Distribution, ...],
+        unseen: "Unseen | None" = None,
     ) -> None:
-        self.parts, self.distributions = parts, distributions
+        self.parts, self.distributions, self.unseen = parts, distributions, unseen
         width = sum(len(part.columns) for part in parts)
         super().__init__(event_shape=(width,))
 
     def cells(self, x: Array) -> Array:
         """log p(x_j|z) of every cell, nats in units of the data, shape (D,); 0 where missing."""
-        return self._in_places(_cells(*pair, x) for pair in self._pairs())
+        nats = self._in_places(_cells(*pair, x) for pair in self._pairs())
+        return nats if self.unseen is None else nats + self.unseen(x)
 
     def log_prob(self, value: Array) -> Array:
         """log p(x|z) = sum over the observed cells, in nats; scalar."""
-        return sum(
-            (_cells(part, distribution, value).sum() for part, distribution in self._pairs()),
-            start=jnp.zeros(()),
-        )
+        nats = jnp.zeros(()) if self.unseen is None else self.unseen(value).sum()
+        for part, distribution in self._pairs():
+            nats = nats + _cells(part, distribution, value).sum()
+        return nats
 
     def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Array:
         """A draw of the whole row in model units, shape sample_shape + (D,)."""
@@ -77,9 +84,34 @@ class Product(dist.Distribution):
         return out
 
 
+class Unseen(eqx.Module):
+    """The nats of values that columns never met, and what all other values pay for them.
+
+    They do not depend on z. See `aevb.table.schema.Column`.
+    """
+
+    #: Of an infinite cell, shape (D,).
+    unseen: NonTrainable[Array]
+    #: Of any other, shape (D,).
+    seen: NonTrainable[Array]
+
+    @classmethod
+    def of(cls, columns: Sequence[Column]) -> Self:
+        """Those of the columns of a schema."""
+        return cls(
+            NonTrainable(single([column.log_unseen for column in columns])),
+            NonTrainable(single([column.log_seen for column in columns])),
+        )
+
+    def __call__(self, x: Array) -> Array:
+        """Nats of each cell, shape (D,); 0 where missing."""
+        nats = jnp.where(jnp.isinf(x), self.unseen.tree, self.seen.tree)
+        return jnp.where(jnp.isnan(x), 0.0, nats)
+
+
 def _cells(part: Likelihood, distribution: dist.Distribution, x: Array) -> Array:
     value = pick(x, part.columns)
-    observed = ~jnp.isnan(value)
+    observed = jnp.isfinite(value)
     # The gradient of an unused branch must be finite too, so a missing cell is given some value of
     # the support.
     nats = part.log_prob(distribution, jnp.where(observed, value, part.inside))
@@ -97,6 +129,7 @@ class Decoder(eqx.Module):
     network: Network
     linear: Array | None
     parts: tuple[Likelihood, ...]
+    unseen: Unseen
     reads: int | None = eqx.field(static=True, default=None)
 
     def __call__(self, z: Array) -> Product:
@@ -106,7 +139,8 @@ class Decoder(eqx.Module):
         if self.linear is not None:
             raw = raw + z @ self.linear.T
         pieces = zip(self.parts, split(self.parts, raw), strict=True)
-        return Product(self.parts, tuple(_by_column(part, piece) for part, piece in pieces))
+        distributions = tuple(_by_column(part, piece) for part, piece in pieces)
+        return Product(self.parts, distributions, self.unseen)
 
     def describe(self) -> list[Layer]:
         """Loadings, the network, and each likelihood."""

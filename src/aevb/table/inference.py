@@ -3,10 +3,13 @@
 1. Text, categoricals, booleans: binary with two levels, categorical otherwise (ordinal if a data
    frame declares the order). Text that looks like an identifier is left out.
 2. Numbers with two levels: binary. With one: continuous with one atom.
-3. Numbers with 3 to 20 levels, each met 5 times on average, integer or at most 10 of them: ordinal.
-4. Other integers: a count if the least is 0 and there are no atoms; else continuous on a grid.
+3. Numbers with 3 to 10 levels that are not all whole, each met 5 times on average: ordinal.
+4. Whole numbers: a count if none is below 0; else continuous on a grid.
 5. A whole table of gray values (0 to 15, 16, 255, or k/255): pixels. Of 0 and 1: binary.
 6. Anything else: continuous.
+7. Dates and times: continuous, on a grid of the coarsest unit that counts them all.
+
+The cells of a file are text; what they are numbers of is learned first (`aevb.table.formats`).
 """
 
 import unicodedata
@@ -19,10 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aevb.errors import AevbWarning, ConfigError, DataError, listed, nearest
+from aevb.table.formats import Learned
 from aevb.table.schema import KINDS, LEVELED, Column, Kind, Level, Schema, Values, on_grid
+from aevb.table.supports import Support, support_of
 from aevb.table.tables import Cells, Inf, Table, TableLike, table_of
+from aevb.table.written import cells_by, learn_formats, notes_of
 
-__all__ = ["find_atoms", "infer"]
+__all__ = ["infer"]
 
 
 def infer(
@@ -76,7 +82,11 @@ def _inferred(
     if len(table) < 2:
         raise DataError("expected at least 2 rows to learn from, got 1 row: give more data")
     notes = _note_twins(table.names)
-    cells = _usable(table, kinds, left_out, inf, notes)
+    learned = {}
+    if table.written:
+        learned = learn_formats(table, kinds, left_out)
+        notes += notes_of(learned, len(table))
+    cells = _usable(table, kinds, left_out, inf, notes, learned)
     shared, gray = _whole_table(cells, kinds, table.container, image_shape)
     modeled = [_column(one, kinds.get(one.name, shared), gray) for one in cells]
     notes += _note_constants(modeled, cells)
@@ -111,6 +121,7 @@ def _usable(
     left_out: Collection[str],
     inf: Inf,
     notes: list[AevbWarning],
+    learned: Mapping[str, Learned],
 ) -> list[Cells]:
     """The columns to model; those all missing or like identifiers are noted and left out."""
     usable, empty, identifiers = list[Cells](), list[str](), list[str]()
@@ -118,7 +129,10 @@ def _usable(
     for name in table.names:
         if name in left_out:
             continue
-        cells = table.column(name).finite(inf)
+        if name in learned:
+            cells = cells_by(learned[name].format, table, name).finite(inf)
+        else:
+            cells = table.column(name).finite(inf)
         if cells.family == "unsupported":
             unsupported[name] = cells.dtype
         elif np.isnan(cells.values).all():
@@ -232,13 +246,27 @@ def _gray_scale(cells: Sequence[Cells], certain: bool) -> Gray | None:
 
 
 def _column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
-    if cells.family == "text" or (kind is None and cells.levels):
+    if cells.family == "time":
+        column = _time_column(cells, kind, gray)
+    elif cells.family == "text" or (kind is None and cells.levels):
         column = _leveled_column(cells, kind)
     else:
         column = _number_column(cells, kind, gray)
     if column.kind not in LEVELED:
         column.check_support(cells.values)
-    return replace(column, dtype=cells.dtype, missing=float(np.isnan(cells.values).mean()))
+    missing = float(np.isnan(cells.values).mean())
+    return replace(column, dtype=cells.dtype, missing=missing, format=cells.format)
+
+
+def _time_column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
+    """Rule 7."""
+    if kind not in (None, "continuous"):
+        raise DataError(
+            f"column {cells.name!r}: expected numbers for kind {kind!r}, got dates or times, which "
+            "are continuous",
+            hint={"columns": {cells.name: "continuous"}},
+        )
+    return _number_column(cells, "continuous", gray)
 
 
 def _leveled_column(cells: Cells, kind: Kind | None) -> Column:
@@ -264,33 +292,40 @@ def _number_column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
         step = gray.step
         return Column(name, kind, resolution=step, grid=step, lower=0.0, upper=gray.upper)
     levels, counts = np.unique(cells.values[~np.isnan(cells.values)], return_counts=True)
-    integer = bool(on_grid(levels, 1.0).all())
-    atoms = find_atoms(levels, counts)
-    kind = kind or _number_kind(levels, counts, integer, atoms)
+    support = support_of(levels, counts)
+    kind = kind or _number_kind(levels, counts, support)
     if kind in LEVELED:
         return _with_levels(cells, kind, cells.levels or _plain_levels(levels, kind, cells.dtype))
-    column = Column(name, kind, grid=_smallest_gap(levels))
-    if kind == "continuous":
-        return replace(column, resolution=float(integer), atoms=atoms)
-    if kind == "count":
-        return replace(column, resolution=1.0, lower=0.0)
-    if atoms:
-        _warn_of_atoms(column, atoms[0], float(counts[levels == atoms[0]].sum() / counts.sum()))
+    column = Column(
+        name,
+        kind,
+        grid=_smallest_gap(levels),
+        step=support.step,
+        lower=support.lower,
+        upper=support.upper,
+    )
+    if kind in ("continuous", "count"):
+        if support.whole:
+            column = replace(column, resolution=support.step or 1.0)
+        if kind == "count":
+            column = replace(column, lower=support.lower or 0.0, resolution=support.step or 1.0)
+        return replace(column, atoms=support.atoms)
+    if support.atoms:
+        atom = support.atoms[0]
+        _warn_of_atoms(column, atom, float(counts[levels == atom].sum() / counts.sum()))
     if kind == "proportion":
         return replace(column, lower=0.0, upper=1.0)
-    return column
+    return replace(column, lower=None, upper=None)
 
 
-def _number_kind(
-    levels: Values, counts: NDArray[np.intp], integer: bool, atoms: tuple[float, ...]
-) -> Kind:
+def _number_kind(levels: Values, counts: NDArray[np.intp], support: Support) -> Kind:
     distinct = len(levels)
     if distinct == 2:
         return "binary"
-    if 3 <= distinct <= 20 and counts.mean() >= 5 and (integer or distinct <= 10):
+    if support.whole:
+        return "count" if support.lower is not None and support.lower >= 0 else "continuous"
+    if 3 <= distinct <= 10 and counts.mean() >= 5:
         return "ordinal"
-    if integer and levels[0] == 0 and not atoms:
-        return "count"
     return "continuous"
 
 
@@ -336,24 +371,3 @@ def _warn_of_atoms(column: Column, atom: float, share: float) -> None:
         hint={"columns": {column.name: "continuous"}},
     )
     warnings.warn(warning, stacklevel=2)
-
-
-def find_atoms(levels: Values, counts: NDArray[np.intp], most: int = 16) -> tuple[float, ...]:
-    """Values that hold a mass of their own among their neighbors, in ascending order.
-
-    An atom holds at least 5% of the cells, at least 10 cells, and at least 5 times the median
-    count of the four nearest distinct values (two on each side if there are). A column's only
-    value is one.
-
-    >>> find_atoms(np.array([0.0, 0.1, 0.2, 0.3]), np.array([50, 1, 2, 1]))
-    (0.0,)
-    """
-    if len(levels) == 1:
-        return (float(levels[0]),)
-    atoms = []
-    for i in np.flatnonzero(counts >= max(10.0, 0.05 * counts.sum())):
-        neighbors = [*counts[max(i - 2, 0) : i], *counts[i + 1 : i + 3]]
-        if counts[i] >= 5 * np.median(neighbors):
-            atoms.append(i)
-    largest = sorted(atoms, key=lambda i: -counts[i])[:most]
-    return tuple(float(levels[i]) for i in sorted(largest))

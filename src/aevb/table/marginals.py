@@ -2,10 +2,9 @@
 
 A column with distribution function F has u = Phi^-1(F(x)), which is standard normal. F is learned
 from training values as a density that is smooth on a scale that fits the support (the values, their
-logarithms near an end), with single values that hold a mass of their own added to it, and kept as a
+logarithms near an end), with the values of a grid that hold more added to it, and kept as a
 table of bins: between two edges u is linear in x, so that a density of u times the slope is exactly
-a density of x. A bin of one value, be it a cell of a grid or a single value of a density, is an
-interval of u, and has its probability.
+a density of x. A cell of a grid is an interval of u, and has its probability.
 """
 
 from collections.abc import Callable
@@ -171,48 +170,44 @@ def learn(
     grid
         What the values of a density were recorded to.
     """
-    levels, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    levels, times = np.unique(values[np.isfinite(values)], return_counts=True)
+    counts = times.astype(np.float64)
     spread = levels[-1] - levels[0] if len(levels) > 2 else 0.0
     if counts.sum() < fewest or not 1e-150 < spread < 1e150:
         return None
     if step == 0 and spread < 1e-9 * np.abs(levels).max():
         return None
-    counts = counts.astype(np.float64)
-    cell = step or grid
-    heavy = repeated(counts, on_grid=step > 0)
-    kept = np.where(heavy, np.minimum(counts, _typical(counts)) if step else 0.0, counts)
+    if step == 0:
+        counted = _Counted(levels, counts, counts)
+        edges, below, above = _with_tails(_smooth(counted, lower, upper, grid), counted, grid)
+        parts = np.where(below[1:] < 0.5, np.diff(below), -np.diff(above))
+        return _table(edges, parts, below[0], above[-1], step=0.0)
+    kept = np.where(repeated(counts, least=5), np.minimum(counts, _typical(counts)), counts)
     for _ in range(rounds):
         counted = _Counted(levels, counts, kept)
-        smooth = _smooth(counted, lower, upper, cell, step > 0)
-        expected = _expected(smooth, counted, cell)
-        found = (counts >= 5) & (counts > expected + 4 * np.sqrt(expected) + 1)
-        if not step:
-            found &= repeated(counts, on_grid=False)
-        if (found == heavy).all():
+        smooth = _smooth(counted, lower, upper, step, on_grid=True)
+        kept = _without_excess(smooth, counted, step)
+        if np.array_equal(kept < counts, counted.kept < counts):
             break
-        heavy = found
-        kept = np.where(heavy, np.minimum(counts, expected) if step else 0.0, counts)
     counted = _Counted(levels, counts, kept)
-    edges, below, above = _with_tails(smooth, counted, cell)
-    if step:
-        return _of_cells(counted, edges, below, above, lower, upper, step)
-    return _of_density(counted, edges, below, above)
+    edges, below, above = _with_tails(smooth, counted, step)
+    return _of_cells(counted, edges, below, above, lower, upper, step)
 
 
 # Single values
 
 
-def repeated(counts: Values, *, on_grid: bool, least_share: float = 0.005) -> Flags:
+def repeated(counts: Values, *, least: int = 10, least_share: float = 0.005) -> Flags:
     """Which of the distinct values are met far more often than their neighbors.
 
-    At least five times the median of the two on either side; 10 rows, or 5 on a grid; and half a
-    percent of all.
+    At least five times the median of the two on either side, `least` times, and half a percent of
+    all.
 
-    >>> repeated(np.array([50.0, 1, 2, 1]), on_grid=False).tolist()
+    >>> repeated(np.array([50.0, 1, 2, 1])).tolist()
     [True, False, False, False]
     """
-    enough = counts >= (5 if on_grid else 10)
-    return enough & (counts >= least_share * counts.sum()) & (counts >= 5 * _typical(counts))
+    enough = (counts >= least) & (counts >= least_share * counts.sum())
+    return enough & (counts >= 5 * _typical(counts))
 
 
 def _typical(counts: Values) -> Values:
@@ -223,21 +218,30 @@ def _typical(counts: Values) -> Values:
     return np.nanmedian([around[:-4], around[1:-3], around[3:-1], around[4:]], axis=0)
 
 
-def _expected(smooth: _Smooth, counted: _Counted, cell: float) -> Values:
-    """How often each value would be met if the smooth density were all."""
-    if cell == 0:
-        return np.full(len(counted.levels), np.median(counted.counts))
-    scale = smooth.scale
-    above = smooth.below(scale.there(counted.levels + cell / 2))
-    below = smooth.below(scale.there(counted.levels - cell / 2))
-    return (above - below) * counted.kept.sum()
+def _without_excess(
+    smooth: _Smooth, counted: _Counted, step: float, *, least: int = 5, deviations: float = 4.0
+) -> Values:
+    """How often each value of a grid is met, without what is more than the smooth density says.
+
+    That is where it is met `least` times, and this many deviations of a Poisson more often.
+    """
+    scale, counts = smooth.scale, counted.counts
+    above = smooth.below(scale.there(counted.levels + step / 2))
+    below = smooth.below(scale.there(counted.levels - step / 2))
+    expected = (above - below) * counted.kept.sum()
+    too_many = counts > expected + deviations * np.sqrt(expected) + 1
+    return np.where((counts >= least) & too_many, np.minimum(counts, expected), counts)
 
 
 # The smooth part
 
 
 def _smooth(
-    counted: _Counted, lower: float | None, upper: float | None, cell: float, on_grid: bool
+    counted: _Counted,
+    lower: float | None,
+    upper: float | None,
+    cell: float,
+    on_grid: bool = False,
 ) -> _Smooth:
     """The density that fits best, over the scales of the support and degrees of smoothness."""
     candidates = []
@@ -331,7 +335,7 @@ def _inverse_softplus(x: Values) -> Values:
 
 
 #: Weights of the roughness penalty that are tried, from hardly any to a Gaussian on the scale.
-PENALTIES = 10.0 ** np.arange(-1, 9)
+PENALTIES: Values = 10.0 ** np.arange(-1.0, 9.0)
 
 
 def _smooth_on(
@@ -403,8 +407,8 @@ def _with_tails(
 ) -> tuple[Values, Values, Values]:
     """Edges of the smooth part in data units, and the shares below and above each.
 
-    Beyond the training values u goes on at its average slope over the outer tenth, on the scale;
-    `beyond` observations more would be expected there.
+    Beyond the training values u goes on at its average slope over the outer tenth, or over the
+    middle if that is less; `beyond` observations more would be expected there.
     """
     outside = beyond / (counted.total + 1)
     below = outside + (1 - 2 * outside) * smooth.below(smooth.edges)
@@ -414,8 +418,9 @@ def _with_tails(
     tenth, ninth = np.interp([0.1, 0.9], below, edges)
     steps = np.concatenate([np.linspace(0.25, 2, 8), np.linspace(3, 12, 10)])
     narrowest = 1e-9 * (edges[-1] - edges[0])
-    rising = (ndtri(0.1) - units[0]) / max(tenth - edges[0], narrowest)
-    falling = (units[-1] - ndtri(0.9)) / max(edges[-1] - ninth, narrowest)
+    middle = (ndtri(0.9) - ndtri(0.1)) / max(ninth - tenth, narrowest)
+    rising = min((ndtri(0.1) - units[0]) / max(tenth - edges[0], narrowest), middle)
+    falling = min((units[-1] - ndtri(0.9)) / max(edges[-1] - ninth, narrowest), middle)
     left, right = edges[0] - steps[::-1] / rising, edges[-1] + steps / falling
     units = np.concatenate([units[0] - steps[::-1], units, units[-1] + steps])
     there = counted.kept > 0
@@ -430,26 +435,6 @@ def _with_tails(
 
 
 # Tables of bins
-
-
-def _of_density(counted: _Counted, edges: Values, below: Values, above: Values) -> Marginal:
-    """The smooth part, with the single values between its edges."""
-    share = counted.kept.sum() / counted.total
-    heavy = counted.kept < counted.counts
-    atoms = counted.levels[heavy]
-    masses = (counted.counts - counted.kept)[heavy] / counted.total
-    at = np.searchsorted(edges, atoms)
-    with_atoms = np.insert(edges, at, atoms)
-    lower, upper = np.interp(with_atoms, edges, below), np.interp(with_atoms, edges, above)
-    parts = share * np.where(
-        lower[1:] < 0.5, lower[1:] - lower[:-1], upper[:-1] - upper[1:]
-    )
-    begins = at + np.arange(len(atoms))
-    ends = np.insert(with_atoms, begins, atoms)
-    parts = np.insert(parts, begins, masses)
-    wide = (np.diff(ends) > 0) | np.isin(np.arange(len(parts)), begins + np.arange(len(atoms)))
-    ends = np.concatenate([ends[:-1][wide], ends[-1:]])
-    return _table(ends, parts[wide], share * below[0], share * above[-1], step=0.0)
 
 
 def _of_cells(
@@ -467,18 +452,19 @@ def _of_cells(
     levels, counts, kept = counted
     first = levels[0] - step / 2
 
-    def place(x: Values | float) -> NDArray[np.intp]:
+    def place(x: Values | float) -> NDArray[np.int64]:
         return np.rint((np.asarray(x) - first) / step).astype(np.int64)
 
     # Edges and cells are counted in steps from the first cell: whole numbers are exact.
     begin = place(edges[0]) if lower is None else place(lower - step / 2)
     end = place(edges[-1]) if upper is None else place(upper + step / 2)
     heavy = place(levels[kept < counts] - step / 2)
-    ends = [np.clip(place(edges), begin, end), heavy, heavy + 1, [begin, begin + 1, end - 1, end]]
+    outer = np.array([begin, begin + 1, end - 1, end])
+    ends = [np.clip(place(edges), begin, end), heavy, heavy + 1, outer]
     cells = int(place(levels[-1] + step / 2))
     if cells <= most_single:
         ends.append(np.arange(cells + 1))
-    at = np.unique(np.concatenate(ends))
+    at: NDArray[np.int64] = np.unique(np.concatenate(ends))
     values = first + at * step
     share = kept.sum() / counted.total
     under, over = np.interp(values, edges, below), np.interp(values, edges, above)

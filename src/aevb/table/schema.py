@@ -6,7 +6,7 @@ scale, computed in float64 and only then cast to float32, so that no column is t
 small for the model.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Literal, get_args
 
@@ -16,9 +16,20 @@ from pydantic import ConfigDict, Field
 
 from aevb.disk import validated
 from aevb.errors import DataError
+from aevb.table.formats import Format
 from aevb.table.marginals import Marginal, learn
 
-__all__ = ["KINDS", "LEVELED", "Column", "Kind", "Level", "Schema", "Values", "on_grid"]
+__all__ = [
+    "KINDS",
+    "LEVELED",
+    "Column",
+    "Kind",
+    "Level",
+    "Schema",
+    "Values",
+    "nats_of_unseen",
+    "on_grid",
+]
 
 Kind = Literal[
     "continuous", "positive", "proportion", "count", "ordinal", "categorical", "binary", "pixel"
@@ -85,6 +96,8 @@ class Column:
     marginal
         The map to standard normal units that training rows taught, where the column has one;
         `location` and `scale` are then 0 and 1.
+    format
+        How the cells are written, if the data are text from a file, or count time.
     """
 
     name: str
@@ -102,6 +115,7 @@ class Column:
     missing: float = 0.0
     unseen: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
     marginal: Marginal | None = None
+    format: Format | None = None
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -145,6 +159,29 @@ class Column:
         singles = self.marginal is not None and bool(self.marginal.single.any())
         return "mixed" if self.atoms or singles else "density"
 
+    @property
+    def log_seen(self) -> float:
+        """What every value of levels pays for those never met, log(1 - unseen), in nats."""
+        return float(np.log1p(-self.unseen)) if self.kind in LEVELED else 0.0
+
+    @property
+    def log_unseen(self) -> float:
+        """Nats of a value never met: of a density, spread over a deviation of the data."""
+        if self.unseen == 0:
+            return 0.0
+        log_spread = 0.0
+        if self.measure != "mass":
+            log_spread = float(np.log(self.spread))
+        return float(np.log(self.unseen)) - log_spread
+
+    @property
+    def spread(self) -> float:
+        """A deviation in the units of the data; half the middle two thirds where it has a map."""
+        if self.marginal is None:
+            return self.scale
+        low, high = self.marginal.from_units(np.array([-1.0, 1.0]))
+        return float((high - low) / 2) or self.scale
+
     def holds(self, values: Values) -> NDArray[np.bool_]:
         """Whether the support has each value, any shape; missing cells count as held."""
         outside = np.zeros(np.shape(values), dtype=np.bool_)
@@ -156,7 +193,7 @@ class Column:
             outside |= values > self.upper
         if self.resolution > 0:
             outside |= ~on_grid(values, self.resolution)
-        return ~outside
+        return np.isnan(values) | ~outside
 
     def check_support(self, values: Values) -> None:
         """Raise `DataError` that names the first row whose value the column cannot hold."""
@@ -301,6 +338,17 @@ class Schema:
     def from_json(cls, content: object) -> "Schema":
         """The schema that `to_json` wrote; `ModelFileError` on anything else."""
         return validated(cls, content, "schema.json")
+
+
+def nats_of_unseen(columns: Sequence[Column], values: Values) -> Values:
+    """What a model of the values that can be met leaves out, nats of each row, shape (n,).
+
+    That is the probability of each value never met, which is infinite, and what the others pay.
+    """
+    unseen = np.array([column.log_unseen for column in columns])
+    seen = np.array([column.log_seen for column in columns])
+    nats = np.where(np.isinf(values), unseen, seen)
+    return np.asarray(np.where(np.isnan(values), 0.0, nats).sum(axis=1))
 
 
 def on_grid(values: Values, step: float) -> NDArray[np.bool_]:
