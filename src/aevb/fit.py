@@ -43,6 +43,7 @@ from aevb.start import Architecture
 from aevb.table import fingerprint, split
 from aevb.table.schema import Values
 from aevb.table.tables import TableLike
+from aevb.units import with_units
 
 __all__ = ["Fit", "Parts", "fit", "fit_model"]
 
@@ -150,7 +151,7 @@ def fit(
     order, weights = _order(values, weights, ordered)
     cut = _split(preparation, values, order, settings, seed, groups, ordered)
     parts = Parts(*(values[order[part]] for part in cut))
-    preparation = preparation.scaled_by(parts.train)
+    preparation = with_units(preparation, parts.train, parts.validation, settings.marginals)
     rows = _training_rows(preparation, values, order, cut, weights)
     report = _reported(progress, settings.verbose)
     fitted = fit_model(

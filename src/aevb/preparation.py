@@ -81,9 +81,8 @@ class Preparation:
         """What training applies to every minibatch."""
         return bernoulli if self.binarize == "dynamic" else None
 
-    def scaled_by(self, train: Values) -> "Preparation":
-        """The same, with the units taken from training rows."""
-        mapped = self.mapped
+    def scaled_by(self, train: Values, mapped: Collection[str] = ()) -> "Preparation":
+        """The same, with the units taken from training rows; some columns learn a map."""
         return replace(
             self,
             source=self.source.scaled(train, mapped),
@@ -91,7 +90,7 @@ class Preparation:
         )
 
     @property
-    def mapped(self) -> list[str]:
+    def mappable(self) -> list[str]:
         """The columns that may learn a map: those without a likelihood of another kind."""
         if self.decoder is not None or self.binarize is not None:
             return []

@@ -108,6 +108,13 @@ class Settings(BaseModel):
     """p(x|z): 'auto' goes by the kind of each column; a name or a class for all columns; a mapping
     of names or classes by column; or p(x|z) of whole rows.
     """
+    marginals: Annotated[
+        Literal["auto", "mapped", "plain"], About("'auto', 'mapped' or 'plain'")
+    ] = "auto"
+    """Units of columns of numbers: 'mapped' learns a smooth map of each column to a standard normal
+    variable; 'plain' does so only where the support or single values need it, and takes deviations
+    from the mean elsewhere; 'auto' chooses between the two by validation.
+    """
     prior: Annotated[Part, About("{names}, or a prior", Names("aevb.priors.PRIORS", auto=True))] = (
         "auto"
     )

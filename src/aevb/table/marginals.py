@@ -93,6 +93,10 @@ class Marginal:
         units = np.where(self.single[bins], self.centers[bins], units)
         return np.where(np.isnan(values), np.nan, units)
 
+    def slope_at(self, values: Values) -> Values:
+        """du/dx at values of a density, of any shape."""
+        return self.slopes[self._bins(np.array(self.edges), values)]
+
     def from_units(self, units: Values) -> Values:
         """The value at each u, any shape: the inverse of `to_units`."""
         edges, heights = np.array(self.edges), np.array(self.heights)

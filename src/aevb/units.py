@@ -1,0 +1,134 @@
+"""Which columns learn a map to standard normal units, chosen by validation rows.
+
+A map of each column makes its marginal right, skew, ends and heaps included, but it bends straight
+relations between columns. Columns whose support or values need it always have one. The others,
+which a Gaussian of the values themselves could describe, have one where a linear model of the
+columns then gives held-out rows more nats.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from aevb import linear
+from aevb.preparation import Preparation
+from aevb.table.schema import Column, Schema, Values
+
+__all__ = ["Marginals", "held_out_nats", "with_units"]
+
+Marginals = Literal["auto", "mapped", "plain"]
+
+
+def with_units(
+    preparation: Preparation, train: Values, held_out: Values, marginals: Marginals = "auto"
+) -> Preparation:
+    """The preparation with units of the training rows, shape (n, D).
+
+    Parameters
+    ----------
+    preparation
+        Without units.
+    train, held_out
+        Values of rows; without held-out ones the training rows choose.
+    marginals
+        "mapped" gives a map to every column that can have one, "plain" to those alone that need
+        one, and "auto" chooses between the two.
+    """
+    mapped = preparation.scaled_by(train, preparation.mappable)
+    free = _free_columns(mapped.schema, train)
+    if marginals == "mapped" or not free:
+        return mapped
+    others = [name for name in preparation.mappable if name not in free]
+    plain = preparation.scaled_by(train, others)
+    if marginals == "plain":
+        return plain
+    judges = held_out if len(held_out) else train
+    nats_mapped = held_out_nats(mapped.schema, train, judges)
+    nats_plain = held_out_nats(plain.schema, train, judges)
+    return mapped if nats_mapped >= nats_plain else plain
+
+
+def _free_columns(schema: Schema, train: Values, *, most_outside: float = 1e-4) -> list[str]:
+    """The columns of densities whose Gaussian would hardly leave their support."""
+    free = []
+    for column, values in zip(schema.columns, train.T, strict=True):
+        if column.marginal is None or column.resolution > 0:
+            continue
+        rest = values[np.isfinite(values) & ~np.isin(values, column.atoms)]
+        mean, deviation = rest.mean(), rest.std()
+        outside = 0.0
+        if column.lower is not None:
+            outside += ndtr((column.lower - mean) / deviation)
+        if column.upper is not None:
+            outside += ndtr((mean - column.upper) / deviation)
+        if outside < most_outside:
+            free.append(column.name)
+    return free
+
+
+@dataclass(frozen=True)
+class _Ordered:
+    """The ordered columns of rows in standard units, and the nats of their units."""
+
+    rows: Values
+    log_slopes: Values
+
+
+def held_out_nats(
+    schema: Schema,
+    train: Values,
+    held_out: Values,
+    *,
+    factors: int = 8,
+    least_noise: float = 1e-3,
+    iterations: int = 100,
+) -> float:
+    """Mean log-likelihood of held-out rows under factor analysis of the ordered columns.
+
+    It compares units of the same columns: densities count in the units of the data, and a value
+    with a mass of its own is left out.
+    """
+    center, spread = _moments(_ordered(schema, train).rows)
+    fitted = linear.fit(
+        (_ordered(schema, train).rows - center) / spread,
+        min(factors, max(len(center) - 1, 1)),
+        noise_floor=least_noise,
+        max_iterations=iterations,
+    )
+    judged = _ordered(schema, held_out)
+    nats = fitted.log_likelihood((judged.rows - center) / spread)
+    log_spread = np.where(np.isnan(judged.rows), 0.0, np.log(spread))
+    return float((nats + (judged.log_slopes - log_spread).sum(axis=1)).mean())
+
+
+def _ordered(schema: Schema, values: Values) -> _Ordered:
+    rows, log_slopes = [], []
+    for column, cells in zip(schema.columns, values.T, strict=True):
+        if column.kind not in ("continuous", "count"):
+            continue
+        observed = np.isfinite(cells) & ~np.isin(cells, column.atoms)
+        rows.append(np.where(observed, column.to_units(cells), np.nan))
+        log_slopes.append(np.where(observed, _log_slope(column, cells), 0.0))
+    return _Ordered(np.column_stack(rows), np.column_stack(log_slopes))
+
+
+def _log_slope(column: Column, cells: Values) -> Values:
+    """log(du/dx) of a density, 0 of a mass, shape (n,)."""
+    if column.resolution > 0:
+        return np.zeros(len(cells))
+    if column.marginal is None:
+        return np.full(len(cells), -np.log(column.scale))
+    return np.log(column.marginal.slope_at(cells))
+
+
+def _moments(rows: Values) -> tuple[Values, NDArray[np.float64]]:
+    """Means and deviations of the observed cells; a deviation is never zero."""
+    observed = ~np.isnan(rows)
+    count = np.maximum(observed.sum(axis=0), 1)
+    mean = np.where(observed, rows, 0.0).sum(axis=0) / count
+    squares = np.where(observed, rows - mean, 0.0) ** 2
+    deviation = np.sqrt(squares.sum(axis=0) / count)
+    return mean, np.where(deviation > 0, deviation, 1.0)
