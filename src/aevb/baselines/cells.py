@@ -112,7 +112,7 @@ def _merged(column: Column, cells: Values, step: float) -> Values:
     standard = values
     if column.kind == "positive":
         standard = np.log(values)
-    elif column.kind == "count":
+    elif column.kind == "count" and column.marginal is None:
         standard = np.log1p(values)
     standard = (standard - standard.mean()) / standard.std()
     _, group, sizes = np.unique(

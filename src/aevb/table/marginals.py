@@ -463,8 +463,11 @@ def _of_cells(
     begin = place(edges[0]) if lower is None else place(lower - step / 2)
     end = place(edges[-1]) if upper is None else place(upper + step / 2)
     heavy = place(levels[kept < counts] - step / 2)
-    outer = np.array([begin, begin + 1, end - 1, end])
-    ends = [np.clip(place(edges), begin, end), heavy, heavy + 1, outer]
+    ends = [np.clip(place(edges), begin, end), heavy, heavy + 1]
+    if lower is not None:
+        ends.append(np.array([begin, begin + 1]))
+    if upper is not None:
+        ends.append(np.array([end - 1, end]))
     cells = int(place(levels[-1] + step / 2))
     if cells <= most_single:
         ends.append(np.arange(cells + 1))
@@ -507,11 +510,15 @@ def _between(counts: Values, shares: Values) -> Values:
 def _table(
     edges: Values, parts: Values, below: float, above: float, *, step: float, least: float = 1e-9
 ) -> Marginal:
-    """The map of bins of these probabilities, with `below` and `above` them all."""
-    parts = np.maximum(parts, least)
+    """The map of bins of these probabilities, with `below` and `above` them all.
+
+    Heights are at least `least` apart.
+    """
     under = below + np.concatenate([[0.0], np.cumsum(parts)])
     over = above + np.concatenate([np.cumsum(parts[::-1])[::-1], [0.0]])
     total = under[-1] + above
     heights = np.where(under < over, ndtri(under / total), -ndtri(over / total))
     heights = np.clip(heights, -FARTHEST, FARTHEST)
+    apart = least * np.arange(len(heights))
+    heights = np.maximum.accumulate(heights - apart) + apart
     return Marginal(tuple(edges.tolist()), tuple(heights.tolist()), step)

@@ -39,7 +39,7 @@ def support_of(levels: Values, counts: NDArray[np.intp], *, most_atoms: int = 64
     """The support of these distinct values in ascending order and how often each is met.
 
     Zero is the lower end where no value is below it. A value at which the others pile up is an end:
-    the last of all, met five times or more and about as often as its neighbors. Shares and
+    the last of all, met five times or more and not much less often than its neighbors. Shares and
     percentages that come close to both 0 and 1, or 0 and 100, end there.
 
     >>> days = np.arange(1.0, 32.0)
@@ -66,13 +66,14 @@ def support_of(levels: Values, counts: NDArray[np.intp], *, most_atoms: int = 64
     return Support(whole, _step(levels, int(counts.sum())), lower, upper, atoms)
 
 
-def _is_end(counts: NDArray[np.intp], *, least: int = 5, least_share: float = 0.005) -> bool:
-    """Whether values pile up at the first of them, so that it is an end and not a tail."""
+def _is_end(counts: NDArray[np.intp], *, least: int = 5, share: float = 0.2) -> bool:
+    """Whether values pile up at the first of them, so that it is an end and not a tail.
+
+    It is met `least` times, and this share of what the next values are.
+    """
     if len(counts) < 3:
         return False
-    first, others = counts[0], counts[1:5]
-    enough = first >= least and first >= least_share * counts.sum()
-    return bool(enough and first >= 0.5 * np.median(others))
+    return bool(counts[0] >= least and counts[0] >= share * np.median(counts[1:5]))
 
 
 def _atoms(levels: Values, counts: NDArray[np.intp], most: int) -> tuple[float, ...]:
