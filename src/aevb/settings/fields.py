@@ -28,6 +28,14 @@ def _is_part(value: object) -> object:
     return value
 
 
+def _are_choices(columns: dict[str, object] | None) -> dict[str, object] | None:
+    """The choices of columns; `ConfigError` says which one is wrong."""
+    from aevb.table.choices import choices_of
+
+    choices_of(columns or {})
+    return columns
+
+
 @runtime_checkable
 class RandomState(Protocol):
     """NumPy's `RandomState`, which scikit-learn takes for a seed."""
@@ -188,16 +196,20 @@ class Settings(BaseModel):
     rows and says so. On the command line it is 0.2.
     """
     columns: Annotated[
-        dict[str, str] | None,
+        dict[str, str | dict[str, str | float]] | None,
         About(
-            "a mapping of column names to one of {names}",
+            "a mapping of column names to one of {names}, or to a mapping of kind, lower, upper "
+            "and step",
             Names("aevb.table.schema.KINDS"),
             option="column",
-            metavar="NAME=KIND",
+            metavar="NAME=KIND[,KEY=X]",
             shell="texts",
         ),
+        AfterValidator(_are_choices),
     ] = None
-    """Kinds of columns by name, where the inferred ones are wrong."""
+    """Kinds of columns by name, where the inferred ones are wrong; with the ends and the step of
+    their values: x=continuous,lower=0,step=0.5.
+    """
     ignore: Annotated[
         ColumnNames | None, About("a list of column names", metavar="NAME", shell="texts")
     ] = ()

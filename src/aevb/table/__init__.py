@@ -3,6 +3,7 @@
 from aevb.table.encoding import decode, encode
 from aevb.table.files import Source
 from aevb.table.inference import infer
+from aevb.table.inspection import Inspection, inspect
 from aevb.table.named import DATA_SETS
 from aevb.table.reading import read
 from aevb.table.splits import split
@@ -11,11 +12,13 @@ from aevb.table.writing import write
 
 __all__ = [
     "DATA_SETS",
+    "Inspection",
     "Source",
     "decode",
     "encode",
     "fingerprint",
     "infer",
+    "inspect",
     "read",
     "split",
     "write",

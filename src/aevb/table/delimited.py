@@ -56,7 +56,7 @@ def _decoded(content: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
     warning = f"{name}, line {line}: not UTF-8, so read as Latin-1"
-    warnings.warn(warning, AevbWarning, stacklevel=4)
+    warnings.warn(AevbWarning(warning, code="AEV201"), stacklevel=4)
     return content.decode("latin-1")
 
 

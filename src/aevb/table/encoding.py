@@ -41,7 +41,8 @@ def encode(data: TableLike, schema: Schema, *, reorder: bool = False, inf: Inf =
     known = {*names, *schema.ignored}
     extra = [name for name in table.names if name not in known]
     if extra:
-        _warn(f"columns the model does not know are left alone: {listed(extra)}")
+        note = f"columns the model does not know are left alone: {listed(extra)}"
+        warnings.warn(AevbWarning(note, code="AEV301", columns=extra), stacklevel=2)
     values = np.empty((len(table), len(schema)), order="F")  # columns are filled one by one
     unseen = []
     for i, (name, column) in enumerate(zip(names, schema.columns, strict=True)):
@@ -51,12 +52,9 @@ def encode(data: TableLike, schema: Schema, *, reorder: bool = False, inf: Inf =
             unseen.append(f"{column.name}: {listed(map(repr, new))}")
     if unseen:
         levels = "; ".join(unseen)
-        _warn(f"levels not met when the model was fitted count as missing: {levels}")
+        note = f"levels not met when the model was fitted count as missing: {levels}"
+        warnings.warn(AevbWarning(note, code="AEV302"), stacklevel=2)
     return values
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, AevbWarning, stacklevel=3)
 
 
 def _aligned(table: Table, schema: Schema, reorder: bool) -> list[str]:

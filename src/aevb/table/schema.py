@@ -64,6 +64,9 @@ class Column:
         information.
     lower, upper
         Ends of the support, if it has ends (pixel, count, proportion).
+    step
+        Outputs are whole multiples of it, counted from `lower` if there is one; 0 where nothing is
+        known of steps.
     atoms
         Single values with a mass of their own, such as the zeros of a column of gains.
     location, scale
@@ -81,6 +84,7 @@ class Column:
     grid: float = 0.0
     lower: float | None = None
     upper: float | None = None
+    step: float = 0.0
     atoms: tuple[float, ...] = ()
     location: Finite = 0.0
     scale: Annotated[Finite, Field(gt=0)] = 1.0
@@ -163,6 +167,8 @@ class Schema:
         (height, width) or (height, width, channels) if a row is an image.
     notes
         Warnings that `infer` gave.
+    advice
+        Notes without a warning: nothing was left out, but a statistician would mention it.
     """
 
     columns: tuple[Column, ...]
@@ -171,6 +177,7 @@ class Schema:
     labels: tuple[str, ...] = ()
     image_shape: tuple[int, ...] | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
+    advice: tuple[str, ...] = field(default=(), compare=False)
 
     def __len__(self) -> int:
         return len(self.columns)
