@@ -121,13 +121,8 @@ class AevbWarning(_HintedError, UserWarning):  # noqa: N818
         self.code = code
         self.columns = tuple(columns)
 
-    @property
-    def uncoded(self) -> str:
-        """The line with its hint, without its code."""
-        return super().__str__()
-
     def __str__(self) -> str:
-        return self.coded(self.uncoded)
+        return self.coded(super().__str__())
 
     def coded(self, line: str) -> str:
         """A line with the code before it, if there is one."""

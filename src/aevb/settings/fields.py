@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from aevb.errors import ConfigError, listed
+from aevb.errors import ConfigError, listed, nearest
 from aevb.settings.about import About, Names, explain
 
 __all__ = ["RandomState", "RunSettings", "Settings", "Width", "read_settings"]
@@ -306,10 +306,34 @@ class RunSettings(Settings):
         }
 
 
-def read_settings(path: Path | str | None, overrides: Mapping[str, object]) -> RunSettings:
-    """The settings of a TOML file, if any, with `overrides` (the command line's) put over them."""
-    from_file = _read_toml(Path(path)) if path else {}
-    return RunSettings.of({**from_file, **overrides})
+def read_settings(
+    path: Path | str | None, overrides: Mapping[str, object], columns: Path | None = None
+) -> RunSettings:
+    """The settings of a TOML file, if any, with `overrides` (the command line's) put over them.
+
+    `columns` is a TOML file of columns alone: it is put over the first file, and the choices of
+    single columns in `overrides` over it.
+    """
+    merged = _read_toml(Path(path)) if path else {}
+    if columns is not None:
+        merged |= _read_columns(columns)
+    for name, value in overrides.items():
+        before = merged.get(name)
+        if columns is not None and isinstance(value, dict) and isinstance(before, dict):
+            merged[name] = {**before, **value}
+        else:
+            merged[name] = value
+    return RunSettings.of(merged)
+
+
+def _read_columns(path: Path) -> dict[str, object]:
+    """A file of the settings `columns`, `ignore` and `labels` alone."""
+    settings = _read_toml(path)
+    known = ["columns", "ignore", "labels"]
+    for name in settings:
+        if name not in known:
+            raise ConfigError(f"{path}: unknown key {name!r}; {nearest(name, known)}")
+    return settings
 
 
 def _least(part: object, role: str) -> int:
@@ -340,6 +364,8 @@ def _read_toml(path: Path) -> dict[str, object]:
         raise ConfigError(f"cannot read the configuration {path}: {reason}") from error
     except ValueError as error:  # not TOML, or not UTF-8
         raise ConfigError(f"{path} is not a TOML file: {error}") from error
-    if "seed" in settings:  # the command line's word for it
-        settings.setdefault("random_state", settings.pop("seed"))
+    # The command line's words for them.
+    for word, name in (("seed", "random_state"), ("column", "columns"), ("label", "labels")):
+        if word in settings:
+            settings.setdefault(name, settings.pop(word))
     return settings

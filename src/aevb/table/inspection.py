@@ -4,17 +4,19 @@ import html
 import json
 import warnings
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from aevb.errors import AevbWarning, listed
 from aevb.table.choices import choices_of
 from aevb.table.inference import Understood, understand
+from aevb.table.reading import read
 from aevb.table.schema import KINDS, LEVELED, Column, Schema, Values, on_grid
 from aevb.table.tables import Inf, Table, TableLike, is_missing, table_of
 
-__all__ = ["HEADER", "InspectedColumn", "Inspection", "Note", "inspect", "inspected"]
+__all__ = ["InspectedColumn", "Inspection", "Note", "inspect", "of_schema"]
 
 #: The words above the columns of `Inspection.rows`.
 HEADER = ("column", "kind", "values", "missing", "spikes", "examples", "notes")
@@ -33,14 +35,35 @@ HEAD = """\
 
 @dataclass(frozen=True)
 class Note:
-    """A note on the data: its code (see `aevb.table.codes`), its line, the columns it is about."""
+    """A note on the data.
+
+    Parameters
+    ----------
+    code, text
+        Which note it is (see `aevb.table.codes`), and its line.
+    columns
+        Names of the columns it is about.
+    hint
+        Settings that would help, by name.
+    """
 
     code: str
     text: str
     columns: tuple[str, ...] = ()
+    hint: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def warning(self) -> AevbWarning:
+        """The same as a warning."""
+        return AevbWarning(self.text, code=self.code, hint=self.hint, columns=self.columns)
+
+    @classmethod
+    def of(cls, warning: AevbWarning) -> "Note":
+        """The note of a warning."""
+        return cls(warning.code, warning.message, warning.columns, warning.hint)
 
     def __str__(self) -> str:
-        return f"{self.code}: {self.text}" if self.code else self.text
+        return str(self.warning)
 
 
 @dataclass(frozen=True)
@@ -103,8 +126,9 @@ class InspectedColumn:
         if self.decimals == 0:
             text = f"whole, {text}"
         elif self.decimals is not None:
-            text = f"{text}, {self.decimals} decimals"
-        ends = [("at least", self.lower), ("at most", self.upper), ("in steps of", self.step)]
+            text = f"{text}, {self.decimals} decimal{'s' if self.decimals > 1 else ''}"
+        step = None if self.decimals == 0 and self.step == 1 else self.step
+        ends = [("at least", self.lower), ("at most", self.upper), ("in steps of", step)]
         said = [f"{words} {_plain(end)}" for words, end in ends if end is not None]
         return ", ".join([text, *said])
 
@@ -141,6 +165,15 @@ class Inspection:
             found.append((column.name or "''", *words, " ".join(column.notes)))
         return found
 
+    def shown(self, most: int = 300) -> tuple[list[str], list[list[str]]]:
+        """The header and the rows of a table for people, without columns that say nothing."""
+        cells = self.cells()
+        kept = [i for i in range(len(HEADER)) if i < 3 or any(row[i] for row in cells)]
+        rows = [[row[i] for i in kept] for row in cells[:most]]
+        if len(cells) > most:
+            rows.append([f"and {len(cells) - most:,} more", *[""] * (len(kept) - 1)])
+        return [HEADER[i] for i in kept], rows
+
     def to_dict(self) -> dict[str, object]:
         """Plain lists, numbers and strings: what ``aevb inspect --json`` prints."""
         return asdict(self)
@@ -151,9 +184,10 @@ class Inspection:
 
     def __str__(self) -> str:
         """The table as plain text, columns side by side."""
-        table = [HEADER, *self.cells()]
-        widths = [max(len(_line(row[i])) for row in table) for i in range(len(HEADER))]
-        lines = [self.title, ""]
+        header, rows = self.shown()
+        table = [header, *rows]
+        widths = [max(len(_line(row[i])) for row in table) for i in range(len(header))]
+        lines = [_line(self.title), ""]
         for row in table:
             padded = [_line(cell).ljust(width) for cell, width in zip(row, widths, strict=True)]
             lines.append("  ".join(padded).rstrip())
@@ -163,11 +197,12 @@ class Inspection:
 
     def _repr_html_(self) -> str:
         style = "text-align: left; vertical-align: top; white-space: normal"
+        header, table = self.shown()
         rows = []
-        for cells in self.cells():
+        for cells in table:
             shown = "".join(f'<td style="{style}">{_escaped(cell)}</td>' for cell in cells)
             rows.append(f"<tr>{shown}</tr>")
-        head = "".join(f'<th style="{style}">{word}</th>' for word in HEADER)
+        head = "".join(f'<th style="{style}">{word}</th>' for word in header)
         notes = "".join(f"<li>{_escaped(str(note))}</li>" for note in self.notes)
         return (
             f"<div><p>{_escaped(self.title)}</p>"
@@ -177,32 +212,48 @@ class Inspection:
 
 
 def inspect(
-    data: TableLike,
+    data: TableLike | str | Path,
     *,
     columns: Mapping[str, object] | None = None,
     ignore: Collection[str] = (),
     labels: Collection[str] = (),
     inf: Inf = "error",
-    name: str = "table",
 ) -> Inspection:
-    """Say what is understood of a table, before any fit; the arguments are those of `infer`.
+    """Say what is understood of data before any fit.
+
+    `data` is a frame, an array, or what `read` takes: a path or the name of a data set. The other
+    arguments are those of `infer`.
 
     >>> found = inspect([[0.5, "red"], [1.5, "blue"], [0.1, "red"], [2.5, "red"]])
     >>> [(column.name, column.kind, column.support) for column in found.columns]
-    [('x0', 'continuous', '0.1 to 2.5, 1 decimals'), ('x1', 'binary', 'blue, red')]
+    [('x0', 'continuous', '0.1 to 2.5, 1 decimal'), ('x1', 'binary', 'blue, red')]
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        table = table_of(data)
-        found = understand(table, choices_of(columns or {}), {*ignore, *labels}, None, inf)
+        source = read(data)
+        choices = choices_of(columns or {})
+        if isinstance(source.labels, tuple):
+            labels = (*labels, *(name for name in source.labels if name not in choices))
+        table = table_of(source.data)
+        found = understand(table, choices, {*ignore, *labels}, source.image_shape, inf)
     told = [one.message for one in caught if isinstance(one.message, AevbWarning)]
-    schema = replace(found.schema, labels=tuple(labels))
     told = [*told, *found.warnings, *found.advice]
-    notes = [Note(one.code, one.uncoded, one.columns) for one in told]
-    return inspected(schema, notes, table, found, name)
+    schema = replace(found.schema, labels=tuple(labels))
+    notes = map(Note.of, told)
+    return _inspected(schema, notes, table, found, source.name)
 
 
-def inspected(
+def of_schema(schema: Schema, name: str = "run") -> Inspection:
+    """The inspection of a stored schema, without its data."""
+    notes = []
+    for line in (*schema.notes, *schema.advice):
+        code, colon, text = line.partition(": ")
+        coded = colon and code.startswith("AEV")
+        notes.append(Note(code, text) if coded else Note("", line))
+    return _inspected(schema, notes, name=name)
+
+
+def _inspected(
     schema: Schema,
     notes: Iterable[Note],
     table: Table | None = None,
@@ -306,7 +357,7 @@ def _notes(inspection: Inspection) -> list[str]:
 
 
 def _section(column: InspectedColumn) -> list[str]:
-    lines = ["", f"[columns.{_text(column.name)}]"]
+    lines = ["", f"[columns.{_key(column.name)}]"]
     for words, value in (
         ("values", column.support),
         ("missing", f"{column.missing:.1%}" if column.missing else ""),
@@ -326,6 +377,12 @@ def _ends(column: InspectedColumn) -> Iterable[str]:
     for key, value in (("lower", column.lower), ("upper", column.upper)):
         if value is not None:
             yield f"{key} = {value!r}"
+
+
+def _key(name: str) -> str:
+    """A TOML key, bare where it may be."""
+    bare = name and all(one.isascii() and (one.isalnum() or one in "_-") for one in name)
+    return name if bare else _text(name)
 
 
 def _text(text: str) -> str:
