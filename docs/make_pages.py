@@ -21,7 +21,7 @@ SECTIONS = {
     "The start of training": ["linear", "encoders", "start", "build"],
     "The model and its training": ["model", "objectives", "optimizers", "epochs", "train"],
     "Scores, diagnostics and predictions": ["rows", "marginal", "diagnostics", "predict"],
-    "Tables": ["table", "preparation"],
+    "Tables": ["data", "table", "preparation"],
     "A fit": ["automatic", "fit", "baselines", "results", "assess", "run", "sklearn"],
     "Files, figures and reports": ["disk", "figures", "report"],
     "Tests of your own parts": ["testing"],

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,7 +84,9 @@ class FakeVAE:
     """Three epochs of nothing; what it received is kept on the class."""
 
     received: dict[str, Any] = {}  # noqa: RUF012
+    inf = "error"
     fails: BaseException | None = None
+    header: Any = None
 
     def __init__(self, **parameters: Any) -> None:
         FakeVAE.received = {"parameters": parameters}
@@ -146,14 +149,20 @@ class FakeVAE:
     def sample(self, n: int, random_state: int | None) -> Any:
         return TABLE.slice(random_state or 0, n)
 
-    def impute(self, X: Any, draws: int | None = None) -> Any:
+    def impute(self, X: Any, draws: int | None, random_state: int | None) -> Any:
+        FakeVAE.received = {"seed": random_state}
         return X if draws is None else [X] * draws
 
 
-def fake_read(data: str) -> Any:
+def fake_read(data: str, header: Any = None) -> Any:
+    FakeVAE.header = header
     if data == "missing.csv":
         raise DataError(f"no file is named {data!r}")
     return Source
+
+
+def fake_encode(rows: Any, schema: Schema, **options: Any) -> Any:
+    return np.array([[1.0], [np.nan], [np.inf]])
 
 
 def fake_load(path: Path) -> FakeVAE:
@@ -172,6 +181,7 @@ def stand_ins(
     monkeypatch.setitem(vars(aevb), "VAE", FakeVAE)  # unlike setattr, does not import the real one
     monkeypatch.setitem(vars(aevb), "load", fake_load)
     monkeypatch.setattr(aevb.table, "read", fake_read)
+    monkeypatch.setattr(aevb.table, "encode", fake_encode)
     monkeypatch.setattr(FakeVAE, "fails", None)
 
 
@@ -495,8 +505,9 @@ def written(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What `aevb.table.write` received, by file."""
     files: dict[str, Any] = {}
 
-    def fake_write(rows: Any, path: Path) -> None:
+    def fake_write(rows: Any, path: Path, guard: bool = False) -> None:
         files[str(path)] = rows
+        files["guard"] = guard
 
     monkeypatch.setattr(aevb.table, "write", fake_write)
     return files
@@ -507,7 +518,8 @@ def test_scores_and_codes_stand_next_to_ignored_columns(
 ) -> None:
     summary = run_json("score", fitted, "small.csv", "-o", "s.csv")
     assert summary == {"rows": 3, "log_likelihood": 1.0, "output": "s.csv"}
-    assert written["s.csv"].column_names == ["id", *Scores._fields]
+    assert written["s.csv"].column_names == ["id", *Scores._fields, "observed"]
+    assert written["s.csv"]["observed"].to_pylist() == [1, 0, 1]  # missing, and not seen before
     assert "z.parquet: 3 rows" in run("embed", fitted, "small.csv", "-o", "z.parquet").stderr
     assert written["z.parquet"].column_names == ["id", "latent0", "latent1"]
     run("embed", fitted, "small.csv", "-o", "z.npy")
@@ -541,7 +553,7 @@ def test_draws_of_an_array_are_numbered(
     fitted: str, written: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draws = np.arange(12.0).reshape(2, 3, 2)
-    monkeypatch.setattr(FakeVAE, "impute", lambda self, X, draws: globals()["DRAWS"])
+    monkeypatch.setattr(FakeVAE, "impute", lambda *_, **__: globals()["DRAWS"])
     monkeypatch.setitem(globals(), "DRAWS", draws)
     run("impute", fitted, "small.csv", "-o", "many.npy", "--draws", "2")
     run("impute", fitted, "small.csv", "-o", "many.csv", "--draws", "2")
@@ -550,6 +562,43 @@ def test_draws_of_an_array_are_numbered(
     assert table.column_names == ["x0", "x1", "draw"]
     np.testing.assert_array_equal(table["x1"], draws[..., 1].ravel())
     assert table["draw"].to_pylist() == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("command", ["score", "embed", "reconstruct", "impute", "sample -n 2"])
+def test_formulas_are_guarded_on_request(
+    fitted: str, written: dict[str, Any], command: str
+) -> None:
+    name, *options = command.split()
+    data = ["small.csv"] if name != "sample" else []
+    for guard in (False, True):
+        flags = ["--guard-formulas"] if guard else []
+        result = run(name, fitted, *data, *options, "-o", "x.csv", *flags)
+        assert result.exit_code == 0, result.output
+        assert written["guard"] is guard
+
+
+def test_a_seed_of_imputations(fitted: str, written: dict[str, Any]) -> None:
+    run("impute", fitted, "small.csv", "-o", "x.csv", "--seed", "7")
+    assert FakeVAE.received == {"seed": 7}
+    run("impute", fitted, "small.csv", "-o", "x.csv")
+    assert FakeVAE.received == {"seed": None}
+
+
+@pytest.mark.parametrize("command", ["evaluate", "score", "embed", "reconstruct", "impute"])
+def test_the_columns_of_the_run_say_what_a_header_is(
+    fitted: str, written: dict[str, Any], command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = [] if command == "evaluate" else ["-o", "x.csv"]
+    monkeypatch.setattr("test_cli.SCHEMA", replace(SCHEMA, container="pyarrow"))
+    names = ["a\x07", "id", "who"]
+    for flag, header in (("", names), ("--header", True), ("--no-header", False)):
+        assert run(command, fitted, "small.csv", *out, *flag.split()).exit_code == 0
+        assert FakeVAE.header == header
+    monkeypatch.setattr("test_cli.SCHEMA", replace(SCHEMA, container="numpy"))  # has no names
+    assert run(command, fitted, "small.csv", *out).exit_code == 0
+    assert FakeVAE.header is None
+    run("fit", "small.csv", "-o", "other", "--no-header")
+    assert FakeVAE.header is False
 
 
 def test_evaluate(fitted: str) -> None:

@@ -285,8 +285,8 @@ def test_extreme_numbers_are_scaled():
     [
         (np.zeros((1, 3)), "at least 2 rows"),
         (
-            pd.DataFrame({"when": pd.to_datetime(["2020-01-01"] * 2), "a": [1, 2]}),
-            r"'when' \(datetime.*ignore=\['when'\]",
+            pl.DataFrame({"raw": [b"a", b"b"], "a": [1, 2]}),
+            r"'raw' \(Binary.*ignore=\['raw'\]",
         ),
         (pd.DataFrame({"a": [1, "x", 2]}), "'a' .*int and str"),
     ],

@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aevb.errors import ConfigError, DataError
 from aevb.settings import read_settings
-from aevb.table import infer, inspect
+from aevb.table import infer, inspect, read
 
 RNG = np.random.default_rng(0)
 N = 200
@@ -43,6 +43,27 @@ def test_the_file_gives_the_same_schema(tmp_path):
     assert (said.ignore, said.labels) == (("id",), ("member",))
     again = infer(TABLE, columns=said.columns, ignore=said.ignore, labels=said.labels)
     assert again == infer(TABLE, labels=["member"])
+
+
+@pytest.mark.filterwarnings("ignore::aevb.errors.AevbWarning")
+def test_the_file_gives_the_same_schema_of_text(tmp_path):
+    table = TABLE.assign(
+        day=pd.date_range("2024-01-02", periods=N).strftime("%Y-%m-%d"),
+        income=[f"{income:,.2f}" for income in RNG.gamma(2.0, 2000, N)],
+        share=[f"{share}%" for share in RNG.integers(0, 100, N)],
+        age=["?" if i % 30 == 0 else str(i % 57 + 20) for i in range(N)],
+        zip=[f"0{code}" for code in RNG.integers(1000, 1009, N)],
+    )
+    place = tmp_path / "survey.csv"
+    table.to_csv(place, index=False)
+    found = inspect(place)
+    said = read_back(tmp_path, found.to_toml())
+    data = read(place).data
+    assert infer(data, columns=said.columns, ignore=said.ignore) == infer(data)
+    shown = {column.name: column for column in found.columns}
+    assert shown["day"].ends == ("2024-01-02", "2024-07-19")
+    assert "AEV204" in shown["age"].notes
+    assert shown["income"].examples == tuple(table["income"][:3])
 
 
 def test_what_is_said_of_each_column():
@@ -92,6 +113,7 @@ def test_names_are_shown_as_they_are_never_run(tmp_path):
     assert set(said.columns) == set(HOSTILE)
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, unique=True))
 def test_any_name_comes_back_from_the_file(names):
     table = pd.DataFrame(RNG.normal(size=(60, len(names))), columns=names)

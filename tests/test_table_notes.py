@@ -42,6 +42,7 @@ AGES = RNG.integers(18, 90, N)
 MUST = {
     "the index of a CSV": ("AEV101", {"": np.arange(N)}),
     "counts from 1": ("AEV101", {"number": np.arange(1, N + 1)}),
+    "respondents": ("AEV101", {"respondent": np.arange(N) + 1001}),
     "an id that is shuffled": ("AEV101", {"customer_id": RNG.permutation(N) * 7 + 10**6}),
     "the name of a key": ("AEV101", {"PassengerId": RNG.permutation(N) + 5}),
     "keys of text": ("AEV101", {"key": [f"k{i:04}" for i in range(N)]}),

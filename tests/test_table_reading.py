@@ -89,7 +89,7 @@ def test_folders_without_data(tmp_path):
 def test_names_with_spaces_and_line_breaks(tmp_path):
     path = tmp_path / "my dätä\n1.csv"
     path.write_text("a,b\n1,2\n")
-    assert read(path).data.to_pylist() == [{"a": 1, "b": 2}]
+    assert read(path).data.to_pylist() == [{"a": "1", "b": "2"}]
     refused(tmp_path / "no\nfile.csv", "no file")
 
 

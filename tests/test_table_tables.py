@@ -100,15 +100,32 @@ def test_integers_that_float64_holds_are_exact():
     assert table_of([[2**80], [3 * 2**70]]).column("x0").values.tolist() == [2.0**80, 3 * 2.0**70]
 
 
-UNSUPPORTED = {
+TIMES = {
     "date": [datetime.date(2020, 1, 1)] * 2,
     "datetime": [datetime.datetime(1677, 9, 22, tzinfo=datetime.UTC)] * 2,
     "duration": [datetime.timedelta(1)] * 2,
     "time": [datetime.time(1)] * 2,
+}
+UNSUPPORTED = {
     "binary": [b"a", b"b"],
     "list": [[1], [2]],
     "struct": [{"a": 1}, {"a": 2}],
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "value"),
+    [
+        ("date", "day", 18262),
+        ("datetime", "day", -106751),
+        ("duration", "day", 1),
+        ("time", "hour", 1),
+    ],
+)
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_dates_times_and_durations_count_time(frame, name, unit, value):
+    cells = table_of(frame({name: TIMES[name]})).column(name)
+    assert (cells.family, cells.format.unit, cells.values.tolist()) == ("time", unit, [value] * 2)
 
 
 @pytest.mark.parametrize("name", UNSUPPORTED)

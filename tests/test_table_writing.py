@@ -1,4 +1,4 @@
-"""Files come back as they went, harmless to spreadsheets and terminals, complete or not at all."""
+"""Files come back as they went, cell by cell, complete or not at all."""
 
 import errno
 import os
@@ -15,6 +15,8 @@ from pyarrow import parquet
 
 from aevb.errors import ConfigError, DataError, OutputError
 from aevb.table import read, write
+from aevb.table.delimited import GUARD
+from aevb.table.tables import WRITTEN
 
 TABLE = pa.table(
     {
@@ -26,6 +28,17 @@ TABLE = pa.table(
     }
 )
 
+#: The same as CSV has it.
+TEXTS = pa.table(
+    {
+        "a": ["0.1", None, "1e+300"],
+        "b": ["1", None, "-3"],
+        "c": TABLE["c"],
+        "d": TABLE["d"],
+        "e": ["true", None, "false"],
+    }
+)
+
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @pytest.mark.parametrize(
@@ -34,7 +47,7 @@ TABLE = pa.table(
 def test_tables_come_back(tmp_path, suffix, convert):
     write(convert(TABLE), tmp_path / f"table{suffix}")
     again = read(tmp_path / f"table{suffix}").data
-    assert again.to_pylist() == TABLE.to_pylist()
+    assert again.to_pylist() == (TABLE if suffix == ".parquet" else TEXTS).to_pylist()
     assert os.listdir(tmp_path) == [f"table{suffix}"]
 
 
@@ -52,46 +65,81 @@ def test_arrays_come_back(tmp_path, suffix, shape):
 def test_arrays_get_names(tmp_path, suffix):
     array = np.array([[0.5, np.nan], [1.5, 2.0]])
     write(array, tmp_path / f"a{suffix}", names=["age", "height"])
-    assert read(tmp_path / f"a{suffix}").data.to_pylist() == [
-        {"age": 0.5, "height": None},
-        {"age": 1.5, "height": 2.0},
-    ]
+    again = read(tmp_path / f"a{suffix}").data
+    assert again.column_names == ["age", "height"]
+    columns = [again[name].cast(pa.float64()).to_pylist() for name in ("age", "height")]
+    assert columns == [[0.5, 1.5], [None, 2.0]]
     write(array, tmp_path / f"b{suffix}")
     assert read(tmp_path / f"b{suffix}").data.column_names == ["x0", "x1"]
     with pytest.raises(DataError, match="a name for each of 2 columns, got 1"):
         write(array, tmp_path / f"c{suffix}", names=["age"])
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
-@given(text=st.text(st.characters(codec="utf-8"), min_size=1, max_size=8))
+CELLS = st.one_of(
+    st.none(),
+    st.text(st.characters(codec="utf-8"), max_size=6),
+    st.text(" \t\r\n,;\"'=+-@0.x\u2060\ufeff", max_size=6),
+    st.sampled_from(["00042", "1.50", "+5", "", " ", "NA", "sep=;", "\x1b[31m", "\0", "=cmd()"]),
+)
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(data=st.data(), guard=st.booleans())
 @pytest.mark.filterwarnings("ignore::aevb.errors.AevbWarning")
-def test_any_text_in_csv_is_harmless_and_comes_back_but_for_the_cure(tmp_path_factory, text):
+def test_any_text_comes_back(tmp_path_factory, data, guard):
+    """Every cell and name of a table of text, quoted or guarded where need be."""
     path = tmp_path_factory.mktemp("csv") / "t.csv"
-    write(pl.DataFrame({"text": [text, "word"]}), path)
-    raw = path.read_bytes().decode()
-    assert not any((ord(c) < 32 and c != "\n") or 127 <= ord(c) < 160 for c in raw)
-    cell = read(path).data["text"].to_pylist()[0]
-    assert cell[0] not in "=+-@"
-    if text.isalpha():
-        assert cell == text
+    names = data.draw(st.lists(CELLS.filter(bool), min_size=1, max_size=3, unique=True))
+    rows = data.draw(st.lists(st.tuples(*[CELLS] * len(names)), min_size=1, max_size=5))
+    table = pa.table([pa.array(cells, pa.string()) for cells in zip(*rows, strict=True)], names)
+    write(table.replace_schema_metadata(WRITTEN), path, guard=guard)
+    again = read(path, header=True).data
+    assert again.column_names == names
+    assert [tuple(row.values()) for row in again.to_pylist()] == rows
 
 
-def test_formulas_and_escapes_are_neutralised_in_text_only(tmp_path):
-    cells = ["=cmd()", "+1", "-x", "@sum", "\x1b[31mred", "nul\0", "a=b", "tab\t"]
-    write(pl.DataFrame({"=name": cells, "number": np.arange(8) - 4.5}), tmp_path / "t.csv")
-    again = read(tmp_path / "t.csv").data
-    assert again.column_names == ["'=name", "number"]
-    assert again["'=name"].to_pylist() == [
-        "'=cmd()",
-        "'+1",
-        "'-x",
-        "'@sum",
-        r"\x1b[31mred",
-        r"nul\x00",
-        "a=b",
-        r"tab\x09",
-    ]
-    assert again["number"].to_pylist() == (np.arange(8) - 4.5).tolist()
+def test_a_file_of_plain_cells_is_written_byte_for_byte(tmp_path):
+    content = 'id,a,when,b\n00042,1.50,2024-01-01 00:30,"x, y"\n@u,+5,,""\n7," ""q""",-,TRUE\n'
+    (tmp_path / "in.csv").write_text(content)
+    write(read(tmp_path / "in.csv").data, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == content
+
+
+def test_cells_are_written_as_they_are_unless_guarded(tmp_path):
+    cells = ["=cmd()", "+1", "-x", "@sum", "\x1b[31mred", "nul\0", "'=", "-2.5", "\rx"]
+    table = pa.table({"=name": cells, "number": np.arange(9) - 4.5})
+    write(table, tmp_path / "plain.csv")
+    lines = (tmp_path / "plain.csv").read_bytes().decode().split("\n")
+    assert lines[0] == "=name,number"
+    quoted = [*cells[:-1], f'"{cells[-1]}"']
+    assert lines[1:-1] == [f"{cell},{i - 4.5:g}" for i, cell in enumerate(quoted)]
+    write(table, tmp_path / "guarded.csv", guard=True)
+    lines = (tmp_path / "guarded.csv").read_bytes().decode("utf-8-sig").split("\n")
+    starts = [line.lstrip('"')[:2] == GUARD for line in lines[:-1]]
+    assert starts == [True, True, False, True, True, False, False, False, False, True]
+    assert not any(line.partition(",")[2].startswith("'") for line in lines)  # numbers are harmless
+    for name in ("plain.csv", "guarded.csv"):
+        again = read(tmp_path / name).data
+        assert again["=name"].to_pylist() == cells
+
+
+def test_headers_that_look_like_data_come_back(tmp_path):
+    numbers = pa.table({"2019": [1.5, 2.5], "2020": [0.5, None]})
+    words = pa.table({"yes": ["yes", "no"], "x": ["x", "1"]})
+    for table in (numbers, words):
+        write(table, tmp_path / "t.csv")
+        again = read(tmp_path / "t.csv").data  # without a note
+        assert again.column_names == table.column_names
+        assert len(again) == 2
+
+
+def test_text_as_written_stays_so_in_parquet(tmp_path):
+    table = pa.table({"a": ["007", None, ""]})
+    for metadata in (WRITTEN, None):
+        write(table.replace_schema_metadata(metadata), tmp_path / "t.parquet")
+        again = read(tmp_path / "t.parquet").data
+        assert again.schema.metadata == metadata
+        assert again.equals(table)
 
 
 def test_columns_that_are_carried_through_are_written_whatever_their_type(tmp_path):

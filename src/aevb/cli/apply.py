@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import aevb
-from aevb.cli.options import DATA, OUT, RUN, command
+from aevb.cli.options import DATA, GUARD, HEADER, OUT, RUN, SEED, command
 from aevb.cli.results import show_results
 from aevb.cli.terminal import Terminal
 from aevb.errors import ConfigError
@@ -38,9 +38,11 @@ def evaluate(
         str,
         typer.Option(help="iwae (importance weights), ais (annealed) or harmonic (appendix D)."),
     ] = "iwae",
+    header: HEADER = None,
 ) -> None:
     """Compare RUN with its baselines on rows it has not seen."""
-    vae, rows = _load(run), _rows(data)
+    vae = _load(run)
+    rows = _rows(vae, data, header)
 
     def show_progress(done: int) -> None:
         terminal.note(f"{done:,} rows scored")
@@ -51,41 +53,67 @@ def evaluate(
 
 
 @command
-def score(terminal: Terminal, run: RUN, data: DATA, out: OUT) -> None:
+def score(
+    terminal: Terminal,
+    run: RUN,
+    data: DATA,
+    out: OUT,
+    header: HEADER = None,
+    guard_formulas: GUARD = False,
+) -> None:
     """Write log p(x) of each row of DATA in nats, with its error.
 
-    The columns are the log-likelihood, its Monte Carlo error and the effective sample size.
+    The columns are the log-likelihood, its Monte Carlo error, the effective sample size and the
+    number of observed cells.
     """
-    vae, rows = _load(run), _rows(data)
+    vae = _load(run)
+    rows = _rows(vae, data, header)
     scores = vae.score_details(rows)._asdict()
-    _write_columns(rows, vae, scores, out)
+    columns = {**scores, "observed": _observed(vae, rows)}
+    _write_columns(rows, vae, columns, out, guard_formulas)
     nats = scores["log_likelihood"]
     summary = {"rows": len(nats), "log_likelihood": float(nats.mean())}
     _print_summary(terminal, out, summary, f"mean log-likelihood {nats.mean():.3f} nats per row")
 
 
 @command
-def embed(terminal: Terminal, run: RUN, data: DATA, out: OUT) -> None:
+def embed(
+    terminal: Terminal,
+    run: RUN,
+    data: DATA,
+    out: OUT,
+    header: HEADER = None,
+    guard_formulas: GUARD = False,
+) -> None:
     """Write the posterior mean of z for each row of DATA.
 
     The columns are latent0, latent1, and so on.
     """
-    vae, rows = _load(run), _rows(data)
+    vae = _load(run)
+    rows = _rows(vae, data, header)
     codes = vae.transform(rows)
     latents = {f"latent{k}": column for k, column in enumerate(codes.T)}
-    _write_columns(rows, vae, latents, out)
+    _write_columns(rows, vae, latents, out, guard_formulas)
     summary = {"rows": len(codes), "latent_dim": len(latents)}
     _print_summary(terminal, out, summary, f"{len(latents)} latents")
 
 
 @command
-def reconstruct(terminal: Terminal, run: RUN, data: DATA, out: OUT) -> None:
+def reconstruct(
+    terminal: Terminal,
+    run: RUN,
+    data: DATA,
+    out: OUT,
+    header: HEADER = None,
+    guard_formulas: GUARD = False,
+) -> None:
     """Write the reconstruction of each row of DATA.
 
     It is E[x|z] at the posterior mean of z.
     """
-    rebuilt = _load(run).reconstruct(_rows(data))
-    aevb.table.write(rebuilt, out)
+    vae = _load(run)
+    rebuilt = vae.reconstruct(_rows(vae, data, header))
+    aevb.table.write(rebuilt, out, guard=guard_formulas)
     _print_summary(terminal, out, {"rows": len(rebuilt)})
 
 
@@ -95,17 +123,18 @@ def sample(
     run: RUN,
     out: OUT,
     number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many rows.")],
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=2**32 - 1, help="Random seed [the one of the fit]."),
-    ] = None,
+    seed: SEED = None,
+    guard_formulas: GUARD = False,
 ) -> None:
     """Draw rows from the model.
 
     They have the columns and levels of the data that it was fitted to.
     """
-    rows = _load(run).sample(number, random_state=seed)
-    aevb.table.write(rows, out)
+    vae = _load(run)
+    rows = vae.sample(number, random_state=seed)
+    if out.suffix.lower() == ".csv":  # written as the file was that the model was fitted to
+        rows = aevb.table.as_written(rows, vae.schema_)
+    aevb.table.write(rows, out, guard=guard_formulas)
     _print_summary(terminal, out, {"rows": len(rows)})
 
 
@@ -119,18 +148,22 @@ def impute(
         int | None,
         typer.Option(min=1, help="Complete DATA this many times; a column draw numbers them."),
     ] = None,
+    seed: SEED = None,
+    header: HEADER = None,
+    guard_formulas: GUARD = False,
 ) -> None:
     """Write DATA with missing cells filled in.
 
     Observed cells stay as they are.
     """
-    filled = _load(run).impute(_rows(data), draws=draws)
+    vae = _load(run)
+    filled = vae.impute(_rows(vae, data, header), draws=draws, random_state=seed)
     summary, note = {"rows": len(filled)}, ""
     if draws is not None:
         summary = {"rows": len(filled[0]), "draws": draws}
         note = f"{draws} draws of each"
         filled = _stacked(filled, out)
-    aevb.table.write(filled, out)
+    aevb.table.write(filled, out, guard=guard_formulas)
     _print_summary(terminal, out, summary, note)
 
 
@@ -141,11 +174,24 @@ def _load(run: Path) -> "VAE":
     return vae
 
 
-def _rows(data: str) -> Any:
-    return aevb.table.read(data).data
+def _rows(vae: "VAE", data: str, header: bool | None) -> Any:
+    """The rows of DATA; names of the run's columns in line 1 make that a header."""
+    named = vae.schema_.container != "numpy"
+    known = [*vae.schema_.names, *vae.schema_.ignored] if named else None
+    return aevb.table.read(data, header=known if header is None else header).data
 
 
-def _write_columns(rows: "TableLike", vae: "VAE", columns: "Columns", output: Path) -> None:
+def _observed(vae: "VAE", rows: "TableLike") -> "NDArray[np.intp]":
+    """The number of observed cells of each row that the model sees."""
+    import numpy as np
+
+    values = aevb.table.encode(rows, vae.schema_, reorder=True, inf=vae.inf)
+    return np.count_nonzero(~np.isnan(values), axis=1)
+
+
+def _write_columns(
+    rows: "TableLike", vae: "VAE", columns: "Columns", output: Path, guard: bool
+) -> None:
     """Write new columns next to those the model ignored, so that rows can be joined back.
 
     An .npy file holds the new columns only.
@@ -165,7 +211,7 @@ def _write_columns(rows: "TableLike", vae: "VAE", columns: "Columns", output: Pa
                 carried[name] = frame[name].to_arrow()
     if both := carried.keys() & columns.keys():
         raise ConfigError(f"the data already have a column named {min(both)!r}: rename it")
-    aevb.table.write(pa.table({**carried, **columns}), output)
+    aevb.table.write(pa.table({**carried, **columns}), output, guard=guard)
 
 
 def _stacked(draws: "NDArray[np.generic] | Sequence[IntoDataFrame]", output: Path) -> "TableLike":

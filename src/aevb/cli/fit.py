@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aevb.cli.application import Terminated, Termination
-from aevb.cli.options import DATA, command
+from aevb.cli.options import DATA, HEADER, command
 from aevb.cli.results import show_results
 from aevb.cli.settings import typed_settings, with_settings
 from aevb.cli.terminal import EpochProgress, Terminal
@@ -56,6 +56,7 @@ def fit(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing run.")
     ] = False,
+    header: HEADER = None,
     **settings: object,
 ) -> None:
     """Fit a VAE to DATA, and report what it is worth compared with plain models."""
@@ -70,7 +71,7 @@ def fit(
     if place is not None and not overwrite and _is_finished(place, resume):
         _show_finished(terminal, place)
         return
-    job = _Job(terminal, data, place, chosen, overwrite, allow_changed_data)
+    job = _Job(terminal, data, place, chosen, overwrite, allow_changed_data, header)
     results = job.run(shlex.join(["aevb", *context.obj]))
     if terminal.json or not terminal.quiet:
         shown = terminal.warnings
@@ -141,6 +142,7 @@ class _Job:
     settings: RunSettings
     overwrite: bool
     changed_data: bool
+    header: bool | None
 
     def run(self, command: str) -> "ReportDict":
         """Read, fit, assess and save; the results, and what only the command line knows."""
@@ -153,7 +155,7 @@ class _Job:
         with ExitStack() as held:
             if place is not None:  # a folder that cannot be written is found before data are read
                 held.enter_context(disk.locked(place))
-            source = read(self.data)
+            source = read(self.data, header=self.header)
             if place is None:
                 place = disk.next_run(Path("runs"), source.name)
                 held.enter_context(disk.locked(place))

@@ -7,7 +7,7 @@ import typer
 
 import aevb
 from aevb.cli.look import run_document, show_run
-from aevb.cli.options import command
+from aevb.cli.options import HEADER, command
 from aevb.cli.settings import typed_settings
 from aevb.cli.terminal import Terminal, printable, table, with_flags
 from aevb.errors import ConfigError
@@ -48,6 +48,7 @@ def inspect(
     ignore: TEXTS = None,
     labels: Annotated[list[str] | None, typer.Option("--label", metavar="NAME")] = None,
     inf: Annotated[str | None, typer.Option(help="error or missing: infinite cells.")] = None,
+    header: HEADER = None,
     draw: Annotated[
         bool, typer.Option("--draw", help="Draw the architecture of RUN: architecture.svg in it.")
     ] = False,
@@ -73,6 +74,7 @@ def inspect(
         ignore=chosen.ignore or (),
         labels=chosen.labels or (),
         inf=chosen.inf,
+        header=header,
     )
     if output is not None:
         _write(terminal, output, found)

@@ -11,7 +11,7 @@ import typer
 from aevb.cli.terminal import Terminal
 from aevb.errors import ConfigError
 
-__all__ = ["DATA", "OUT", "RUN", "command", "register"]
+__all__ = ["DATA", "GUARD", "HEADER", "OUT", "RUN", "SEED", "command", "register"]
 
 Function = Callable[..., None]
 
@@ -27,7 +27,8 @@ DATA = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A file (csv, parquet, npy, npz), a folder, or the name of a data set: see aevb data.",
+        help="A file (csv, jsonl, xlsx, parquet, npy, npz), a folder, - for standard input, or the "
+        "name of a data set: see aevb data.",
     ),
 ]
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
@@ -36,6 +37,21 @@ OUT = Annotated[
     typer.Option(
         "--output", "-o", callback=_check_ending, help="The file to write: .csv, .parquet or .npy."
     ),
+]
+HEADER = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header", help="Line 1 of DATA holds the names of its columns [guessed]."
+    ),
+]
+GUARD = Annotated[
+    bool,
+    typer.Option(
+        "--guard-formulas", help="In CSV, mark text that a spreadsheet would run as a formula."
+    ),
+]
+SEED = Annotated[
+    int | None, typer.Option(min=0, max=2**32 - 1, help="Random seed [the one of the fit].")
 ]
 JSON = typer.Option("--json", help="Print the result as one JSON object.")
 QUIET = typer.Option("--quiet", "-q", help="Print no progress, notes or warnings.")

@@ -57,6 +57,8 @@ def _flags(setting: str, value: object) -> str:
     flag = f"--{flags.get(setting) or setting.replace('_', '-')}"
     if value is True:
         return flag
+    if value is False:
+        return f"--no-{flag[2:]}"
     values = [value]
     if isinstance(value, Mapping):
         values = [f"{name}={choice}" for name, choice in value.items()]

@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
+from aevb.table.containers import readable
 from aevb.table.tables import is_frame, is_missing, table_of
 
 __all__ = ["checked"]
@@ -16,14 +16,15 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
     """scikit-learn's own checks of an array; of a frame only its names, for its cells are the
     schema's business.
     """
+    X = readable(X)
     if is_frame(X):
         table_of(X)  # which names columns met twice
         if reset or not estimator.reorder:  # the command line matches columns by name
             validate_data(estimator, X, reset=reset, skip_check_array=True)
         return X
-    array = X if hasattr(X, "ndim") or scipy.sparse.issparse(X) else _rows_as_array(X)
+    array = X if hasattr(X, "ndim") else _rows_as_array(X)
     flat = array
-    if not scipy.sparse.issparse(array) and array.ndim > 2:
+    if array.ndim > 2:
         flat = np.reshape(array, (len(array), -1))
     kind = getattr(flat, "dtype", np.dtype(float)).kind
     options = {"ensure_all_finite": False, "ensure_min_samples": 2 if reset else 1}

@@ -25,6 +25,8 @@ from aevb.settings import Settings
 from aevb.sklearn.checks import checked
 from aevb.sklearn.parameters import with_parameters
 from aevb.table import decode, encode
+from aevb.table.containers import readable
+from aevb.table.encoding import missing_cells
 from aevb.table.schema import Schema
 from aevb.table.tables import TableLike
 from aevb.train import Checkpoint
@@ -159,6 +161,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def reconstruct(self, X: TableLike) -> Container:
         """E[x|z] at the mean of q(z|x), in the columns of the data."""
         check_is_fitted(self)
+        X = readable(X)
         return self._decoded(codes(self.model_, self._units(X)), like=X)
 
     def score_samples(self, X: TableLike, *, samples: int = 1_000) -> NDArray[np.float64]:
@@ -200,8 +203,18 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         units = predict.sampled(self.model_, n, seed)
         return decode(self.fit_.preparation.values_of(units), self.schema_)
 
-    def impute(self, X: TableLike, *, draws: int | None = None, samples: int = 500) -> Container:
+    def impute(
+        self,
+        X: TableLike,
+        *,
+        draws: int | None = None,
+        samples: int = 500,
+        random_state: int | None = None,
+    ) -> Container:
         """Fill the missing cells and touch no other.
+
+        The table that comes back is a copy of X: of tensors a NumPy array, of records and of what
+        streams Arrow data a pyarrow table.
 
         Parameters
         ----------
@@ -213,16 +226,23 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             (M, n, D), or a list of M frames.
         samples
             Importance samples of z per row.
+        random_state
+            A seed other than the fit's.
         """
         check_is_fitted(self)
         check_count("samples", samples)
+        X = readable(X)
         if draws is not None:
             check_count("draws", draws)
         values = self._values(X)
-        filled = self._filled(values, draws, samples)
-        decoded = [decode(rows, self.schema_, like=X) for rows in filled]
+        missing = missing_cells(X, self.schema_, reorder=self.reorder, inf=self.fit_.settings.inf)
+        seed = self.seed_ if random_state is None else random_state
+        filled = self._filled(values, draws, samples, seed)
+        decoded = [decode(rows, self.schema_, like=X, filled=missing) for rows in filled]
         if draws is None:
             return decoded[0]
+        if isinstance(decoded[0], np.ma.MaskedArray):
+            return np.ma.stack(decoded)
         return np.stack(decoded) if isinstance(decoded[0], np.ndarray) else decoded
 
     def evaluate(
@@ -356,7 +376,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return decode(preparation.values_of(units), self.schema_, like=like)
 
     def _filled(
-        self, values: NDArray[np.float64], draws: int | None, samples: int
+        self, values: NDArray[np.float64], draws: int | None, samples: int, seed: int
     ) -> NDArray[np.float64]:
         """The rows with missing cells filled, once or for each draw, shape (draws or 1, n, D)."""
         preparation = self.fit_.preparation
@@ -366,7 +386,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if not holed.any():
             return complete
         units = preparation.units(values[holed])
-        drawn = predict.imputed(self.model_, units, draws=draws, samples=samples, seed=self.seed_)
+        drawn = predict.imputed(self.model_, units, draws=draws, samples=samples, seed=seed)
         filled = np.stack([preparation.values_of(rows) for rows in drawn])
         complete[:, holed] = np.where(missing[holed], filled, values[holed])
         return complete

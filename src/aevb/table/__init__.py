@@ -9,11 +9,13 @@ from aevb.table.reading import read
 from aevb.table.splits import split
 from aevb.table.tables import fingerprint
 from aevb.table.writing import write
+from aevb.table.written import as_written
 
 __all__ = [
     "DATA_SETS",
     "Inspection",
     "Source",
+    "as_written",
     "decode",
     "encode",
     "fingerprint",

@@ -36,12 +36,12 @@ class Code:
 CODES: Mapping[str, Code] = {
     "AEV101": Code(
         "row numbers and identifiers",
-        "Whole numbers that count the rows (0, 1, 2, ... or 1, 2, 3, ...), or that are all "
-        "distinct in a column with the name of an index or an identifier (no name, `id`, "
-        "`customer_id`, `Unnamed: 0`); text that is nearly all distinct, or has more than 1,000 "
-        "levels. Such a column says which row it is and nothing about the row. It is left out of "
-        "the model and copied to the outputs, so that rows can be joined. Columns of an array have "
-        "no names and are never left out.",
+        "Whole numbers that count the rows one by one (0, 1, 2, ... or 1001, 1002, ...; not if the "
+        "name speaks of time, as `day` does), or that are all distinct in a column with the name "
+        "of an index or an identifier (no name, `id`, `customer_id`, `Unnamed: 0`); text that is "
+        "nearly all distinct, or has more than 1,000 levels. Such a column says which row it is "
+        "and nothing about the row. It is left out of the model and copied to the outputs, so "
+        "that rows can be joined. Columns of an array have no names and are never left out.",
         'To model the column, give its kind: `columns={"id": "continuous"}`.',
     ),
     "AEV102": Code(
@@ -142,6 +142,59 @@ CODES: Mapping[str, Code] = {
         "The file holds bytes that are not UTF-8. It was read in another encoding, and letters "
         "with accents may be wrong.",
         "Check the letters with `aevb inspect`, or save the file as UTF-8.",
+    ),
+    "AEV202": Code(
+        "cells read as numbers",
+        "Text such as `1,234.50`, `$5`, `45%` or `(3)` was read as numbers. Outputs are written in "
+        "the same way.",
+        'To keep the text as levels: `columns={"amount": "categorical"}`.',
+    ),
+    "AEV203": Code(
+        "cells read as dates or times",
+        "Dates and times are modeled as numbers, and written back as they were.",
+        'To keep the text as levels: `columns={"date": "categorical"}`.',
+    ),
+    "AEV204": Code(
+        "marks counted as missing",
+        "A mark such as `?` or `-` stands in a column whose other cells are numbers, dates or "
+        "words. It was counted as missing.",
+        'To keep the mark as a level: `columns={"size": "categorical"}`.',
+    ),
+    "AEV205": Code(
+        "leading zeros",
+        "Digits with leading zeros are codes, such as zip codes. They were kept as text.",
+        'To read them as numbers: `columns={"zip": "continuous"}`.',
+    ),
+    "AEV206": Code(
+        "numbers that are too long",
+        "float64 would round these numbers. They were kept as text.",
+        "Usually these are identifiers: leave the column out.",
+    ),
+    "AEV207": Code(
+        "numbers and words in one column",
+        "Most cells are numbers, but not all. All were kept as text.",
+        'To count the words as missing: `columns={"size": "continuous"}`.',
+    ),
+    "AEV208": Code(
+        "day or month first",
+        "In these dates, day and month cannot be told apart. They were kept as text.",
+        'If the month comes first: `columns={"date": "continuous"}`. Else write the dates as '
+        "2024-12-31.",
+    ),
+    "AEV209": Code(
+        "names or data in the first line",
+        "The first line could be names of columns or data.",
+        "Say which: `header=True` or `header=False`.",
+    ),
+    "AEV210": Code(
+        "several sheets",
+        "The workbook has several sheets. The first one was read.",
+        "Save the other sheets as files of their own.",
+    ),
+    "AEV211": Code(
+        "several types in a column of a sheet",
+        "A column of the workbook holds cells of several types. All were read as text.",
+        "Give all cells of the column one type.",
     ),
     "AEV301": Code(
         "columns that the model does not know",

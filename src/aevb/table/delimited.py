@@ -1,10 +1,9 @@
-"""CSV of any encoding and delimiter to an Arrow table; what cannot be read right is an error with
+"""CSV of any encoding and delimiter to a table of text; what cannot be read right is an error with
 its line.
 
-Policy for cells: an empty cell is missing; a quoted empty cell is the text ``''``; ``NA``, ``NaN``
-and ``null`` are missing in columns of numbers and text in columns of text. Columns are numbers if
-all their cells are. An empty line is a missing cell if there is one column, and nothing if there
-are more.
+A CSV file has no types, and none are guessed here: every cell is the text as it is written, without
+its quotes. An empty cell is missing; a quoted empty cell is the text ``''``. An empty line is a
+missing cell if there is one column, and nothing if there are more.
 """
 
 import csv
@@ -12,52 +11,100 @@ import io
 import re
 import warnings
 from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from aevb.errors import AevbWarning, DataError
+from aevb.table.headers import what_is_first
+from aevb.table.tables import WRITTEN
 
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["read_csv"]
+__all__ = ["GUARD", "Header", "decoded", "has_header", "read_csv"]
+
+#: Whether line 1 holds column names; None guesses. Names: it does where one of them is in it.
+Header = bool | Collection[str] | None
+#: What `aevb.table.write` puts before a cell that a spreadsheet would run: an apostrophe and a word
+#: joiner, which no other program writes. It is taken off here.
+GUARD = "'\u2060"
 
 
-def read_csv(path: Path, sample: int = 1 << 16) -> "pyarrow.Table":
-    """The Arrow table in a CSV file.
+def read_csv(content: bytes, name: str, header: Header = None) -> "pyarrow.Table":
+    """The table of text in the bytes of a CSV file of this name; its metadata are `WRITTEN`.
 
-    UTF-8, UTF-16 and (with a warning) Latin-1; comma, semicolon, tab or bar, guessed from a sample
-    of that many characters; decimal comma if the delimiter is none. `DataError` for ragged rows,
-    unclosed quotes, repeated names, and a first line that is no header.
+    UTF-8, UTF-16 and (with a warning) Windows-1252; comma, semicolon, tab or bar, as a first line
+    ``sep=;`` says or as guessed from the first lines. Whether line 1 is a header is guessed too,
+    unless `header` says it; without one, columns are named x0, x1, ... `DataError` for ragged rows,
+    unclosed quotes and repeated names.
     """
     import pyarrow
 
-    text = _decoded(path.read_bytes(), path.name)
-    file = _File(path.name, text, text[:sample])
+    text = decoded(content, name)
+    declared = re.match(rb'"?sep=([^\r\n"])"?(\r\n|\r|\n)', text)
+    if declared is None:
+        file = _File(name, text)
+    else:
+        file = _File(name, text[declared.end() :], 2, declared[1].decode(errors="replace"))
     try:
-        if '"' in text:  # Arrow reads past a quote that is never closed
-            file.check_records()
-        file.check_header()
-        table = file.read_texts(file.read(decimal_point=file.decimal_point))
+        names, body = file.names_and_body(header)
+        file.check_quotes()
+        table = file.read(names, body)
     except (pyarrow.ArrowException, csv.Error) as error:
         file.check_records()
         reason = str(error).splitlines()[0]
-        raise DataError(f"{path.name}: expected CSV, got {reason}") from error
-    if not len(table):
-        raise DataError(f"{path.name}: expected rows below the header, got none")
-    return table
+        raise DataError(f"{name}: expected CSV, got {reason}") from error
+    return _unguarded(table, file.text).replace_schema_metadata(WRITTEN)
 
 
-def _decoded(content: bytes, name: str) -> str:
+def _unguarded(table: "pyarrow.Table", text: bytes) -> "pyarrow.Table":
+    """The table without guards against formulas, if there are any in the text it is from."""
+    if GUARD.encode() not in text:
+        return table
+    import pyarrow
+    from pyarrow import compute
+
+    columns = []
+    for column in table.columns:
+        guarded = compute.starts_with(column, GUARD)
+        bare = compute.utf8_slice_codeunits(column, len(GUARD))
+        columns.append(compute.if_else(guarded, bare, column))
+    return pyarrow.table(columns, [name.removeprefix(GUARD) for name in table.column_names])
+
+
+def decoded(content: bytes, name: str) -> bytes:
+    """The content of a text file in UTF-8, without a byte order mark."""
+    encoding = _encoding(content)
     try:
-        return content.decode(_encoding(content)).removeprefix("\ufeff")
+        text = content.decode(encoding)  # for the check, if it is UTF-8 already
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-    warning = f"{name}, line {line}: not UTF-8, so read as Latin-1"
-    warnings.warn(AevbWarning(warning, code="AEV201"), stacklevel=4)
-    return content.decode("latin-1")
+        if encoding != "utf-8":
+            raise DataError(
+                f"{name}: expected {encoding.upper()}, got other bytes at {error.start}: save it "
+                "as UTF-8"
+            ) from None
+        return _western(content, name, content.count(b"\n", 0, error.start) + 1)
+    if encoding == "utf-8":
+        return content.removeprefix(b"\xef\xbb\xbf")
+    return text.removeprefix("\ufeff").encode()
+
+
+def _western(content: bytes, name: str, line: int) -> bytes:
+    """Text that is no UTF-8, as Windows writes it; five bytes mean something in Latin-1 only."""
+    for encoding, called in (("cp1252", "Windows-1252"), ("latin-1", "Latin-1")):
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        note = f"{name}, line {line}: not UTF-8, so read as {called}; save it as UTF-8 if wrong"
+        warnings.warn(AevbWarning(note, code="AEV201"), stacklevel=4)
+        return text.encode()
+    raise AssertionError  # every byte is Latin-1
 
 
 def _encoding(content: bytes) -> str:
@@ -70,62 +117,187 @@ def _encoding(content: bytes) -> str:
     return "utf-8"
 
 
+def has_header(rows: list[list[str]], header: Header, name: str, where: str) -> bool:
+    """Whether the first of these rows holds names; a note where it could be data."""
+    if isinstance(header, Collection):
+        if set(header) & set(rows[0]):
+            return True
+        header = False if all(re.fullmatch(r"x\d+", known) for known in header) else None
+    if header is not None:
+        return header
+    guess = what_is_first(rows)
+    shown = ", ".join(rows[0][:3]) + (", ..." if len(rows[0]) > 3 else "")
+    note = f"{name}: {where} is read as the names of the columns: {shown}"
+    if guess == "data":
+        note = f"{name}: {where} looks like data: {shown}; columns are named x0, x1, ..."
+    if guess != "names":
+        hint = {"header": guess == "data"}
+        warnings.warn(AevbWarning(note, hint=hint, code="AEV209"), stacklevel=5)
+    return guess != "data"
+
+
 @dataclass(frozen=True)
 class _File:
-    """The text of a CSV file, and the first part of it, from which its dialect is guessed."""
+    """The text of a CSV file in UTF-8, from whose first lines its dialect is guessed.
+
+    Parameters
+    ----------
+    name, text
+        What messages call it, and what it holds.
+    start
+        The number of the first line.
+    declared
+        The delimiter, if the file says it.
+    """
 
     name: str
-    text: str
-    sample: str
+    text: bytes
+    start: int = 1
+    declared: str | None = None
+    sampled: int = 1 << 16
+
+    @cached_property
+    def head(self) -> str:
+        """The first lines: the first one whole, the last one perhaps cut off."""
+        size = max(self.sampled, self.text.find(b"\n") + 1)
+        return self.text[:size].decode(errors="ignore")
 
     @cached_property
     def delimiter(self) -> str:
-        """What cuts the first lines into equally many fields, the most of them; else the header."""
-        lines = self.sample.splitlines()[:50]
-        if len(self.sample) < len(self.text) and len(lines) > 1:
-            lines.pop()  # may be cut off
+        """What cuts the first lines into equally many fields, the most of them; else the header.
 
-        def fields(delimiter: str) -> tuple[bool, int]:
-            widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row] or [0]
-            return widths[0] > 1 and len(set(widths)) == 1, widths[0]
+        It cuts no quotes in two, and leaves numbers with a decimal comma whole.
+        """
+        if self.declared is not None:
+            return self.declared
 
-        return max(",;\t|", key=fields)
+        def fitness(delimiter: str) -> tuple[bool, bool, bool, int]:
+            rows = self._records(delimiter)[:50] or [[""]]
+            width, cells = len(rows[0]), list(chain(*rows))
+            even = width > 1 and all(len(row) == width for row in rows)
+            unbroken = not any(cell.count('"') % 2 for cell in cells)
+            return even, unbroken, even and _has_decimal_commas(cells), width
+
+        return max(",;\t|", key=fitness)
 
     @cached_property
-    def header(self) -> list[str]:
-        """The fields of the first line that is not empty."""
-        head = self.text[: max(len(self.sample), self.text.find("\n"))]
-        for row in csv.reader(io.StringIO(head, newline=""), delimiter=self.delimiter):
-            if row:
-                return row
-        raise DataError(f"{self.name}: expected a header and rows, got an empty file")
+    def first_records(self) -> list[list[str]]:
+        """The first records that are not empty."""
+        records = self._records(self.delimiter)
+        if not records:
+            raise DataError(f"{self.name}: expected a header and rows, got an empty file")
+        return records[:200]
 
-    @property
-    def decimal_point(self) -> str:
-        """A comma if more numbers of the sample have one, and it is no delimiter."""
-        if self.delimiter == ",":
-            return "."
+    def _records(self, delimiter: str) -> list[list[str]]:
+        """The records in the first lines that are not empty; the last one may be cut off, and is
+        left out.
+        """
+        records = list(csv.reader(self._lines([]), delimiter=delimiter))
+        if len(self.text) > self.sampled and len(records) > 1:
+            records.pop()
+        return [record for record in records if record]
+
+    def _lines(self, sizes: list[int]) -> Iterator[str]:
+        """The first lines; the bytes of each are added to `sizes`."""
+        for line in io.StringIO(self.head, newline=""):
+            sizes.append(len(line.encode()))
+            yield line
+
+    def names_and_body(self, header: Header) -> tuple[list[str], memoryview]:
+        """The names of the columns, and the text of the rows."""
+        first = self.first_records[0]
+        if header is None and self.has_quoted_names():
+            header = True
+        if not has_header(self.first_records, header, self.name, f"line {self.start}"):
+            return [f"x{i}" for i in range(len(first))], memoryview(self.text)
+        twice = [repr(name) for name, times in Counter(first).items() if times > 1]
+        if twice:
+            raise DataError(
+                f"{self.name}, line {self.start}: expected each column name once, got "
+                f"{', '.join(twice)} twice"
+            )
+        sizes: list[int] = []
+        for record in csv.reader(self._lines(sizes), delimiter=self.delimiter):
+            if record:
+                break
+        return first, memoryview(self.text)[sum(sizes) :]
+
+    def has_quoted_names(self) -> bool:
+        """Whether all cells of line 1 are quoted, and not all of line 2."""
+        lines = [line.rstrip("\r\n") for line in islice(self._lines([]), 2)]
         edge = re.escape(self.delimiter)
-        number = rf'(?:^|{edge})"?-?\d+%s\d+"?(?=$|{edge})'
-        commas = re.findall(number % ",", self.sample, re.MULTILINE)
-        points = re.findall(number % r"\.", self.sample, re.MULTILINE)
-        return "," if len(commas) > len(points) else "."
+        names = re.compile(rf'("[^"]*")+({edge}("[^"]*")+)*')
+        cells = re.compile(rf'("[^"]*")*({edge}("[^"]*")*)*')
+        if len(lines) < 2 or not names.fullmatch(lines[0]):
+            return False
+        return not cells.fullmatch(lines[1])
+
+    def read(
+        self, names: list[str], body: memoryview, block: int = 1 << 20, largest: int = 2**31 - 1
+    ) -> "pyarrow.Table":
+        """Read the rows with Arrow; lines that are longer than a block take one for all."""
+        import pyarrow
+        from pyarrow import csv as arrow
+
+        if not len(body):
+            raise DataError(f"{self.name}: expected rows below the header, got none")
+        parse = arrow.ParseOptions(
+            delimiter=self.delimiter,
+            newlines_in_values=b'"' in self.text,
+            ignore_empty_lines=len(names) > 1,
+        )
+        convert = arrow.ConvertOptions(
+            column_types=dict.fromkeys(names, pyarrow.string()),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        )
+        rows = pyarrow.py_buffer(body)
+        for size in (block, min(len(body) + 1, largest)):
+            options = arrow.ReadOptions(column_names=names, block_size=size)
+            try:
+                table = arrow.read_csv(pyarrow.BufferReader(rows), options, parse, convert)
+            except pyarrow.ArrowInvalid:
+                if size != block or len(body) < block:
+                    raise
+                continue
+            break
+        if not len(table):
+            raise DataError(f"{self.name}: expected rows below the header, got none")
+        return table
+
+    def check_quotes(self) -> None:
+        """Raise `DataError` if a quote is not closed, which Arrow reads past.
+
+        Quotes that open a cell and close it in turn are right. Where others are met, the file is
+        read record by record.
+        """
+        if b'"' not in self.text:
+            return
+        # One more byte at each end, for the neighbors of the first and the last quote.
+        text = np.frombuffer(b"\n" + self.text + b"\n", dtype=np.uint8)
+        quotes = np.flatnonzero(text == ord('"'))
+        edges = np.frombuffer(f'"\r\n{self.delimiter}'.encode(), dtype=np.uint8)
+        right = len(quotes) % 2 == 0
+        right = right and bool(np.isin(text[quotes[::2] - 1], edges).all())
+        if not right or not np.isin(text[quotes[1::2] + 1], edges).all():
+            self.check_records()
 
     def check_records(self) -> None:
         """Raise `DataError` with the line of the first record that is ragged or not closed."""
         limit = csv.field_size_limit(max(len(self.text), 1))
-        text = io.StringIO(self.text, newline="")
-        reader = csv.reader(text, delimiter=self.delimiter, strict=True)
-        width, start = 0, 1
+        lines = io.TextIOWrapper(io.BytesIO(self.text), "utf-8", newline="")
+        reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
+        width, start = 0, self.start
         try:
             for record in reader:
                 width = width or len(record)
                 if record and len(record) != width:
                     raise DataError(
-                        f"{self.name}, line {start}: expected {width} fields as in the header, "
+                        f"{self.name}, line {start}: expected {width} fields as in the first line, "
                         f"got {len(record)}"
                     )
-                start = reader.line_num + 1
+                start = self.start + reader.line_num
         except csv.Error as error:
             raise DataError(
                 f"{self.name}, line {start}: a quote is not closed, or not where a field starts "
@@ -134,73 +306,9 @@ class _File:
         finally:
             csv.field_size_limit(limit)
 
-    def check_header(self) -> None:
-        """Raise `DataError` if names repeat, or are numbers: a first row of data."""
-        twice = [repr(column) for column, times in Counter(self.header).items() if times > 1]
-        if twice:
-            listed = ", ".join(twice)
-            raise DataError(
-                f"{self.name}, line 1: expected each column name once, got {listed} twice"
-            )
-        number = r"\s*[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?\s*"
-        if all(re.fullmatch(number, column) for column in self.header):
-            raise DataError(
-                f"{self.name}, line 1: expected column names, got only numbers: add a header line"
-            )
 
-    def read(self, **options: object) -> "pyarrow.Table":
-        """Read with Arrow, by these options for the conversion of cells."""
-        from pyarrow import csv as arrow
-
-        content = self.text.encode()
-        # One block: types are inferred from all cells, and no line is too long.
-        block = arrow.ReadOptions(use_threads=False, block_size=min(len(content) + 1, 2**31 - 1))
-        parse = arrow.ParseOptions(
-            delimiter=self.delimiter,
-            newlines_in_values=True,
-            ignore_empty_lines=len(self.header) > 1,
-        )
-        convert = arrow.ConvertOptions(**options)
-        return arrow.read_csv(io.BytesIO(content), block, parse, convert)
-
-    def read_texts(self, table: "pyarrow.Table") -> "pyarrow.Table":
-        """Read columns of text once more, so that only an empty cell is missing; and large floats,
-        which were whole numbers too long for an integer if their text says so.
-        """
-        import pyarrow
-        from pyarrow import compute, types
-
-        texts, large = [], []
-        for column in table.schema:
-            if types.is_floating(column.type):
-                largest = compute.max(compute.abs(table[column.name])).as_py() or 0
-                if largest > 2**53:
-                    large.append(column.name)
-            elif types.is_string(column.type) or types.is_null(column.type):
-                texts.append(column.name)
-        if not texts and not large:
-            return table
-        cells = self.read(
-            include_columns=[*texts, *large],
-            column_types=dict.fromkeys([*texts, *large], pyarrow.string()),
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-        )
-        for name in texts:
-            table = table.set_column(table.column_names.index(name), name, cells[name])
-        for name in large:
-            self.check_exact(name, cells[name].to_pylist())
-        return table
-
-    def check_exact(self, column: str, cells: list[str | None]) -> None:
-        """Raise `DataError` if a whole number was rounded to a float."""
-        for row, cell in enumerate(cells):
-            if not cell or not re.fullmatch(r"\s*[-+]?\d{16,}\s*", cell):
-                continue
-            if float(cell) != int(cell):
-                raise DataError(
-                    f"{self.name}, column {column!r}, row {row} (counting from 0): {cell.strip()} "
-                    "is not held exactly by float64: shorten the number, or put a letter before it "
-                    "to make it text"
-                )
+def _has_decimal_commas(cells: list[str]) -> bool:
+    """Whether most cells with a comma are numbers with a decimal comma."""
+    commas = [cell for cell in cells if "," in cell]
+    decimals = [cell for cell in commas if re.fullmatch(r"\s*[-+]?[\d.]*,\d+\s?%?\s*", cell)]
+    return len(decimals) > 0.5 * len(commas)

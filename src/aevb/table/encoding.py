@@ -7,12 +7,20 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
+from numpy.typing import NDArray
 
 from aevb.errors import AevbWarning, DataError, listed
+from aevb.table.containers import Array, readable
+from aevb.table.filling import filled_frame, filled_matrix
+from aevb.table.formats import Booleans, Times
+from aevb.table.moments import filled_times, typed_times
 from aevb.table.schema import LEVELED, Column, Level, Schema, Values
-from aevb.table.tables import Array, Cells, Inf, Series, Table, TableLike, positions_of, table_of
+from aevb.table.tables import Cells, Inf, Series, Table, TableLike, positions_of, table_of
+from aevb.table.written import arrow_column, cells_by, format_of, texts_by
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "encode", "missing_cells"]
+
+Mask = NDArray[np.bool_]
 
 # Encoding
 
@@ -46,7 +54,7 @@ def encode(data: TableLike, schema: Schema, *, reorder: bool = False, inf: Inf =
     values = np.empty((len(table), len(schema)), order="F")  # columns are filled one by one
     unseen = []
     for i, (name, column) in enumerate(zip(names, schema.columns, strict=True)):
-        cells = table.column(name).finite(inf)
+        cells = _cells(table, name, column).finite(inf)
         values[:, i] = _encoded(cells, column)
         if new := cells.distinct(np.isnan(values[:, i])):
             unseen.append(f"{column.name}: {listed(map(repr, new))}")
@@ -55,6 +63,26 @@ def encode(data: TableLike, schema: Schema, *, reorder: bool = False, inf: Inf =
         note = f"levels not met when the model was fitted count as missing: {levels}"
         warnings.warn(AevbWarning(note, code="AEV302"), stacklevel=2)
     return values
+
+
+def missing_cells(
+    data: TableLike, schema: Schema, *, reorder: bool = False, inf: Inf = "error"
+) -> Mask:
+    """Which cells of the modeled columns are missing, shape (rows, columns of the schema).
+
+    Unlike NaN in what `encode` returns, this does not depend on the levels that were fitted.
+
+    >>> from aevb.table import infer
+    >>> rows = [[0.5, "red"], [1.5, "blue"], [0.1, "red"], [2.5, "red"]]
+    >>> missing_cells([[None, "green"]], infer(rows))
+    array([[ True, False]])
+    """
+    table = table_of(data)
+    names = _aligned(table, schema, reorder)
+    missing = []
+    for name, column in zip(names, schema.columns, strict=True):
+        missing.append(np.isnan(_cells(table, name, column).finite(inf).values))
+    return np.column_stack(missing)
 
 
 def _aligned(table: Table, schema: Schema, reorder: bool) -> list[str]:
@@ -85,16 +113,28 @@ def _aligned(table: Table, schema: Schema, reorder: bool) -> list[str]:
     return expected
 
 
+def _cells(table: Table, name: str, column: Column) -> Cells:
+    """The cells of a column; those of a text file by the fitted format, whatever they look like."""
+    if table.written:
+        return cells_by(format_of(column), table, name)
+    return table.column(name)
+
+
 def _encoded(cells: Cells, column: Column) -> Values:
     if cells.family == "empty":
         return cells.values
     _check_family(cells, column)
+    if isinstance(cells.format, Times) and isinstance(column.format, Times):
+        return column.format.converted(cells.values, cells.format)
     if column.kind not in LEVELED:
         column.check_support(cells.values)
         return cells.values
     if cells.family != "text":
         return _codes(cells.values, column.categories)
-    codes = np.append(positions_of(cells.levels, column.categories), np.nan)
+    levels: Sequence[object] = cells.levels
+    if isinstance(cells.format, Booleans):
+        levels = list(map(cells.format.level, cells.levels))
+    codes = np.append(positions_of(levels, column.categories), np.nan)
     return codes[np.where(np.isnan(cells.values), -1, cells.values).astype(np.intp)]
 
 
@@ -121,13 +161,17 @@ def _check_family(cells: Cells, column: Column) -> None:
     """Raise unless the cells are of the fitted type; numbers may stand for booleans."""
     types = set(map(type, column.categories))
     fitted = "number"
-    if str in types:
+    if isinstance(column.format, Times):
+        fitted = "time"
+    elif str in types:
         fitted = "text"
     elif bool in types:
         fitted = "boolean"
     if cells.family == fitted or (cells.family, fitted) == ("number", "boolean"):
         return
-    plural = {"text": "text", "boolean": "booleans", "number": "numbers"}
+    if isinstance(cells.format, Booleans):  # words that are neither true nor false
+        return
+    plural = {"text": "text", "boolean": "booleans", "number": "numbers", "time": "dates or times"}
     found = f"{plural.get(cells.family, 'values')} of type {cells.dtype}"
     raise DataError(
         f"column {column.name!r}: expected {plural[fitted]}, as in the fitted data, got {found}: "
@@ -138,7 +182,12 @@ def _check_family(cells: Cells, column: Column) -> None:
 # Decoding
 
 
-def decode(values: Values, schema: Schema, like: TableLike | None = None) -> Any:
+def decode(
+    values: Values,
+    schema: Schema,
+    like: TableLike | None = None,
+    filled: Mask | None = None,
+) -> Any:
     """Decode values, shape (rows, columns of the schema), to the table that has them.
 
     Levels are looked up, whole-number columns rounded to whole numbers (also if their type is a
@@ -148,34 +197,89 @@ def decode(values: Values, schema: Schema, like: TableLike | None = None) -> Any
     a copy of `like`, the table the rows came from (its container, index, order and shape), with
     the modeled columns replaced, so that ignored columns are carried through.
 
+    With `filled`, shape (rows, columns of the schema), only the cells where it is True are
+    replaced: all others of `like` stay to the last bit, and so does each column's type, which
+    widens as little as is needed where it does not hold what is filled in.
+
     >>> from aevb.table import infer
     >>> rows = np.array([[1, 10], [2, 20], [3, 20]])
     >>> decode(np.array([[2.2, 1.0]]), infer(rows))
     array([[ 2, 20]])
+    >>> like = np.array([[72.5, np.nan]])
+    >>> decode(np.array([[2.0, 1.0]]), infer(rows), like=like, filled=np.isnan(like))
+    array([[72.5, 20. ]])
     """
     columns = zip(values.T, schema.columns, strict=True)
     cells = [_decoded(numbers, column) for numbers, column in columns]
-    if like is not None:
-        return _like(table_of(like), cells, schema, like)
+    if like is None:
+        return _table_like_the_fitted(cells, schema)
+    if filled is not None:
+        return _filled(readable(like), cells, schema, filled)
+    return _replaced(readable(like), cells, schema)
+
+
+def _table_like_the_fitted(cells: list[Array], schema: Schema) -> Any:
+    """These cells alone, in the schema's container and types."""
     if schema.container == "numpy":
         return _matrix(cells, schema)
     series = _series_of(cells, schema, schema.names, schema.container)
     return nw.concat([one.to_frame() for one in series], how="horizontal").to_native()
 
 
-def _like(table: Table, cells: list[Array], schema: Schema, like: TableLike) -> Any:
+def _filled(like: Any, cells: list[Array], schema: Schema, filled: Mask) -> Any:
+    """A copy of the table with the filled ones of these cells."""
+    table = table_of(like)
+    places = [table.names.index(name) for name in _aligned(table, schema, reorder=True)]
+    new = {}
+    for i, column in enumerate(schema.columns):
+        where = filled[:, i]
+        if not where.any():
+            continue
+        if table.written:
+            new[places[i]] = (where, np.array(texts_by(cells[i][where], column), dtype=object))
+        elif isinstance(column.format, Times) and table.container != "numpy":
+            like = _filled_times(like, places[i], where, cells[i], column.format)
+        else:
+            new[places[i]] = (where, _in_array(cells[i], column, column.dtype)[where])
+    if table.container == "numpy":
+        return filled_matrix(like, new)
+    return filled_frame(like, table.container, new)
+
+
+def _filled_times(like: Any, place: int, where: Array, cells: Array, form: Times) -> Any:
+    """A copy of the frame with these times in some rows of a column, which keeps its type."""
+    table = table_of(like)
+    frame = nw.from_native(like, eager_only=True)
+    name = frame.columns[place]
+    dtype = table.column(table.names[place]).dtype
+    new = typed_times(cells, form, dtype, table.container)
+    column = filled_times(frame[name].to_native(), where, new, table.container)
+    if table.container == "pandas":
+        result = like.copy()
+        result.isetitem(place, column)
+        return result
+    return frame.with_columns(_named(column, name)).to_native()
+
+
+def _replaced(like: Any, cells: list[Array], schema: Schema) -> Any:
     """A copy of the table with these cells in its modeled columns."""
+    table = table_of(like)
     names = _aligned(table, schema, reorder=True)
     if isinstance(table.native, np.ndarray):
         matrix = _matrix(cells, schema)
         if len(names) < len(table.names):  # columns that were left out stay where they are
             part, matrix = matrix, table.native.astype(np.result_type(table.native, matrix))
             matrix[:, [table.position(name) for name in names]] = part
-        return matrix.reshape(np.asarray(like).shape)
-    series = _series_of(cells, schema, names, table.container)
+        return matrix.reshape(np.shape(like))
+    if table.written:
+        series = []
+        for new, column, name in zip(cells, schema.columns, names, strict=True):
+            series.append(_named(arrow_column(texts_by(new, column)), name))
+    else:
+        series = _series_of(cells, schema, names, table.container)
     result = table.native.with_columns(*series).to_native()
     if table.container == "pandas":  # names that are no text
-        result.columns = nw.to_native(like, pass_through=True).columns
+        result.columns = like.columns
     return result
 
 
@@ -217,12 +321,20 @@ def _in_type(cells: Array, dtype: str) -> Array:
     return np.clip(np.rint(cells), *limits)
 
 
+def _in_array(cells: Array, column: Column, dtype: str) -> Array:
+    """The cells as an array of this type has them; times are objects."""
+    if isinstance(column.format, Times):
+        return typed_times(cells, column.format, column.dtype, "numpy")
+    return _in_type(cells, dtype)
+
+
 def _matrix(columns: list[Array], schema: Schema) -> Array:
     """Columns side by side: of the schema's type if its container is an array that holds them."""
     dtype = "float64"
     if schema.container == "numpy":
         dtype = schema.columns[0].dtype
-    matrix = np.column_stack([_in_type(cells, dtype) for cells in columns])
+    arrays = [_in_array(*one, dtype) for one in zip(columns, schema.columns, strict=True)]
+    matrix = np.column_stack(arrays)
     if matrix.dtype == object:
         fits = dtype in ("bool", "str") and None not in matrix
     else:
@@ -239,9 +351,20 @@ def _series_of(
     series = []
     for cells, column, name in zip(columns, schema.columns, names, strict=True):
         dtype = column.dtype if container == schema.container else ""
-        native = make(_in_type(cells, dtype), column, dtype)
-        series.append(nw.from_native(native, series_only=True).alias(name))
+        if isinstance(column.format, Times):
+            native = typed_times(cells, column.format, dtype, container)
+        else:
+            native = make(_in_type(cells, dtype), column, dtype)
+        series.append(_named(native, name))
     return series
+
+
+def _named(native: Any, name: str) -> Series:
+    return nw.from_native(native, series_only=True).alias(name)
+
+
+#: Types of Arrow that pandas does not know by their names.
+ARROW_ONLY = ("dictionary", "decimal", "string_view")
 
 
 def _pandas_series(cells: Array, column: Column, dtype: str) -> Any:
@@ -252,6 +375,9 @@ def _pandas_series(cells: Array, column: Column, dtype: str) -> Any:
         return pandas.Series(pandas.Categorical(cells, column.categories, ordered=ordered))
     if dtype in ("", "object"):
         return pandas.Series(cells, dtype=dtype or None)
+    if dtype.startswith(ARROW_ONLY):  # pandas cannot make these types of their names
+        array = _arrow_series(cells, column, dtype.removesuffix("[pyarrow]"))
+        return pandas.Series(pandas.arrays.ArrowExtensionArray(array))
     if pandas.isna(cells).any():
         if dtype == "bool":
             dtype = "boolean"

@@ -4,6 +4,7 @@ Files are untrusted: nothing in them is executed, what they declare is checked b
 spent on it, and whatever is wrong with them is a `DataError` of one line.
 """
 
+import sys
 import warnings
 import zipfile
 from dataclasses import dataclass
@@ -14,16 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aevb.errors import DataError
-from aevb.table.delimited import read_csv
-from aevb.table.tables import TableLike
+from aevb.table.delimited import Header, read_csv
+from aevb.table.records import read_json_lines
+from aevb.table.tables import WRITTEN, TableLike
+from aevb.table.unpacking import unpacked
 
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["Source", "flattened", "load_npz", "read_file", "read_folder"]
+__all__ = ["Source", "flattened", "load_npz", "read_file", "read_folder", "read_stdin"]
 
 #: The most that a file may unpack to: 8 GiB of float64 values.
 MOST_BYTES = 2**33
+#: Extensions of files of text, and of those that may hold one packed.
+TEXTS = (".csv", ".tsv", ".txt", ".data", ".jsonl", ".ndjson")
+PACKED = (".gz", ".zst")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 
 
@@ -60,19 +66,45 @@ def flattened(
     return Source(name, images.reshape(len(images), -1), tuple(map(int, shape[1:])), labels)
 
 
-def read_file(path: Path) -> Source:
-    """Read the rows of a csv, tsv, txt, parquet, npy or npz file."""
+def read_file(path: Path, header: Header = None) -> Source:
+    """Read the rows of a file, by its extension: one of `READABLE`, or `TEXTS` that is packed."""
     suffix = path.suffix.lower()
-    if suffix in (".csv", ".tsv", ".txt"):
-        return Source(path.stem, read_csv(path))
     if suffix == ".parquet":
         return Source(path.stem, read_parquet([path]))
     if suffix == ".npz":
         return _read_npz(path)
     if suffix == ".npy":
         return flattened(path.stem, _read_npy(path.open("rb"), path.name))
-    formats = ".csv, .tsv, .txt, .parquet, .npy, .npz"
+    inner = Path(path.stem) if suffix in PACKED else path
+    if inner.suffix.lower() in (*TEXTS, ".xlsx", ".parquet" if suffix in PACKED else ""):
+        table = read_content(path.read_bytes(), path.name, inner.suffix.lower(), header)
+        return Source(inner.stem, table)
+    formats = ", ".join([*TEXTS, ".xlsx", ".parquet", ".npy", ".npz", *PACKED])
     raise DataError(f"expected a file that ends in {formats}, got {shown(path)}")
+
+
+def read_stdin(header: Header = None) -> Source:
+    """Read the rows that come from standard input: CSV unless its first bytes say otherwise."""
+    content = sys.stdin.buffer.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise DataError(f"standard input: expected at most {MOST_BYTES} bytes, got more")
+    return Source("stdin", read_content(content, "standard input", "", header))
+
+
+def read_content(content: bytes, name: str, suffix: str, header: Header = None) -> "pyarrow.Table":
+    """The table in the bytes of a file, by its first bytes, else by its extension."""
+    content = unpacked(content, name, MOST_BYTES)
+    if content.startswith(b"PAR1"):
+        import pyarrow
+
+        return _filled(_read_parquet_file(pyarrow.BufferReader(content), name), name)
+    if content.startswith(b"PK\x03\x04") or suffix == ".xlsx":
+        from aevb.table.spreadsheets import read_xlsx
+
+        return read_xlsx(content, name, header, MOST_BYTES)
+    if suffix in (".jsonl", ".ndjson") or (not suffix and content.startswith(b"{")):
+        return read_json_lines(content, name)
+    return read_csv(content, name, header)
 
 
 def read_folder(path: Path, image_size: tuple[int, int] | None) -> Source:
@@ -121,7 +153,7 @@ def read_parquet(files: list[Path]) -> "pyarrow.Table":
 
     tables: list[pyarrow.Table] = []
     for file in files:
-        table = _read_parquet_file(file)
+        table = _read_parquet_file(file, file.name)
         if tables and not table.schema.equals(tables[0].schema):
             fields = set(table.schema) ^ set(tables[0].schema)
             other = ", ".join(sorted({field.name for field in fields})) or "the order of columns"
@@ -129,33 +161,41 @@ def read_parquet(files: list[Path]) -> "pyarrow.Table":
                 f"{file.name}: expected the columns of {files[0].name}, got other {other}"
             )
         tables.append(table)
-    table = pyarrow.concat_tables(tables)
+    return _filled(pyarrow.concat_tables(tables), files[0].name)
+
+
+def _filled(table: "pyarrow.Table", name: str) -> "pyarrow.Table":
+    """The table; `DataError` if it has no rows or columns."""
     if not len(table) or not table.num_columns:
         size = f"{len(table)} and {table.num_columns}"
-        raise DataError(f"{files[0].name}: expected rows and columns, got {size}")
+        raise DataError(f"{name}: expected rows and columns, got {size}")
     return table
 
 
-def _read_parquet_file(path: Path) -> "pyarrow.Table":
+def _read_parquet_file(file: Any, name: str) -> "pyarrow.Table":
+    """The rows of a parquet file, from its path or its bytes."""
     import pyarrow
     from pyarrow import parquet
 
-    where = f"{path.name}, footer"
+    where = f"{name}, footer"
     groups = []
     try:
-        with parquet.ParquetFile(path, page_checksum_verification=True) as file:
-            _check_size(file.metadata, path.name)
-            for i in range(file.num_row_groups):
-                where = f"{path.name}, row group {i}"
-                groups.append(file.read_row_group(i))
-                if len(groups[-1]) != file.metadata.row_group(i).num_rows:
+        with parquet.ParquetFile(file, page_checksum_verification=True) as opened:
+            _check_size(opened.metadata, name)
+            for i in range(opened.num_row_groups):
+                where = f"{name}, row group {i}"
+                groups.append(opened.read_row_group(i))
+                if len(groups[-1]) != opened.metadata.row_group(i).num_rows:
                     raise DataError(f"{where}: expected as many rows as it declares")
-            empty = file.schema_arrow.empty_table()
+            empty = opened.schema_arrow.empty_table()
     except DataError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise damaged(where, "parquet file", error) from error
-    return pyarrow.concat_tables([empty, *groups]).replace_schema_metadata(None)
+    metadata = None
+    if empty.schema.metadata == WRITTEN and set(empty.schema.types) == {pyarrow.string()}:
+        metadata = WRITTEN  # as `aevb.table.write` leaves it
+    return pyarrow.concat_tables([empty, *groups]).replace_schema_metadata(metadata)
 
 
 def _check_size(metadata: Any, name: str) -> None:

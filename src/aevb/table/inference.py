@@ -8,6 +8,9 @@
 4. Other integers: a count if the least is 0 and there are no atoms; else continuous on a grid.
 5. A whole table of gray values (0 to 15, 16, 255, or k/255): pixels. Of 0 and 1: binary.
 6. Anything else: continuous.
+7. Dates and times: continuous, on a grid of the coarsest unit that counts them all.
+
+The cells of a file are text; what they are numbers of is learned first (`aevb.table.formats`).
 """
 
 import unicodedata
@@ -21,9 +24,11 @@ from numpy.typing import NDArray
 from aevb.errors import AevbWarning, ConfigError, DataError, nearest
 from aevb.table.choices import Choice, choices_of
 from aevb.table.codes import CODES
+from aevb.table.formats import Learned
 from aevb.table.notes import Notes, Role, coded
 from aevb.table.schema import LEVELED, Column, Kind, Level, Schema, Values, on_grid
 from aevb.table.tables import Cells, Inf, Table, TableLike, table_of
+from aevb.table.written import cells_by, learn_formats, notes_of
 
 __all__ = ["Understood", "find_atoms", "infer", "understand"]
 
@@ -97,7 +102,11 @@ def understand(
     if len(table) < 2:
         raise DataError("expected at least 2 rows to learn from, got 1 row: give more data")
     notes = _note_twins(table.names)
-    cells = _usable(table, choices, left_out, inf, notes)
+    learned = {}
+    if table.written:
+        learned = learn_formats(table, kinds, left_out)
+        notes += notes_of(learned, len(table))
+    cells = _usable(table, choices, left_out, inf, notes, learned)
     shared, gray = _whole_table(cells, kinds, table.container, image_shape)
     modeled = []
     for one in cells:
@@ -133,6 +142,7 @@ def _usable(
     left_out: Collection[str],
     inf: Inf,
     notes: list[AevbWarning],
+    learned: Mapping[str, Learned],
 ) -> list[Cells]:
     """The columns to model; those all missing, free text or identifiers are noted and left out."""
     usable, empty = list[Cells](), list[Cells]()
@@ -142,7 +152,10 @@ def _usable(
     for name in table.names:
         if name in left_out:
             continue
-        cells = table.column(name).finite(inf)
+        if name in learned:
+            cells = cells_by(learned[name].format, table, name).finite(inf)
+        else:
+            cells = table.column(name).finite(inf)
         if cells.family == "unsupported":
             unsupported[name] = cells.dtype
         elif np.isnan(cells.values).all():
@@ -160,7 +173,7 @@ def _usable(
             hint={"ignore": list(unsupported)},
         )
     if empty:
-        notes.append(rules.note("AEV103", "all cells are missing, so left out", empty))
+        notes.append(rules.note("AEV103", "all cells are missing, so left out: {}", empty))
     notes += _note_roles(roles, rules)
     if not usable:
         why = "; ".join(map(str, notes))
@@ -171,17 +184,17 @@ def _usable(
 def _note_roles(roles: Mapping[Role, list[Cells]], rules: Notes) -> list[AevbWarning]:
     notes = []
     if found := roles["identifier"]:
-        text = "looks like a row number or an identifier (index), so left out; to keep it, choose "
+        text = "row numbers (an index) or identifiers, left out: {}; to keep one, choose its kind"
         kinds = {}
         for cells in found[: rules.names]:
             kinds[cells.name] = "categorical" if cells.family == "text" else "continuous"
-        notes.append(rules.note("AEV101", f"{text}its kind", found, {"columns": kinds}))
+        notes.append(rules.note("AEV101", text, found, {"columns": kinds}))
     if found := roles["suspect"]:
-        text = "counts on evenly, as row numbers or an index do; if it is one, leave it out"
+        text = "counts on evenly, as row numbers or an index do: {}; if it is one, leave it out"
         names = [cells.name for cells in found[: rules.names]]
         notes.append(rules.note("AEV114", text, found, {"ignore": names}))
     if found := roles["free text"]:
-        text = "free text, so left out; to keep it, choose its kind"
+        text = "free text, left out: {}; to keep it, choose its kind"
         kinds = {cells.name: "categorical" for cells in found[: rules.names]}
         notes.append(rules.note("AEV102", text, found, {"columns": kinds}))
     return notes
@@ -256,13 +269,27 @@ def _gray_scale(cells: Sequence[Cells], certain: bool) -> Gray | None:
 
 
 def _column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
-    if cells.family == "text" or (kind is None and cells.levels):
+    if cells.family == "time":
+        column = _time_column(cells, kind, gray)
+    elif cells.family == "text" or (kind is None and cells.levels):
         column = _leveled_column(cells, kind)
     else:
         column = _number_column(cells, kind, gray)
     if column.kind not in LEVELED:
         column.check_support(cells.values)
-    return replace(column, dtype=cells.dtype, missing=float(np.isnan(cells.values).mean()))
+    missing = float(np.isnan(cells.values).mean())
+    return replace(column, dtype=cells.dtype, missing=missing, format=cells.format)
+
+
+def _time_column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
+    """Rule 7."""
+    if kind not in (None, "continuous"):
+        raise DataError(
+            f"column {cells.name!r}: expected numbers for kind {kind!r}, got dates or times, which "
+            "are continuous",
+            hint={"columns": {cells.name: "continuous"}},
+        )
+    return _number_column(cells, "continuous", gray)
 
 
 def _leveled_column(cells: Cells, kind: Kind | None) -> Column:

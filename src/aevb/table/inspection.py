@@ -15,6 +15,7 @@ from aevb.table.inference import Understood, understand
 from aevb.table.reading import read
 from aevb.table.schema import KINDS, LEVELED, Column, Schema, Values, on_grid
 from aevb.table.tables import Inf, Table, TableLike, is_missing, table_of
+from aevb.table.times import Times
 
 __all__ = ["InspectedColumn", "Inspection", "Note", "inspect", "of_schema"]
 
@@ -80,6 +81,8 @@ class InspectedColumn:
         Ends and step of the support, None where it has none.
     least, greatest
         The ends of the numbers that were met, None for text.
+    ends
+        The same as they are written, for dates and times.
     decimals
         Decimals of the numbers that were met, None for text and for numbers of more than six.
     levels
@@ -102,6 +105,7 @@ class InspectedColumn:
     step: float | None = None
     least: float | None = None
     greatest: float | None = None
+    ends: tuple[str, ...] = ()
     decimals: int | None = None
     levels: tuple[bool | str | int | float, ...] = ()
     missing: float | None = None
@@ -120,6 +124,8 @@ class InspectedColumn:
             words = [_short(str(level)) for level in self.levels]
             many = f"{len(self.levels):,} levels: " if len(self.levels) > 2 else ""
             return many + listed(words, 3)
+        if self.ends:
+            return " to ".join(self.ends)
         if self.least is None or self.greatest is None:
             return ""
         text = f"{_plain(self.least)} to {_plain(self.greatest)}"
@@ -196,7 +202,9 @@ class Inspection:
         return "\n".join([*lines, *(_line(str(note)) for note in self.notes)])
 
     def _repr_html_(self) -> str:
-        style = "text-align: left; vertical-align: top; white-space: normal"
+        style = (
+            "text-align: left; vertical-align: top; white-space: normal; padding: 2px 16px 2px 0"
+        )
         header, table = self.shown()
         rows = []
         for cells in table:
@@ -218,11 +226,12 @@ def inspect(
     ignore: Collection[str] = (),
     labels: Collection[str] = (),
     inf: Inf = "error",
+    header: bool | None = None,
 ) -> Inspection:
     """Say what is understood of data before any fit.
 
     `data` is a frame, an array, or what `read` takes: a path or the name of a data set. The other
-    arguments are those of `infer`.
+    arguments are those of `infer` and `read`.
 
     >>> found = inspect([[0.5, "red"], [1.5, "blue"], [0.1, "red"], [2.5, "red"]])
     >>> [(column.name, column.kind, column.support) for column in found.columns]
@@ -230,7 +239,7 @@ def inspect(
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        source = read(data)
+        source = read(data, header=header)
         choices = choices_of(columns or {})
         if isinstance(source.labels, tuple):
             labels = (*labels, *(name for name in source.labels if name not in choices))
@@ -239,7 +248,7 @@ def inspect(
     told = [one.message for one in caught if isinstance(one.message, AevbWarning)]
     told = [*told, *found.warnings, *found.advice]
     schema = replace(found.schema, labels=tuple(labels))
-    notes = map(Note.of, told)
+    notes = sorted(map(Note.of, told), key=lambda note: note.code)
     return _inspected(schema, notes, table, found, source.name)
 
 
@@ -282,9 +291,12 @@ def _inspected(
 
 def _described(column: Column, values: Values | None) -> InspectedColumn:
     least = greatest = decimals = None
+    ends: tuple[str, ...] = ()
     if values is not None and column.kind not in LEVELED:
         least, greatest = float(np.nanmin(values)), float(np.nanmax(values))
         decimals = _decimals(values[: 10**4])
+        if isinstance(column.format, Times):
+            ends = tuple(map(str, column.format.write([least, greatest])))
     return InspectedColumn(
         column.name,
         column.dtype,
@@ -294,6 +306,7 @@ def _described(column: Column, values: Values | None) -> InspectedColumn:
         step=column.step or column.resolution or None,
         least=least,
         greatest=greatest,
+        ends=ends,
         decimals=decimals,
         levels=column.categories,
         missing=column.missing,
@@ -353,7 +366,7 @@ def _toml(inspection: Inspection) -> str:
 
 
 def _notes(inspection: Inspection) -> list[str]:
-    return ["", *(f"# {_line(str(note))}" for note in inspection.notes)]
+    return ["", *(f"# {_line(f'{note.code} {note.text}')}" for note in inspection.notes)]
 
 
 def _section(column: InspectedColumn) -> list[str]:

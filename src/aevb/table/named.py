@@ -96,7 +96,8 @@ def _adult() -> Source:
 
     files = _files("adult_train.csv", "adult_test.csv")
     if files:
-        return Source("adult", pyarrow.concat_tables(map(read_csv, files)))
+        tables = [read_csv(file.read_bytes(), file.name, header=True) for file in files]
+        return Source("adult", pyarrow.concat_tables(tables))
     names = "adult_train.csv and adult_test.csv"
     table = pyarrow.Table.from_pandas(
         _download("adult", 2, names, as_frame=True, parser="auto").frame, preserve_index=False

@@ -108,8 +108,8 @@ class Notes:
             return "model"
         ordered = np.sort(observed)
         even = len(observed) == len(cells.values) and (np.diff(ordered, 2) == 0).all()
-        counts_rows = ordered[0] in (0, 1) and np.array_equal(observed, ordered)
-        if even and named and counts_rows and ordered[1] == ordered[0] + 1:
+        by_one = ordered[1] == ordered[0] + 1 and np.array_equal(observed, ordered)
+        if even and named and by_one and ordered[0] >= 0:
             return "identifier"
         return "suspect" if even else "model"
 
@@ -165,15 +165,17 @@ class Notes:
                 nominal.append(one)
         found = []
         if constant:
-            found.append(self.note("AEV104", "constant, so nothing can be learned from", constant))
+            found.append(
+                self.note("AEV104", "constant, so nothing can be learned from: {}", constant)
+            )
         if nearly:
-            text = f"one value fills more than {self.shared:.1%} of the cells of"
+            text = f"one value fills more than {self.shared:.1%} of the cells: {{}}"
             hint = {"ignore": [one.name for one in nearly[: self.names]]}
             found.append(self.note("AEV105", text, nearly, hint))
         if marked:
             found.append(self._sentinel_note(marked))
         if nominal:
-            text = "codes that look like levels, but are modeled as numbers"
+            text = "codes that look like levels, but are modeled as numbers: {}"
             kinds = {one.name: "categorical" for one in nominal[: self.names]}
             found.append(self.note("AEV110", text, nominal, {"columns": kinds}))
         return found
@@ -294,10 +296,10 @@ class Notes:
         found: Sequence[Cells],
         hint: Mapping[str, object] | None = None,
     ) -> AevbWarning:
-        """A note on these columns, and settings that would help."""
+        """A note on these columns, named at ``{}``, and settings that would help."""
         names = [one.name for one in found]
         shown = listed((name or repr(name) for name in names), self.names)
-        return coded(code, f"{text}: {shown}", names, hint)
+        return coded(code, text.replace("{}", shown), names, hint)
 
     def _pair_note(self, code: str, text: str, pairs: dict[str, str]) -> AevbWarning:
         shown = [f"{twin or repr('')} and {name or repr('')}" for name, twin in pairs.items()]

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from aevb.errors import ConfigError, DataError, nearest
-from aevb.table.files import Source, flattened, read_file, read_folder, shown
+from aevb.table.delimited import Header
+from aevb.table.files import Source, flattened, read_file, read_folder, read_stdin, shown
 from aevb.table.named import DATA_SETS, named
 from aevb.table.tables import TableLike
 
@@ -15,13 +16,20 @@ __all__ = ["read"]
 
 
 def read(
-    source: str | os.PathLike[str] | TableLike, *, image_size: tuple[int, int] | None = None
+    source: str | os.PathLike[str] | TableLike,
+    *,
+    image_size: tuple[int, int] | None = None,
+    header: Header = None,
 ) -> Source:
     """Read data from a path, the name of a data set, an array or a frame.
 
-    A text is a data set's name if it is one (`aevb.table.DATA_SETS`), else a path: a csv, parquet,
-    npy or npz file, a folder of parquet files of one schema, or a folder of images. How CSV cells
-    are read is described in `aevb.table.delimited`. Images must be of one size, or are brought to
+    A text is a data set's name if it is one (`aevb.table.DATA_SETS`), else a path: a csv, tsv, txt,
+    jsonl, xlsx, parquet, npy or npz file (those of text may be packed as gz or zst), a folder of
+    parquet files of one schema, or a folder of images; ``-`` is standard input. A CSV file has no
+    types: its table is one of text, as `aevb.table.delimited` describes, to which `infer` gives
+    types. `header` says whether its first line holds the names of the columns; None guesses, with a
+    note where that line could be data, and names, such as those of a fitted model, make it a header
+    if one of them is in it. Images must be of one size, or are brought to
     `image_size` (height, width); they are gray if all are, else color; if they lie in several
     folders, the folders' names are labels.
 
@@ -43,7 +51,9 @@ def read(
         raise DataError("expected the name of a file, folder or data set, got an empty one")
     path = Path(source)
     try:
-        return read_folder(path, image_size) if _is_folder(path) else read_file(path)
+        if str(source) == "-":
+            return read_stdin(header)
+        return read_folder(path, image_size) if _is_folder(path) else read_file(path, header)
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{shown(path)} could not be read: {reason}") from error

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field
 
 from aevb.disk import validated
 from aevb.errors import DataError
+from aevb.table.formats import Format
 
 __all__ = ["KINDS", "LEVELED", "Column", "Kind", "Level", "Schema", "Values", "on_grid"]
 
@@ -74,6 +75,8 @@ class Column:
         u = (value - location) / scale.
     missing
         Fraction of missing cells in the data the schema was inferred from.
+    format
+        How the cells are written, if the data are text from a file, or count time.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Column:
     location: Finite = 0.0
     scale: Annotated[Finite, Field(gt=0)] = 1.0
     missing: float = 0.0
+    format: Format | None = None
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 

@@ -1,16 +1,18 @@
 """One way to look at every table: a name, a type and the cells of each column.
 
 Supported columns are numbers (integers, floats, decimals, all exactly held by float64), booleans,
-text, and categoricals of any of these. Dates, durations, binary, lists and structs have no
-likelihood: they are left out by name, or turned into numbers first.
+text, categoricals of any of these, and dates, times and durations, which count time. Binary, lists
+and structs have no likelihood: they are left out by name, or turned into numbers first.
 """
 
 import contextlib
+import enum
 import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
@@ -20,17 +22,30 @@ from narwhals.typing import IntoDataFrame
 from numpy.typing import ArrayLike, NDArray
 
 from aevb.errors import DataError
+from aevb.table.containers import Array, is_frame, library_of, readable
+from aevb.table.formats import Format
+from aevb.table.moments import times_of
 from aevb.table.schema import Level, Values
 
-__all__ = ["Cells", "Frame", "Table", "TableLike", "fingerprint", "is_frame", "table_of"]
+__all__ = [
+    "WRITTEN",
+    "Cells",
+    "Frame",
+    "Table",
+    "TableLike",
+    "fingerprint",
+    "is_frame",
+    "table_of",
+]
 
 Inf = Literal["error", "missing"]
-Family = Literal["number", "text", "boolean", "empty", "unsupported"]
+Family = Literal["number", "text", "boolean", "time", "empty", "unsupported"]
 Frame: TypeAlias = nw.DataFrame[Any]
 Series: TypeAlias = nw.Series[Any]
-Array: TypeAlias = NDArray[Any]
-#: A frame of pandas, polars or pyarrow, an array, or nested lists.
+#: A frame, an array, or nested lists; see `aevb.table.containers.readable`.
 TableLike: TypeAlias = IntoDataFrame | ArrayLike
+#: The metadata of an Arrow table whose cells are text as written in a file, null where empty.
+WRITTEN = {b"aevb": b"written"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +64,8 @@ class Cells:
         Levels of text, booleans and categoricals: sorted, unless a categorical declares an order.
     ordered
         Whether the column's type declares that the order of its levels means something.
+    format
+        How the cells are written, if they are text from a file, or count time.
     """
 
     name: str
@@ -57,6 +74,7 @@ class Cells:
     values: Values
     levels: tuple[Level, ...] = ()
     ordered: bool = False
+    format: Format | None = None
 
     def finite(self, inf: Inf = "error") -> "Cells":
         """The cells if they are finite; else with infinite ones missing, or a `DataError`."""
@@ -92,6 +110,19 @@ class Table:
     def __len__(self) -> int:
         return len(self.native)
 
+    @property
+    def written(self) -> bool:
+        """Whether the cells are text as written in a file."""
+        if isinstance(self.native, np.ndarray) or self.container != "pyarrow":
+            return False
+        metadata = self.native.to_native().schema.metadata or {}
+        return WRITTEN.items() <= metadata.items()
+
+    def texts(self, name: str) -> Any:
+        """The cells of one column of a written table, as Arrow holds them."""
+        series: Any = self.native[name]
+        return series.to_native()
+
     def column(self, name: str) -> Cells:
         """The cells of one column."""
         if isinstance(self.native, np.ndarray):
@@ -115,6 +146,7 @@ def table_of(data: TableLike) -> Table:
 
     Raises `DataError` if there are no rows or columns, if names repeat, or if it is no table.
     """
+    data = readable(data)
     if is_frame(data):
         table = _frame_table(data)
     else:
@@ -125,11 +157,6 @@ def table_of(data: TableLike) -> Table:
         size = f"{len(table)} rows and {len(table.names)} columns"
         raise DataError(f"expected rows and columns of data, got {size}: an empty table")
     return table
-
-
-def is_frame(data: object) -> bool:
-    """Whether these are named columns of pandas, polars or pyarrow."""
-    return _library(data) in ("pandas", "polars", "pyarrow", "narwhals")
 
 
 def fingerprint(data: TableLike) -> dict[str, int | str]:
@@ -170,23 +197,17 @@ def _cell_bytes(table: Table, name: str) -> bytes:
     return ascii((family, cells.levels)).encode() + values.tobytes()
 
 
-def _library(data: object) -> str:
-    return type(data).__module__.partition(".")[0]
-
-
 # Arrays
 
 
 def _array_of(data: object) -> Array:
     """A 2-D array: images flattened, masked cells missing."""
     kind = type(data).__name__
-    if hasattr(data, "tocsr"):
-        raise DataError(f"expected a dense array, got a sparse {kind}: pass .toarray()")
     try:
         array = np.asarray(data)
         if array.dtype.kind in "US" and not hasattr(data, "dtype"):
             array = np.array(data, dtype=object)  # numbers beside text stay numbers
-    except (ValueError, TypeError) as error:
+    except Exception as error:  # a cell's own class may raise anything
         raise DataError(f"expected a table or an array, got {kind}: {error}") from error
     if array.ndim not in (2, 3, 4):
         raise DataError(
@@ -225,25 +246,33 @@ def _exact(numbers: Array, name: str) -> Values:
 # Frames
 
 
-def _frame_table(data: object) -> Table:
-    native = nw.to_native(data, pass_through=True)
-    container, kind = _library(native), type(data).__name__
-    if hasattr(native, "collect"):
-        raise DataError(f"expected a data frame, got a {kind}: call .collect() first")
+def _frame_table(native: Any) -> Table:
+    container, kind = library_of(native), type(native).__name__
     labels = getattr(native, "columns", ())
     if container == "pyarrow":
-        labels = native.column_names
+        labels = getattr(native, "column_names", ())
     names = tuple(map(str, labels))
     twice = [repr(name) for name, times in Counter(names).items() if times > 1]
     if twice:
         listed = ", ".join(sorted(twice))
         raise DataError(f"expected each column name once, got {listed} twice: rename the columns")
     if container == "pandas" and names:
-        native = native.set_axis(list(names), axis=1)
+        native = _plain_pandas(native.set_axis(list(names), axis=1))
     try:
         return Table(names, container, nw.from_native(native, eager_only=True))
     except (TypeError, ValueError) as error:
         raise DataError(f"expected a data frame, got {kind}: pass a frame of two axes") from error
+
+
+def _plain_pandas(frame: Any) -> Any:
+    """The frame without what only pandas has: sparse columns, numbers in a foreign byte order."""
+    plain: dict[str, Any] = {}
+    for name, dtype in frame.dtypes.items():
+        if str(dtype).startswith("Sparse"):
+            plain[name] = dtype.subtype
+        elif isinstance(dtype, np.dtype) and not dtype.isnative:
+            plain[name] = dtype.newbyteorder("=")
+    return frame.astype(plain) if plain else frame
 
 
 def _series_cells(series: Series, container: str) -> Cells:
@@ -253,7 +282,8 @@ def _series_cells(series: Series, container: str) -> Cells:
         return Cells(name, dtype, "empty", np.full(len(missing), np.nan))
     if kind in (nw.Categorical, nw.Enum):
         return _categorical_cells(series, container, dtype)
-    if kind in (nw.String, nw.Object, nw.Decimal, nw.Int128, nw.UInt128):
+    of_objects = kind in (nw.String, nw.Object, nw.Decimal, nw.Int128, nw.UInt128)
+    if of_objects or dtype.startswith("decimal"):
         return _object_cells(name, dtype, series.to_list())
     if kind == nw.Boolean:
         flags = series.fill_null(False).to_numpy().astype(np.float64)
@@ -261,7 +291,14 @@ def _series_cells(series: Series, container: str) -> Cells:
     if kind.is_numeric():
         numbers = _exact(series.fill_null(0).to_numpy(), name)
         return Cells(name, dtype, "number", np.where(missing, np.nan, numbers))
+    if kind in (nw.Datetime, nw.Date, nw.Duration, nw.Time) or dtype.startswith("date64"):
+        return _time_cells(name, dtype, series.to_arrow())
     return Cells(name, dtype, "unsupported", np.empty(0))
+
+
+def _time_cells(name: str, dtype: str, array: Any) -> Cells:
+    values, form = times_of(array)
+    return Cells(name, dtype, "time", values, format=form)
 
 
 def _native_dtype(series: Series, container: str) -> str:
@@ -278,7 +315,7 @@ def _categorical_cells(series: Series, container: str, dtype: str) -> Cells:
     items = _plain(series.to_list())
     cells = _object_cells(series.name, dtype, items)
     levels = cells.levels
-    if container == "pandas":
+    if container == "pandas" and dtype.startswith("category"):
         levels = tuple(_plain(series.to_native().cat.categories))
     elif isinstance(series.dtype, nw.Enum):
         levels = tuple(series.dtype.categories)
@@ -311,6 +348,8 @@ def _plain(items: Iterable[Any]) -> list[Any]:
             plain.append(None)
         elif isinstance(item, np.generic):
             plain.append(item.item())
+        elif isinstance(item, enum.Enum):
+            plain.append(item.value)
         else:
             plain.append(item)
     return plain
@@ -324,6 +363,8 @@ def positions_of(items: Iterable[object], levels: Sequence[object]) -> Values:
 
 def _object_cells(name: str, dtype: str, items: Iterable[object]) -> Cells:
     """The cells of a column of Python objects, all of one family."""
+    import pyarrow
+
     items = _plain(items)
     types = set(map(type, items)) - {type(None)}
     families = set(map(_family_of, types))
@@ -336,6 +377,9 @@ def _object_cells(name: str, dtype: str, items: Iterable[object]) -> Cells:
         return Cells(name, dtype, "boolean", positions_of(items, (False, True)), (False, True))
     if families == {"number"}:
         return Cells(name, dtype, "number", _numbers(name, items))
+    if families == {"time"}:
+        with contextlib.suppress(pyarrow.ArrowException):  # dates beside times of a day
+            return _time_cells(name, dtype, pyarrow.array(items))
     mixture = " and ".join(sorted(kind.__name__ for kind in types))
     return Cells(name, f"{dtype} of {mixture}", "unsupported", np.empty(0))
 
@@ -347,6 +391,8 @@ def _family_of(kind: type) -> Family:
         return "boolean"
     if issubclass(kind, int | float | Decimal):
         return "number"
+    if issubclass(kind, date | time | timedelta):
+        return "time"
     return "unsupported"
 
 

@@ -2,10 +2,10 @@
 
 import io
 import os
-import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import narwhals as nw
 import numpy as np
@@ -14,9 +14,14 @@ from numpy.typing import ArrayLike
 
 from aevb.disk.files import write_files
 from aevb.errors import ConfigError, DataError, OutputError
+from aevb.table.delimited import GUARD
+from aevb.table.headers import what_is_first
+from aevb.table.tables import WRITTEN
 
 if TYPE_CHECKING:
     import pyarrow
+
+    Texts: TypeAlias = pyarrow.Array | pyarrow.ChunkedArray
 
 __all__ = ["write"]
 
@@ -25,17 +30,23 @@ def write(
     data: IntoDataFrame | ArrayLike,
     path: str | os.PathLike[str],
     names: Sequence[str] | None = None,
+    *,
+    guard: bool = False,
 ) -> None:
-    r"""Write a frame or an array as CSV, Parquet, npy or npz, by the extension of the file name.
+    """Write a frame or an array as CSV, Parquet, npy or npz, by the extension of the file name.
 
-    In CSV, text that starts with ``=``, ``+``, ``-`` or ``@`` gets a leading apostrophe (a
-    spreadsheet would run it), control characters are written as ``\x1b``, a missing cell is empty
-    and an empty text is ``""``. Parquet is written with page checksums.
+    In CSV a cell of text is written as it is, with quotes where it needs them; a missing cell is
+    empty and an empty text is ``""``. Parquet is written with page checksums.
 
     Parameters
     ----------
     names
         Column names of an array; x0, x1, ... by default.
+    guard
+        Put `aevb.table.delimited.GUARD`, an apostrophe and an invisible word joiner, before cells
+        of CSV that a spreadsheet would run as a formula: those that start with ``=``, ``+``, ``-``,
+        ``@``, a tab or a carriage return and are no plain number. `read` takes it off again; other
+        programs see it.
 
     Raises
     ------
@@ -48,10 +59,11 @@ def write(
     """
     path = Path(os.path.realpath(path))
     suffix = path.suffix.lower()
+    content: bytes | memoryview
     if suffix in (".npy", ".npz"):
         content = _array_bytes(data, suffix)
     elif suffix in (".csv", ".parquet"):
-        content = _table_bytes(data, suffix, names)
+        content = _table_bytes(data, suffix, names, guard)
     else:
         raise ConfigError(
             f"expected a file name that ends in .csv, .parquet, .npy or .npz, got {path.name!r}"
@@ -79,18 +91,17 @@ def _array_bytes(data: IntoDataFrame | ArrayLike, suffix: str) -> memoryview:
 
 
 def _table_bytes(
-    data: IntoDataFrame | ArrayLike, suffix: str, names: Sequence[str] | None
-) -> memoryview:
+    data: IntoDataFrame | ArrayLike, suffix: str, names: Sequence[str] | None, guard: bool
+) -> bytes | memoryview:
     import pyarrow
-    from pyarrow import csv, parquet
+    from pyarrow import parquet
 
     table = _arrow_table(data, names)
-    sink = pyarrow.BufferOutputStream()
     try:
         if suffix == ".csv":
-            csv.write_csv(_harmless_table(table), sink)
-        else:
-            parquet.write_table(table, sink, write_page_checksum=True)
+            return _csv(table, guard)
+        sink = pyarrow.BufferOutputStream()
+        parquet.write_table(table, sink, write_page_checksum=True)
     except pyarrow.ArrowException as error:
         raise DataError(
             f"expected columns that {suffix} files can hold, got {error}: leave the column out"
@@ -115,7 +126,11 @@ def _arrow_table(data: IntoDataFrame | ArrayLike, names: Sequence[str] | None) -
         names = names or [f"x{i}" for i in range(len(columns))]
     if len(names) != len(columns):
         raise DataError(f"expected a name for each of {len(columns)} columns, got {len(names)}")
-    return pyarrow.table([_arrow_column(column) for column in columns], names=list(names))
+    metadata = None
+    if isinstance(data, pyarrow.Table) and data.schema.metadata == WRITTEN:
+        metadata = WRITTEN
+    arrays = [_arrow_column(column) for column in columns]
+    return pyarrow.table(arrays, names=list(names), metadata=metadata)
 
 
 def _arrow_column(column: Iterable[object]) -> "pyarrow.Array | pyarrow.ChunkedArray":
@@ -132,27 +147,73 @@ def _arrow_column(column: Iterable[object]) -> "pyarrow.Array | pyarrow.ChunkedA
         return pyarrow.array(_texts(column))
 
 
-def _harmless_table(table: "pyarrow.Table") -> "pyarrow.Table":
-    """The table with text that neither a spreadsheet nor a terminal obeys, in its header too."""
+def _csv(table: "pyarrow.Table", guard: bool, sampled: int = 200) -> bytes:
+    """The table as CSV: cells are quoted only where a reader would take them for something else."""
     import pyarrow
 
-    columns = [_harmless_column(column) for column in table.columns]
-    return pyarrow.table(columns, names=[_harmless(name) for name in table.column_names])
+    columns = [_text_column(column) for column in table.columns]
+    samples = [column.slice(0, sampled).fill_null("").to_pylist() for column in columns]
+    first = [table.column_names, *map(list, zip(*samples, strict=True))]
+    names = pyarrow.array(table.column_names, pyarrow.large_string())
+    if guard:
+        columns, names = [_guarded(column) for column in columns], _guarded(names)
+    if table.column_names[0].startswith(("sep=", "\ufeff")):  # which mean something there
+        names = pyarrow.array([GUARD + table.column_names[0], *names.to_pylist()[1:]], names.type)
+    # A header that looks like data has quotes, by which it is told from data when it is read.
+    like_data = what_is_first(first) != "names"
+    header = ",".join(_quoted(names, everything=like_data).to_pylist())
+    lines = _joined(*map(_quoted, columns), by=",")
+    mark = "\ufeff" if guard else ""  # by which spreadsheets know UTF-8
+    return "\n".join([mark + header, *lines.to_pylist(), ""]).encode()
 
 
-def _harmless_column(column: "pyarrow.ChunkedArray") -> "pyarrow.Array | pyarrow.ChunkedArray":
+def _quoted(column: "Texts", everything: bool = False) -> "Texts":
+    """The cells with quotes, where they need them; missing cells stay missing."""
+    from pyarrow import compute
+
+    needed = compute.match_substring_regex(column, '^$|[",;|\t\r\n]')
+    if everything:
+        needed = compute.is_valid(column)
+    if not compute.any(needed).as_py():
+        return column
+    inside = compute.replace_substring(column, '"', '""')
+    return compute.if_else(needed, _joined('"', inside, '"'), column)
+
+
+def _guarded(column: "Texts") -> "Texts":
+    """The cells with `GUARD` before those that a spreadsheet would run, or that start with it."""
+    from pyarrow import compute
+
+    runs = compute.match_substring_regex(column, f"^([=+\\-@\t\r]|{GUARD})")
+    number = r"^[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?%?$"
+    is_number = compute.match_substring_regex(column, number)
+    return compute.if_else(compute.and_not(runs, is_number), _joined(GUARD, column), column)
+
+
+def _joined(*parts: "pyarrow.ChunkedArray | str", by: str = "") -> "pyarrow.ChunkedArray":
+    """Text, cell by cell of the columns among these parts; a missing cell is empty."""
+    import pyarrow
+    from pyarrow import compute
+
+    typed = []
+    for part in (*parts, by):
+        text = isinstance(part, str)
+        typed.append(pyarrow.scalar(part, pyarrow.large_string()) if text else part)
+    return compute.binary_join_element_wise(*typed, null_handling="replace", null_replacement="")
+
+
+def _text_column(column: "pyarrow.ChunkedArray") -> "pyarrow.ChunkedArray":
+    """The cells as they are written in CSV."""
     import pyarrow
     from pyarrow import types
 
-    kind = column.type
+    kind, text = column.type, pyarrow.large_string()
     if types.is_dictionary(kind):
-        kind = kind.value_type
-        column = column.cast(kind)
-    if types.is_primitive(kind) or types.is_decimal(kind) or types.is_null(kind):
-        return column
-    texts = _texts(column.to_pylist())
-    harmless = [text if text is None else _harmless(text) for text in texts]
-    return pyarrow.array(harmless, type=pyarrow.large_string())
+        column = column.cast(kind.value_type)
+    if not (types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind)):
+        with suppress(pyarrow.ArrowException):  # such as of a duration
+            return column.cast(text)
+    return pyarrow.chunked_array([pyarrow.array(_texts(column.to_pylist()), text)])
 
 
 def _texts(cells: Iterable[object]) -> list[str | None]:
@@ -163,13 +224,3 @@ def _texts(cells: Iterable[object]) -> list[str | None]:
         else:
             texts.append(str(cell).encode("utf-8", "backslashreplace").decode())
     return texts
-
-
-def _harmless(text: str) -> str:
-    """Text without what a terminal obeys (all control characters but line feeds) or a formula."""
-    text = re.sub(
-        r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", lambda control: f"\\x{ord(control[0]):02x}", text
-    )
-    if text.startswith(("=", "+", "-", "@")):
-        return f"'{text}"
-    return text
