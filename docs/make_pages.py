@@ -1,13 +1,15 @@
-"""Write docs/settings.md from the settings there are, and docs/api.md from the modules.
+"""Write the settings, the codes of notes and the modules to docs/settings.md, notes.md, api.md.
 
 The build of the documentation does so; `python docs/make_pages.py` does it by hand.
 """
 
 import ast
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from aevb.settings import About, RunSettings, Settings, about
+from aevb.table.codes import CODES
 
 DOCS = Path(__file__).parent
 SOURCE = DOCS.parent / "src"
@@ -19,7 +21,7 @@ SECTIONS = {
     "The start of training": ["linear", "encoders", "start", "build"],
     "The model and its training": ["model", "objectives", "optimizers", "epochs", "train"],
     "Scores, diagnostics and predictions": ["rows", "marginal", "diagnostics", "predict"],
-    "Tables": ["table", "preparation"],
+    "Tables": ["data", "table", "preparation"],
     "A fit": ["automatic", "fit", "baselines", "results", "assess", "run", "sklearn"],
     "Files, figures and reports": ["disk", "figures", "report"],
     "Tests of your own parts": ["testing"],
@@ -38,6 +40,22 @@ TOML file (`--config`) and as options of `aevb fit`. Where a setting takes the n
 `aevb fit` and its TOML file have three more settings:
 
 {run_table}
+"""
+
+NOTES = """# Notes on data
+
+Each note on your data has a code. The notes on columns (AEV1..) are made before any fit:
+`aevb inspect DATA` shows them, and so do `aevb fit` and the report. In Python,
+`aevb.table.inspect(data)` has all of them, and a fit gives a warning where a column is left out or
+nothing can be learned from it.
+
+{notes}"""
+
+NOTE = """## {code}: {title}
+
+{meaning}
+
+**What to do.** {remedy}
 """
 
 API = """# API
@@ -83,6 +101,13 @@ def settings_page() -> str:
     rows = list(about(Settings))
     more = list(about(RunSettings))[len(rows) :]
     return SETTINGS.format(table=table(rows), run_table=table(more))
+
+
+def notes_page() -> str:
+    notes = []
+    for code, about_code in CODES.items():
+        notes.append(NOTE.format(code=code, **asdict(about_code)))
+    return NOTES.format(notes="\n".join(notes))
 
 
 def table(settings: list[tuple[str, object, About]]) -> str:
@@ -174,6 +199,7 @@ def exports(module: str) -> set[str]:
 
 def main() -> None:
     (DOCS / "settings.md").write_text(settings_page(), "utf-8")
+    (DOCS / "notes.md").write_text(notes_page(), "utf-8")
     (DOCS / "api.md").write_text(api_page(), "utf-8")
 
 

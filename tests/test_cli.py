@@ -637,6 +637,39 @@ def test_inspect(fitted: str) -> None:
     assert document["manifest"]["seed"] == 0
 
 
+DATA = "a,b,id\n" + "\n".join(
+    f"{i * i % 97 / 4},{'red' if i % 3 else 'blue'},{i}" for i in range(60)
+)
+
+
+def test_data_are_inspected_before_a_fit(tmp_path: Path) -> None:
+    place, columns = tmp_path / "people.csv", tmp_path / "columns.toml"
+    place.write_text(DATA)
+    result = run("inspect", str(place), "-o", str(columns))
+    assert "people: 60 rows, 3 columns, 1 of them not modeled" in result.stdout
+    assert "AEV101" in result.stdout
+    assert "--column id=continuous" in result.stdout
+    assert f"wrote {columns}" in result.stderr
+    columns.write_text(columns.read_text().replace('ignore = ["id"]', "ignore = []"))
+    kinds = ("--column", "b=categorical", "--column", "id=continuous,lower=0,step=0.5")
+    document = run_json("inspect", str(place), "--columns", str(columns), *kinds)
+    found = {column["name"]: column for column in document["columns"]}
+    assert found["b"]["kind"] == "categorical"
+    assert (found["id"]["kind"], found["id"]["lower"], found["id"]["step"]) == (
+        "continuous",
+        0,
+        0.5,
+    )
+    assert fails(2, "inspect", str(place), "-o", "columns.csv").count("must end in .toml") == 1
+    assert "for the folder of a run" in fails(2, "inspect", str(place), "--draw")
+    assert "did you mean 'lower'" in fails(2, "inspect", str(place), "--column", "a=count,lowr=0")
+
+
+def test_the_columns_of_a_run_are_written_too(fitted: str, tmp_path: Path) -> None:
+    run("inspect", fitted, "-o", str(tmp_path / "columns.toml"))
+    assert "[columns." in (tmp_path / "columns.toml").read_text("utf-8")
+
+
 def test_inspect_draws_the_architecture(fitted: str) -> None:
     assert "drawing: r/architecture.svg" in run("inspect", fitted, "--draw").stdout
     drawing = Path(fitted, "architecture.svg").read_text("utf-8")

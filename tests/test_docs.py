@@ -41,6 +41,11 @@ def test_settings_are_up_to_date(make_pages: ModuleType) -> None:
     assert (DOCS / "settings.md").read_text("utf-8") == make_pages.settings_page()
 
 
+def test_notes_are_up_to_date(make_pages: ModuleType) -> None:
+    """If not: python docs/make_pages.py."""
+    assert (DOCS / "notes.md").read_text("utf-8") == make_pages.notes_page()
+
+
 def test_every_public_name_has_a_page(make_pages: ModuleType) -> None:
     listed = make_pages.listed_modules()
     assert len(listed) == len(set(listed))

@@ -323,7 +323,7 @@ def _tails_of_weights(fit: Fit, units: Units, numbers: ReportDict, limits: Limit
 
 
 def _warnings(fit: Fit, collapsed: bool, found: Evaluation) -> list[str]:
-    notes = list(fit.preparation.source.notes)
+    notes = [*fit.preparation.source.notes, *fit.preparation.source.advice]
     if collapsed:
         notes.append(
             "Posterior collapse: the latents carry next to no information about the rows; try "

@@ -95,7 +95,38 @@ class ModelFileError(AevbError, ValueError):
 
 
 class AevbWarning(_HintedError, UserWarning):  # noqa: N818
-    """Something the user should know about the data or the fit; nothing was lost."""
+    """Something the user should know about the data or the fit; nothing was lost.
+
+    Parameters
+    ----------
+    hint
+        Settings that would help, by name.
+    code
+        Which note this is, such as AEV104: `aevb.table.codes` says what it means and what to do.
+    columns
+        Names of the columns it is about.
+
+    >>> str(AevbWarning("constant: x", code="AEV104", columns=["x"]))
+    'AEV104: constant: x'
+    """
+
+    def __init__(
+        self,
+        *args: object,
+        hint: Mapping[str, object] | None = None,
+        code: str = "",
+        columns: Iterable[str] = (),
+    ) -> None:
+        super().__init__(*args, hint=hint)
+        self.code = code
+        self.columns = tuple(columns)
+
+    def __str__(self) -> str:
+        return self.coded(super().__str__())
+
+    def coded(self, line: str) -> str:
+        """A line with the code before it, if there is one."""
+        return f"{self.code}: {line}" if self.code else line
 
 
 def listed(words: Iterable[object], most: int = 10) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from aevb.cli import apply, fit, look
+from aevb.cli import apply, fit, inspect, look
 from aevb.cli.application import Application
 from aevb.cli.options import register
 from aevb.cli.settings import SettingsCommand
@@ -47,7 +47,7 @@ app = typer.Typer(
 )
 register(app, fit.fit, cls=SettingsCommand)
 register(app, apply.evaluate, apply.score, apply.embed, apply.reconstruct)
-register(app, apply.sample, apply.impute, look.report, look.inspect, look.data)
+register(app, apply.sample, apply.impute, look.report, inspect.inspect, look.data)
 
 
 def _print_version(asked: bool) -> None:

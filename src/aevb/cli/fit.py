@@ -42,6 +42,10 @@ def fit(
     config: Annotated[
         Path | None, typer.Option(help="A TOML file of settings; options override it.")
     ] = None,
+    columns_file: Annotated[
+        Path | None,
+        typer.Option("--columns", help="A TOML file of columns, as aevb inspect -o writes."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue from the run's last checkpoint.")
     ] = False,
@@ -56,7 +60,7 @@ def fit(
     **settings: object,
 ) -> None:
     """Fit a VAE to DATA, and report what it is worth compared with plain models."""
-    chosen = read_settings(config, typed_settings(context.params))
+    chosen = read_settings(config, typed_settings(context.params), columns=columns_file)
     place = None if chosen.output is None else Path(chosen.output)
     if allow_changed_data and not resume:
         raise ConfigError("--allow-changed-data is for --resume: give both, or neither")

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 import aevb
 from aevb.cli.options import RUN, command
@@ -16,19 +14,11 @@ if TYPE_CHECKING:
 
     from aevb.report.contents import Document
 
-__all__ = ["data", "inspect", "report"]
+__all__ = ["data", "report", "run_document", "show_run"]
 
 
-@command
-def inspect(
-    terminal: Terminal,
-    run: RUN,
-    *,
-    draw: Annotated[
-        bool, typer.Option("--draw", help="Also draw the architecture: architecture.svg in RUN.")
-    ] = False,
-) -> None:
-    """Print the columns, architecture, settings and numbers of RUN."""
+def run_document(run: Path, draw: bool) -> "Document":
+    """What a run holds, but for its arrays; `draw` also draws its architecture."""
     stored = aevb.disk.read_run(run)
     manifest = dict(stored.manifest)
     del manifest["files"], manifest["sha256"]
@@ -37,7 +27,7 @@ def inspect(
         document[name] = stored.documents.get(name, {})
     if draw:
         document["drawing"] = str(_draw_architecture(run, document["results"]))
-    terminal.result(document, lambda out: _show_run(out, document))
+    return document
 
 
 @command
@@ -66,7 +56,8 @@ def _draw_architecture(run: Path, results: "Document") -> Path:
     return aevb.disk.write_together(run, {"architecture.svg": picture})[0]
 
 
-def _show_run(out: "Console", document: "Document") -> None:
+def show_run(out: "Console", document: "Document") -> None:
+    """Print the columns, architecture, settings and numbers of a run."""
     header = ("column", "kind", "type", "levels", "missing")
     table(out, header, _column_rows(document["schema"]), right=2)
     out.print()

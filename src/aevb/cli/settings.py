@@ -1,5 +1,6 @@
 """`aevb.settings` at the shell: its options, their help, and what was typed as settings."""
 
+import re
 from collections.abc import Callable, Mapping
 from inspect import Parameter, signature
 from typing import Annotated, Any, TypeVar
@@ -98,8 +99,18 @@ def _number(text: str) -> int | float | str:
     return text.strip()
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, kind = text.rpartition("=")
-    if not equals:
+def _pair(text: str) -> tuple[str, object]:
+    """A column's name, and its kind or a mapping: NAME=KIND or NAME=KIND,lower=0,step=0.5."""
+    found = re.fullmatch(r"(.*)=([A-Za-z_]*)((?:,[a-z]+=[^=,]*)*)", text, re.DOTALL)
+    if found is None:
         raise ConfigError(f"--column must be NAME=KIND, such as age=continuous; got {text!r}")
-    return name, kind
+    name, kind, more = found.groups()
+    if not more:
+        return name, kind
+    said: dict[str, object] = {}
+    if kind:
+        said["kind"] = kind
+    for part in more[1:].split(","):
+        key, _, value = part.partition("=")
+        said[key] = _number(value)
+    return name, said

@@ -41,10 +41,11 @@ def with_flags(error: AevbError | AevbWarning, *, fitting: bool = True) -> str:
 
     Another command than those that take these flags says so.
     """
-    if not error.hint:
-        return error.message
-    flags = " or ".join(_flags(setting, value) for setting, value in error.hint.items())
-    return f"{error.message} ({flags})" if fitting else f"{error.message} (fit with {flags})"
+    line = error.message
+    if error.hint:
+        flags = " or ".join(_flags(setting, value) for setting, value in error.hint.items())
+        line = f"{line} ({flags})" if fitting else f"{line} (fit with {flags})"
+    return error.coded(line) if isinstance(error, AevbWarning) else line
 
 
 def _flags(setting: str, value: object) -> str:

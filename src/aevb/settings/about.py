@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
-from aevb.errors import nearest
+from aevb.errors import ConfigError, nearest
 
 __all__ = ["About", "about"]
 
@@ -89,7 +89,8 @@ class About:
             if "auto" in value.values():
                 raise ValueError("'auto' is for all columns")
             for asked in value.values():
-                self.check(asked)
+                if not isinstance(asked, Mapping):
+                    self.check(asked)
         elif isinstance(value, str) and value not in set(self.names or [value]):
             raise ValueError(f"no such name: {value}")
         return value
@@ -117,6 +118,9 @@ def explain(settings: type[BaseModel], values: Mapping[str, object], error: Vali
     place = errors[0]["loc"]
     if not place:  # settings that do not go together
         return str(errors[0]["ctx"]["error"])
+    cause = errors[0].get("ctx", {}).get("error")
+    if isinstance(cause, ConfigError):  # it says itself what is wrong
+        return str(cause)
     name = str(place[0])
     known = {one: described for one, _, described in about(settings)}
     if name not in known:

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from aevb.errors import ConfigError, listed
+from aevb.errors import ConfigError, listed, nearest
 from aevb.settings.about import About, Names, explain
 
 __all__ = ["RandomState", "RunSettings", "Settings", "Width", "read_settings"]
@@ -26,6 +26,14 @@ def _is_part(value: object) -> object:
     if not (isinstance(value, str) or callable(value) or hasattr(value, "build")):
         raise ValueError("neither a name nor a part")
     return value
+
+
+def _are_choices(columns: dict[str, object] | None) -> dict[str, object] | None:
+    """The choices of columns; `ConfigError` says which one is wrong."""
+    from aevb.table.choices import choices_of
+
+    choices_of(columns or {})
+    return columns
 
 
 @runtime_checkable
@@ -195,16 +203,20 @@ class Settings(BaseModel):
     rows and says so. On the command line it is 0.2.
     """
     columns: Annotated[
-        dict[str, str] | None,
+        dict[str, str | dict[str, str | float]] | None,
         About(
-            "a mapping of column names to one of {names}",
+            "a mapping of column names to one of {names}, or to a mapping of kind, lower, upper "
+            "and step",
             Names("aevb.table.schema.KINDS"),
             option="column",
-            metavar="NAME=KIND",
+            metavar="NAME=KIND[,KEY=X]",
             shell="texts",
         ),
+        AfterValidator(_are_choices),
     ] = None
-    """Kinds of columns by name, where the inferred ones are wrong."""
+    """Kinds of columns by name, where the inferred ones are wrong; with the ends and the step of
+    their values: x=continuous,lower=0,step=0.5.
+    """
     ignore: Annotated[
         ColumnNames | None, About("a list of column names", metavar="NAME", shell="texts")
     ] = ()
@@ -301,10 +313,34 @@ class RunSettings(Settings):
         }
 
 
-def read_settings(path: Path | str | None, overrides: Mapping[str, object]) -> RunSettings:
-    """The settings of a TOML file, if any, with `overrides` (the command line's) put over them."""
-    from_file = _read_toml(Path(path)) if path else {}
-    return RunSettings.of({**from_file, **overrides})
+def read_settings(
+    path: Path | str | None, overrides: Mapping[str, object], columns: Path | None = None
+) -> RunSettings:
+    """The settings of a TOML file, if any, with `overrides` (the command line's) put over them.
+
+    `columns` is a TOML file of columns alone: it is put over the first file, and the choices of
+    single columns in `overrides` over it.
+    """
+    merged = _read_toml(Path(path)) if path else {}
+    if columns is not None:
+        merged |= _read_columns(columns)
+    for name, value in overrides.items():
+        before = merged.get(name)
+        if columns is not None and isinstance(value, dict) and isinstance(before, dict):
+            merged[name] = {**before, **value}
+        else:
+            merged[name] = value
+    return RunSettings.of(merged)
+
+
+def _read_columns(path: Path) -> dict[str, object]:
+    """A file of the settings `columns`, `ignore` and `labels` alone."""
+    settings = _read_toml(path)
+    known = ["columns", "ignore", "labels"]
+    for name in settings:
+        if name not in known:
+            raise ConfigError(f"{path}: unknown key {name!r}; {nearest(name, known)}")
+    return settings
 
 
 def _least(part: object, role: str) -> int:
@@ -335,6 +371,8 @@ def _read_toml(path: Path) -> dict[str, object]:
         raise ConfigError(f"cannot read the configuration {path}: {reason}") from error
     except ValueError as error:  # not TOML, or not UTF-8
         raise ConfigError(f"{path} is not a TOML file: {error}") from error
-    if "seed" in settings:  # the command line's word for it
-        settings.setdefault("random_state", settings.pop("seed"))
+    # The command line's words for them.
+    for word, name in (("seed", "random_state"), ("column", "columns"), ("label", "labels")):
+        if word in settings:
+            settings.setdefault(name, settings.pop(word))
     return settings

@@ -3,6 +3,7 @@
 from aevb.table.encoding import decode, encode
 from aevb.table.files import Source
 from aevb.table.inference import infer
+from aevb.table.inspection import Inspection, inspect
 from aevb.table.named import DATA_SETS
 from aevb.table.reading import read
 from aevb.table.splits import split
@@ -12,12 +13,14 @@ from aevb.table.written import as_written
 
 __all__ = [
     "DATA_SETS",
+    "Inspection",
     "Source",
     "as_written",
     "decode",
     "encode",
     "fingerprint",
     "infer",
+    "inspect",
     "read",
     "split",
     "write",

@@ -102,7 +102,7 @@ def _western(content: bytes, name: str, line: int) -> bytes:
         except UnicodeDecodeError:
             continue
         note = f"{name}, line {line}: not UTF-8, so read as {called}; save it as UTF-8 if wrong"
-        warnings.warn(note, AevbWarning, stacklevel=4)
+        warnings.warn(AevbWarning(note, code="AEV201"), stacklevel=4)
         return text.encode()
     raise AssertionError  # every byte is Latin-1
 
@@ -132,7 +132,7 @@ def has_header(rows: list[list[str]], header: Header, name: str, where: str) -> 
         note = f"{name}: {where} looks like data: {shown}; columns are named x0, x1, ..."
     if guess != "names":
         hint = {"header": guess == "data"}
-        warnings.warn(AevbWarning(note, hint=hint), stacklevel=5)
+        warnings.warn(AevbWarning(note, hint=hint, code="AEV209"), stacklevel=5)
     return guess != "data"
 
 

@@ -50,7 +50,8 @@ def encode(data: TableLike, schema: Schema, *, reorder: bool = False, inf: Inf =
     known = {*names, *schema.ignored}
     extra = [name for name in table.names if name not in known]
     if extra:
-        _warn(f"columns the model does not know are left alone: {listed(extra)}")
+        note = f"columns the model does not know are left alone: {listed(extra)}"
+        warnings.warn(AevbWarning(note, code="AEV301", columns=extra), stacklevel=2)
     values = np.empty((len(table), len(schema)), order="F")  # columns are filled one by one
     unseen: list[str] = []
     cells_unseen = 0
@@ -62,10 +63,11 @@ def encode(data: TableLike, schema: Schema, *, reorder: bool = False, inf: Inf =
             cells_unseen += int(new.sum())
             unseen.append(f"{column.name}: {listed(map(repr, cells.distinct(new)))}")
     if unseen:
-        _warn(
+        note = (
             f"{cells_unseen:,} cells hold values that the fitted data cannot have, which have "
             f"little probability: {listed(unseen)}"
         )
+        warnings.warn(AevbWarning(note, code="AEV302"), stacklevel=2)
     return values
 
 
@@ -87,10 +89,6 @@ def missing_cells(
     for name, column in zip(names, schema.columns, strict=True):
         missing.append(np.isnan(_cells(table, name, column).finite(inf).values))
     return np.column_stack(missing)
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, AevbWarning, stacklevel=3)
 
 
 def _aligned(table: Table, schema: Schema, reorder: bool) -> list[str]:
@@ -310,10 +308,13 @@ def _decoded(values: Values, column: Column) -> Array:
     step = column.resolution or column.step
     if not step:
         return values
-    steps = np.rint(values / step)
-    on_grid = steps * step
-    if step < 1:  # a division is exact where a product is not
-        on_grid = steps / round(1 / step)
+    start = column.lower or 0.0
+    steps = np.rint((values - start) / step)
+    on_grid = start + steps * step
+    per_unit = round(1 / step)
+    if per_unit and abs(per_unit * step - 1) < 1e-9:  # a division is exact where a product is not
+        on_grid = np.rint((start + steps / per_unit) * per_unit) / per_unit
+        on_grid = np.where(np.abs(on_grid - values) <= step, on_grid, start + steps * step)
     if not column.resolution:
         return on_grid
     return np.where(np.abs(values - on_grid) <= 1e-4 * step, values, on_grid)

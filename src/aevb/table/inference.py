@@ -1,7 +1,8 @@
 """Which kind each column is: by these rules, from what is observed and what is asked for.
 
 1. Text, categoricals, booleans: binary with two levels, categorical otherwise (ordinal if a data
-   frame declares the order). Text that looks like an identifier is left out.
+   frame declares the order). Identifiers, row numbers and free text are left out, by the rules of
+   `aevb.table.notes`.
 2. Numbers with two levels: binary. With one: continuous with one atom.
 3. Numbers with 3 to 10 levels that are not all whole, each met 5 times on average: ordinal.
 4. Whole numbers: a count if none is below 0; else continuous on a grid.
@@ -16,25 +17,27 @@ import unicodedata
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aevb.errors import AevbWarning, ConfigError, DataError, listed, nearest
+from aevb.errors import AevbWarning, ConfigError, DataError, nearest
+from aevb.table.choices import Choice, choices_of
+from aevb.table.codes import CODES
 from aevb.table.formats import Learned
-from aevb.table.schema import KINDS, LEVELED, Column, Kind, Level, Schema, Values, on_grid
+from aevb.table.notes import Notes, Role, coded
+from aevb.table.schema import LEVELED, Column, Kind, Level, Schema, Values, on_grid
 from aevb.table.supports import Support, support_of
 from aevb.table.tables import Cells, Inf, Table, TableLike, table_of
 from aevb.table.written import cells_by, learn_formats, notes_of
 
-__all__ = ["infer"]
+__all__ = ["Understood", "infer", "understand"]
 
 
 def infer(
     data: TableLike,
     *,
-    columns: Mapping[str, str] | None = None,
+    columns: Mapping[str, object] | None = None,
     ignore: Collection[str] = (),
     labels: Collection[str] = (),
     image_shape: tuple[int, ...] | None = None,
@@ -48,7 +51,8 @@ def infer(
         An array (columns are named x0, x1, ...; 3 or 4 axes are images) or a frame of pandas,
         polars or pyarrow.
     columns
-        Kinds by name; those of other columns are inferred.
+        Kinds by name, or mappings with ``kind``, ``lower``, ``upper`` and ``step``; those of other
+        columns are inferred.
     ignore, labels
         Columns left out of the model and carried through to outputs; labels are worth coloring by.
     image_shape
@@ -66,19 +70,36 @@ def infer(
     shape = getattr(data, "shape", ())
     if image_shape is None and len(shape) in (3, 4):
         image_shape = tuple(map(int, shape[1:]))
-    schema = _inferred(table_of(data), columns or {}, {*ignore, *labels}, image_shape, inf)
-    return replace(schema, labels=tuple(labels))
+    asked = choices_of(columns or {})
+    found = understand(table_of(data), asked, {*ignore, *labels}, image_shape, inf)
+    for note in found.warnings:
+        warnings.warn(note, stacklevel=2)
+    return replace(found.schema, labels=tuple(labels))
 
 
-def _inferred(
+@dataclass(frozen=True)
+class Understood:
+    """What was inferred of a table: its schema, the cells of the modeled columns, and the notes.
+
+    Some of the notes are worth a warning; `advice` are the others.
+    """
+
+    schema: Schema
+    cells: tuple[Cells, ...]
+    warnings: tuple[AevbWarning, ...]
+    advice: tuple[AevbWarning, ...]
+
+
+def understand(
     table: Table,
-    columns: Mapping[str, str],
+    choices: Mapping[str, Choice],
     left_out: Collection[str],
     image_shape: tuple[int, ...] | None,
     inf: Inf,
-) -> Schema:
-    kinds = cast(Mapping[str, Kind], columns)
-    _check_names(table, kinds, left_out)
+) -> Understood:
+    """What `infer` infers, with the cells and the notes."""
+    kinds = {name: choice.kind for name, choice in choices.items() if choice.kind is not None}
+    _check_names(table, [*choices, *left_out])
     if len(table) < 2:
         raise DataError("expected at least 2 rows to learn from, got 1 row: give more data")
     notes = _note_twins(table.names)
@@ -86,45 +107,48 @@ def _inferred(
     if table.written:
         learned = learn_formats(table, kinds, left_out)
         notes += notes_of(learned, len(table))
-    cells = _usable(table, kinds, left_out, inf, notes, learned)
+    cells = _usable(table, choices, left_out, inf, notes, learned)
     shared, gray = _whole_table(cells, kinds, table.container, image_shape)
-    modeled = [_column(one, kinds.get(one.name, shared), gray) for one in cells]
-    notes += _note_constants(modeled, cells)
-    for note in notes:
-        warnings.warn(note, stacklevel=3)
+    modeled = []
+    for one in cells:
+        column = _column(one, kinds.get(one.name, shared), gray)
+        modeled.append(choices.get(one.name, Choice()).applied(column, one.values))
+    notes += Notes().on(modeled, cells)
+    warned = tuple(note for note in notes if CODES[note.code].warns)
+    advice = tuple(note for note in notes if not CODES[note.code].warns)
     names = {column.name for column in modeled}
-    return Schema(
+    schema = Schema(
         columns=tuple(modeled),
         container=table.container,
         ignored=tuple(name for name in table.names if name not in names),
         image_shape=image_shape,
-        notes=tuple(map(str, notes)),
+        notes=tuple(map(str, warned)),
+        advice=tuple(map(str, advice)),
     )
+    return Understood(schema, tuple(cells), warned, advice)
 
 
 # What is asked for and what is there
 
 
-def _check_names(table: Table, kinds: Mapping[str, Kind], left_out: Iterable[str]) -> None:
-    for name in [*kinds, *left_out]:
+def _check_names(table: Table, names: Iterable[str]) -> None:
+    for name in names:
         if name not in table.names:
             raise ConfigError(f"no column is named {name!r}; {nearest(name, table.names)}")
-    for name, kind in kinds.items():
-        if kind not in KINDS:
-            near = nearest(kind, KINDS)
-            raise ConfigError(f"column {name!r}: {kind!r} is no kind of column; {near}")
 
 
 def _usable(
     table: Table,
-    kinds: Mapping[str, Kind],
+    choices: Collection[str],
     left_out: Collection[str],
     inf: Inf,
     notes: list[AevbWarning],
     learned: Mapping[str, Learned],
 ) -> list[Cells]:
-    """The columns to model; those all missing or like identifiers are noted and left out."""
-    usable, empty, identifiers = list[Cells](), list[str](), list[str]()
+    """The columns to model; those all missing, free text or identifiers are noted and left out."""
+    usable, empty = list[Cells](), list[Cells]()
+    roles: dict[Role, list[Cells]] = {"identifier": [], "free text": [], "suspect": []}
+    rules = Notes()
     unsupported = {}
     for name in table.names:
         if name in left_out:
@@ -136,11 +160,13 @@ def _usable(
         if cells.family == "unsupported":
             unsupported[name] = cells.dtype
         elif np.isnan(cells.values).all():
-            empty.append(name)
-        elif name not in kinds and _is_identifier(cells):
-            identifiers.append(name)
+            empty.append(cells)
         else:
-            usable.append(cells)
+            role = "model" if name in choices else rules.role(cells, table.container != "numpy")
+            if role != "model":
+                roles[role].append(cells)
+            if role in ("model", "suspect"):
+                usable.append(cells)
     if unsupported:
         types = ", ".join(f"{name!r} ({dtype})" for name, dtype in unsupported.items())
         raise DataError(
@@ -148,23 +174,31 @@ def _usable(
             hint={"ignore": list(unsupported)},
         )
     if empty:
-        notes.append(AevbWarning(f"all cells are missing, so left out: {', '.join(empty)}"))
-    if identifiers:
-        note = f"looks like an identifier, so left out: {', '.join(identifiers)}"
-        hint = {"columns": dict.fromkeys(identifiers, "categorical")}
-        notes.append(AevbWarning(f"{note}; to keep it, choose its kind", hint=hint))
+        notes.append(rules.note("AEV103", "all cells are missing, so left out: {}", empty))
+    notes += _note_roles(roles, rules)
     if not usable:
         why = "; ".join(map(str, notes))
         raise DataError(f"expected at least one column to model, got none: {why}")
     return usable
 
 
-def _is_identifier(cells: Cells, most_levels: int = 1_000) -> bool:
-    if cells.family != "text":
-        return False
-    observed = cells.values[~np.isnan(cells.values)]
-    all_distinct = len(observed) >= 20 and len(np.unique(observed)) == len(observed)
-    return all_distinct or len(cells.levels) > most_levels
+def _note_roles(roles: Mapping[Role, list[Cells]], rules: Notes) -> list[AevbWarning]:
+    notes = []
+    if found := roles["identifier"]:
+        text = "row numbers (an index) or identifiers, left out: {}; to keep one, choose its kind"
+        kinds = {}
+        for cells in found[: rules.names]:
+            kinds[cells.name] = "categorical" if cells.family == "text" else "continuous"
+        notes.append(rules.note("AEV101", text, found, {"columns": kinds}))
+    if found := roles["suspect"]:
+        text = "counts on evenly, as row numbers or an index do: {}; if it is one, leave it out"
+        names = [cells.name for cells in found[: rules.names]]
+        notes.append(rules.note("AEV114", text, found, {"ignore": names}))
+    if found := roles["free text"]:
+        text = "free text, left out: {}; to keep it, choose its kind"
+        kinds = {cells.name: "categorical" for cells in found[: rules.names]}
+        notes.append(rules.note("AEV102", text, found, {"columns": kinds}))
+    return notes
 
 
 def _note_twins(names: Iterable[str]) -> list[AevbWarning]:
@@ -174,18 +208,8 @@ def _note_twins(names: Iterable[str]) -> list[AevbWarning]:
         twin = seen.setdefault(unicodedata.normalize("NFC", name), name)
         if twin != name:
             note = f"two columns look alike, {twin!a} and {name!a}: both are kept"
-            notes.append(AevbWarning(note))
+            notes.append(coded("AEV112", note, [twin, name]))
     return notes
-
-
-def _note_constants(columns: Iterable[Column], cells: Iterable[Cells]) -> list[AevbWarning]:
-    constant = []
-    for column, one in zip(columns, cells, strict=True):
-        if column.kind != "pixel" and np.nanmin(one.values) == np.nanmax(one.values):
-            constant.append(column.name)
-    if not constant:
-        return []
-    return [AevbWarning(f"constant, so nothing can be learned from: {listed(constant)}")]
 
 
 # Kinds of the whole table
@@ -369,5 +393,7 @@ def _warn_of_atoms(column: Column, atom: float, share: float) -> None:
         f"column {column.name!r}: {share:.0%} of its cells are {atom:g}, on which a density of "
         f"kind {column.kind!r} has no bound; kind 'continuous' gives single values their own mass",
         hint={"columns": {column.name: "continuous"}},
+        code="AEV113",
+        columns=[column.name],
     )
     warnings.warn(warning, stacklevel=2)

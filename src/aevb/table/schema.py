@@ -270,6 +270,8 @@ class Schema:
         (height, width) or (height, width, channels) if a row is an image.
     notes
         Warnings that `infer` gave.
+    advice
+        Notes without a warning: nothing was left out, but a statistician would mention it.
     """
 
     columns: tuple[Column, ...]
@@ -278,6 +280,7 @@ class Schema:
     labels: tuple[str, ...] = ()
     image_shape: tuple[int, ...] | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
+    advice: tuple[str, ...] = field(default=(), compare=False)
 
     def __len__(self) -> int:
         return len(self.columns)

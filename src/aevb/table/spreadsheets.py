@@ -53,7 +53,7 @@ def _rows(content: bytes, name: str, most: int) -> list[list[Any]]:
         raise DataError(f"{name}: damaged or no workbook: {reason}") from error
     if len(names) > 1:
         note = f"{name}: read the first of {len(names)} sheets, {names[0]!r}; save others apart"
-        warnings.warn(note, AevbWarning, stacklevel=5)
+        warnings.warn(AevbWarning(note, code="AEV210"), stacklevel=5)
     rows = [[None if cell == "" else cell for cell in row] for row in cells]
     rows = [row for row in rows if any(cell is not None for cell in row)]
     if not rows:
@@ -109,7 +109,7 @@ def _column(cells: list[Any], column: str, name: str) -> "pyarrow.Array":
     if len(kinds) > 1 and not kinds <= {int, float}:
         found = " and ".join(sorted(kind.__name__ for kind in kinds))
         note = f"{name}: column {column!r} holds cells of types {found}, so all are read as text"
-        warnings.warn(note, AevbWarning, stacklevel=4)
+        warnings.warn(AevbWarning(note, code="AEV211", columns=[column]), stacklevel=4)
         cells = [int(cell) if _is_whole(cell) else cell for cell in cells]
     return typed_array(cells)
 

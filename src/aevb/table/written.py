@@ -140,18 +140,20 @@ def _habits(columns: Iterable[Learned]) -> Habits:
 
 # What a reader should know
 
-#: One line for each kind of guess, and the kind of column that overrules it.
+#: The code and the line for each kind of guess, and the kind of column that overrules it.
 GUESSES = {
-    "numbers": ("read as numbers: {}", "categorical"),
-    "times": ("read as dates or times: {}", "categorical"),
-    "missing": ("counted as missing: {}", "categorical"),
-    "leading zeros": ("kept as text, for its leading zeros: {}", "continuous"),
-    "too long": ("kept as text, as float64 would round such numbers: {}", ""),
+    "numbers": ("AEV202", "read as numbers: {}", "categorical"),
+    "times": ("AEV203", "read as dates or times: {}", "categorical"),
+    "missing": ("AEV204", "counted as missing: {}", "categorical"),
+    "leading zeros": ("AEV205", "kept as text, for its leading zeros: {}", "continuous"),
+    "too long": ("AEV206", "kept as text, as float64 would round such numbers: {}", ""),
     "words": (
+        "AEV207",
         "kept as text, as not all cells are numbers: {}; kind continuous counts these as missing",
         "continuous",
     ),
     "day or month": (
+        "AEV208",
         "kept as text, as day and month cannot be told apart: {}; kind continuous takes the month "
         "to come first",
         "continuous",
@@ -185,9 +187,10 @@ def notes_of(learned: Mapping[str, Learned], rows: int) -> list[AevbWarning]:
             found["missing"][name] = listed(marks, most=5)
     notes = []
     for guess, columns in found.items():
-        line, kind = GUESSES[guess]
+        code, line, kind = GUESSES[guess]
         if columns:
             shown = listed(f"{name} ({shown})" for name, shown in columns.items())
             hint = {"columns": {next(iter(columns)): kind}} if kind else None
-            notes.append(AevbWarning(line.format(shown), hint=hint))
+            text = line.format(shown)
+            notes.append(AevbWarning(text, hint=hint, code=code, columns=columns))
     return notes
