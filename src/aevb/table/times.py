@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import ConfigDict, Field
 
-from aevb.table.texts import Distinct, Texts, Values
+from aevb.table.texts import MOST_MARKS, Distinct, Texts, Values
 
 __all__ = ["UNITS", "Times", "coarsest_unit", "learn_times"]
 
@@ -93,7 +93,7 @@ class Times:
     zone: Annotated[str, Field(max_length=7)] = ""
     padded: bool = True
     decimals: Annotated[int, Field(ge=0, le=9)] = 0
-    marks: Annotated[tuple[str, ...], Field(max_length=1_000)] = ()
+    marks: Annotated[tuple[str, ...], Field(max_length=MOST_MARKS)] = ()
     kind: Literal["time"] = "time"
 
     __pydantic_config__ = ConfigDict(extra="forbid")
