@@ -342,11 +342,13 @@ def learn_times(texts: Sequence[str], order: str = "") -> Learned | None:
     both would do and it is not given, the month does, and `orders` has both.
     """
     patterns = PATTERNS[1:]
+    if not texts or not re.search("[-/.: ]", texts[0]) or not re.search("[0-9]", texts[0]):
+        return None
     for text in texts[:100]:
         patterns = tuple(pattern for pattern in patterns if _parsed(pattern, text))
     read = dict[str, list[Moment]]()
     for pattern in patterns:
-        if texts and (moments := _moments(pattern, texts)):
+        if moments := _moments(pattern, texts):
             read[pattern] = moments
     if not read:
         return None
