@@ -311,6 +311,18 @@ def test_a_cell_that_cannot_be_read_is_named(cell):
         Times().read([cell or "x"], "day")
 
 
+@pytest.mark.parametrize("piece", ["1", "1 ", " ", "(", "1,234", "$", "1'", "-", "1e", "0.", "1/"])
+def test_long_cells_take_no_time(piece):
+    cells = [piece * 100_000 + ending for ending in ("", "x", ")")]
+    start = time.process_time()
+    for texts in (cells, [*cells, "5"], [*["$5.00"] * 9, *cells]):
+        study(texts)
+        study(texts, numbers=True)
+        with pytest.raises(DataError):
+            Numbers(prefix="$", thousands=",").read(texts)
+    assert time.process_time() - start < 2
+
+
 def test_plain_numbers_are_learned_fast():
     values = np.random.default_rng(0).normal(size=200_000).round(3)
     texts = pa.array(map(str, values.tolist()))

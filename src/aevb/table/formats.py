@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import ConfigDict, Field
 
 from aevb.table.numerals import (
+    LONGEST,
     Numbers,
     is_code,
     is_too_long,
@@ -16,6 +17,7 @@ from aevb.table.numerals import (
     learn_plain_numbers,
 )
 from aevb.table.texts import (
+    MOST_MARKS,
     Distinct,
     Texts,
     Values,
@@ -223,7 +225,8 @@ def _study_numbers(rest: Mapping[str, int], habits: Habits, numbers: bool) -> Le
         return Learned(plain.format, plain.decimals)
     group = largest_group(rest)
     words = {text: rest[text] for text in set(rest).difference(group)}
-    if not group or (words and not numbers):
+    too_many = len(words) > MOST_MARKS or any(len(word) > LONGEST for word in words)
+    if not group or too_many or (words and not numbers):
         return _study_words(rest, words)
     found = learn_numbers(group, rest, habits.decimal)
     doubts: tuple[tuple[Doubt, list[str]], ...] = (

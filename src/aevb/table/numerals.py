@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import ConfigDict, Field
 
-from aevb.table.texts import Distinct, Texts, Values, arrow_texts
+from aevb.table.texts import MOST_MARKS, Distinct, Texts, Values, arrow_texts
 
 if TYPE_CHECKING:
     import pyarrow
@@ -43,11 +43,13 @@ SUFFIX = rf"(?:[%\u2030]|[{CURRENCY}]|[°µ]?{LETTERS}\.?(?:[/·]{LETTERS})?[23�
 ZEROS = f"0.,{APOSTROPHES}{SPACES}"
 SIGN = "[-+\u2212]"
 CELL = re.compile(
-    rf"\s*(?P<open>\(?)\s*(?P<sign>{SIGN}?)\s*(?P<prefix>{PREFIX}?)(?P<gap>\s*)(?P<inner>{SIGN}?)"
+    rf"(?P<open>\(?)\s?(?P<sign>{SIGN}?)\s?(?P<prefix>{PREFIX}?)(?P<gap>\s?)(?P<inner>{SIGN}?)"
     rf"(?P<body>[0-9](?:[0-9.,{APOSTROPHES}\s]*[0-9.,])?|[.,][0-9]+)"
-    rf"(?P<exponent>(?:[eE][-+]?[0-9]+)?)(?P<space>\s*)(?P<suffix>{SUFFIX}?)\s*(?P<close>\)?)\s*"
+    rf"(?P<exponent>(?:[eE][-+]?[0-9]+)?)(?P<space>\s?)(?P<suffix>{SUFFIX}?)\s?(?P<close>\)?)"
 )
-INFINITE = re.compile(r"\s*[-+]?inf(?:inity)?\s*", re.IGNORECASE)
+INFINITE = re.compile("[-+]?inf(?:inity)?", re.IGNORECASE)
+#: Longer cells are text.
+LONGEST = 600
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Numbers:
     least: Decimals = 0
     parentheses: bool = False
     plus: bool = False
-    marks: Annotated[tuple[str, ...], Field(max_length=1_000)] = ()
+    marks: Annotated[tuple[str, ...], Field(max_length=MOST_MARKS)] = ()
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -115,9 +117,9 @@ class Numbers:
         decimal, prefix = re.escape(self.decimal), re.escape(self.prefix.strip())
         suffix = re.escape(self.suffix.strip())
         return re.compile(
-            rf"\s*(?P<open>\(?)\s*(?P<sign>{SIGN}?)\s*{prefix}\s*(?P<inner>{SIGN}?)"
+            rf"(?P<open>\(?)\s?(?P<sign>{SIGN}?)\s?{prefix}\s?(?P<inner>{SIGN}?)"
             rf"(?=[0-9{decimal}])(?P<integer>(?:{integer})?)(?:{decimal}(?P<fraction>[0-9]*))?"
-            rf"(?P<exponent>(?:[eE][-+]?[0-9]{{1,6}})?)\s*{suffix}\s*(?P<close>\)?)\s*"
+            rf"(?P<exponent>(?:[eE][-+]?[0-9]{{1,6}})?)\s?{suffix}\s?(?P<close>\)?)"
         )
 
     def read(self, texts: Texts, name: str = "") -> Values:
@@ -166,7 +168,7 @@ class Numbers:
 
     def _expected(self, text: str) -> str:
         """What a text is not."""
-        found = CELL.fullmatch(text)
+        found = _cell(text)
         if found and is_too_long(found):
             return "a whole number that float64 holds exactly"
         return f"a number such as {self.write([1234.5])[0]!r}"
@@ -177,9 +179,10 @@ class Numbers:
 
     def number(self, text: str) -> float | None:
         """The number in a text; None if it is none of this format, or float64 would round it."""
+        text = text.strip()
         if INFINITE.fullmatch(text):
             return float(text)
-        found = self._pattern.fullmatch(text)
+        found = self._pattern.fullmatch(text[: LONGEST + 1])
         if found is None or bool(found["open"]) != bool(found["close"]):
             return None
         body = "".join(found["integer"].split())
@@ -324,10 +327,15 @@ def largest_group(count: Mapping[str, int]) -> dict[str, re.Match[str]]:
     """
     groups: dict[tuple[str, str], dict[str, re.Match[str]]] = {}
     for text in count:
-        found = CELL.fullmatch(text)
+        found = _cell(text)
         if found and bool(found["open"]) == bool(found["close"]):
             groups.setdefault((found["prefix"], found["suffix"]), {})[text] = found
     return max(groups.values(), key=lambda group: sum(map(count.__getitem__, group)), default={})
+
+
+def _cell(text: str) -> re.Match[str] | None:
+    """The parts of a text that looks like a number."""
+    return CELL.fullmatch(text.strip()[: LONGEST + 1])
 
 
 def is_code(cell: re.Match[str]) -> bool:
@@ -369,7 +377,7 @@ def _common(
         return ""
     blanks: Counter[str] = Counter()
     for text, cell in cells.items():
-        blanks[cell[blank][:1]] += counts[text]
+        blanks[cell[blank]] += counts[text]
     gap = min(blanks, key=lambda blank: (-blanks[blank], blank))
     return words.pop() + gap if word == "prefix" else gap + words.pop()
 

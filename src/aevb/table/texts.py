@@ -35,6 +35,8 @@ MARKS = BLANKS | {
     *("n.a.", "n.a", "na.", "none", "nil", "missing", "(null)", "\\n"),
     *("#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!"),
 }
+#: More marks of one column are text, of which a schema keeps no list.
+MOST_MARKS = 1_000
 
 
 def is_mark(text: str, others: Collection[str] = ()) -> bool:

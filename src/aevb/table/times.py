@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import ConfigDict, Field
 
-from aevb.table.texts import Distinct, Texts, Values
+from aevb.table.texts import MOST_MARKS, Distinct, Texts, Values
 
 __all__ = ["UNITS", "Times", "coarsest_unit", "learn_times"]
 
@@ -93,7 +93,7 @@ class Times:
     zone: Annotated[str, Field(max_length=7)] = ""
     padded: bool = True
     decimals: Annotated[int, Field(ge=0, le=9)] = 0
-    marks: Annotated[tuple[str, ...], Field(max_length=1_000)] = ()
+    marks: Annotated[tuple[str, ...], Field(max_length=MOST_MARKS)] = ()
     kind: Literal["time"] = "time"
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -342,11 +342,13 @@ def learn_times(texts: Sequence[str], order: str = "") -> Learned | None:
     both would do and it is not given, the month does, and `orders` has both.
     """
     patterns = PATTERNS[1:]
+    if not texts or not re.search("[-/.: ]", texts[0]) or not re.search("[0-9]", texts[0]):
+        return None
     for text in texts[:100]:
         patterns = tuple(pattern for pattern in patterns if _parsed(pattern, text))
     read = dict[str, list[Moment]]()
     for pattern in patterns:
-        if texts and (moments := _moments(pattern, texts)):
+        if moments := _moments(pattern, texts):
             read[pattern] = moments
     if not read:
         return None
