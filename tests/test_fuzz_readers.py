@@ -1,4 +1,4 @@
-"""Mutated files are read or refused, in time and in memory: some of `benchmarks/fuzz_readers.py`."""
+"""Mutated files are read or refused, in time and memory: some of `benchmarks/fuzz_readers.py`."""
 
 import runpy
 import sys
