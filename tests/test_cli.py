@@ -14,6 +14,7 @@ import sys
 import time
 import warnings
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -808,6 +809,12 @@ def test_plain_output_everywhere(fitted: str, environment: dict[str, str]) -> No
 # the real thing
 
 
+#: A CSV file has no types; `aevb.table.formats` gives its columns theirs.
+needs_types = pytest.mark.skipif(
+    find_spec("aevb.table.formats") is None, reason="columns of text have no types yet"
+)
+
+
 def rows_of(path: str) -> list[dict[str, str]]:
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
@@ -834,6 +841,54 @@ def test_real_infinite_cells_are_missing_if_the_user_says_so() -> None:
     filled = rows_of("filled.csv")
     assert all(np.isfinite(float(row["a"])) for row in filled)
     assert filled[4] == rows[4]
+
+
+@pytest.mark.long
+def test_real_cells_come_back_as_they_were_read() -> None:
+    """Ids, zeros, signs, stamps and names; what is filled is scored again."""
+    chance = np.random.default_rng(0)
+    header = ["id", "when", "strand", "-log_p", "price", "zip"]
+    rows = []
+    for i in range(60):
+        row: list[str] = [
+            f"{20220902110443000000 + 7 * i}",
+            f"2024-01-{1 + i % 28:02d}T00:30:00+02:00",
+        ]
+        row += ["+-"[i % 2], "" if i % 9 == 0 else f"{chance.normal():.3f}"]
+        rows.append([*row, f"{i % 9}.50", ["02138", "10001", "94110"][i % 3]])
+    with open("d.csv", "w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    fast = ["--latent-dim", "1", "--hidden", "", "--epochs", "0"]
+    fitted = run("fit", "d.csv", "-o", "r", "--ignore", "id", "--ignore", "when", *fast)
+    assert fitted.exit_code == 0, fitted.stderr
+    for flags in ([], ["--guard-formulas"]):
+        filled = run("impute", "r", "d.csv", "-o", "filled.csv", *flags)
+        assert filled.exit_code == 0, filled.stderr
+        again = aevb.table.read("filled.csv").data
+        assert again.column_names == header
+        for row, cells in zip(rows, zip(*again.to_pydict().values(), strict=True), strict=True):
+            assert all(new == old or not old for old, new in zip(row, cells, strict=True))
+        scored = run("score", "r", "filled.csv", "-o", "s.csv")
+        assert scored.exit_code == 0, scored.stderr
+        assert [row["id"] for row in rows_of("s.csv")] == [row[0] for row in rows]
+        assert {row["observed"] for row in rows_of("s.csv")} == {"4"}
+
+
+@pytest.mark.long
+def test_real_files_without_a_header_lose_no_row() -> None:
+    chance = np.random.default_rng(0)
+    lines = [f"{chance.normal():.2f},{chance.choice(['ab', 'cd'])}\n" for _ in range(60)]
+    Path("d.csv").write_text("".join(lines))
+    fast = ["--latent-dim", "1", "--hidden", "", "--epochs", "0"]
+    fitted = run("fit", "d.csv", "-o", "r", *fast)
+    assert "line 1 looks like data" in fitted.stderr
+    assert "(--header)" in fitted.stderr
+    for rows in (60, 1):
+        Path("new.csv").write_text("".join(lines[:rows]))
+        assert run_json("score", "r", "new.csv", "-o", "s.csv")["rows"] == rows
+        assert run("impute", "r", "new.csv", "-o", "filled.csv").exit_code == 0
+        assert len(rows_of("filled.csv")) == rows  # with a header: x0, x1
+        assert run_json("score", "r", "filled.csv", "-o", "s.csv")["rows"] == rows
 
 
 def people() -> list[dict[str, Any]]:
@@ -895,9 +950,9 @@ def check_outputs(rows: list[dict[str, Any]]) -> None:
     write_rows("reordered.csv", rows, ["c", "who", "b", "id", "a"])
     run("score", "r", "reordered.csv", "-o", "reordered-score.csv")
     assert rows_of("reordered-score.csv") == rows_of("score.csv")  # columns are matched by name
-    assert list(rows_of("score.csv")[0]) == ["id", "who", *Scores._fields]
+    assert list(rows_of("score.csv")[0]) == ["id", "who", *Scores._fields, "observed"]
     filled = rows_of("impute.csv")
     assert all(row["b"] for row in filled)
-    assert [float(row["a"]) for row in filled] == [float(row["a"]) for row in rows]
+    assert [row["a"] for row in filled] == [row["a"] for row in rows]
     short = write_rows("short.csv", rows, ["id", "a", "c", "who"])
     assert "'b'" in fails(3, "score", "r", short, "-o", "x.csv")
