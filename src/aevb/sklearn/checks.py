@@ -19,8 +19,10 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
     X = readable(X)
     if is_frame(X):
         table_of(X)  # which names columns met twice
-        if reset or not estimator.reorder:  # the command line matches columns by name
-            validate_data(estimator, X, reset=reset, skip_check_array=True)
+        if reset:
+            _store_names(estimator, X)
+        elif not estimator.reorder:  # the command line matches columns by name
+            _check_names(estimator, X)
         return X
     array = X if hasattr(X, "ndim") else _rows_as_array(X)
     flat = array
@@ -34,6 +36,43 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
     dtype = None if kind in "UT" else "numeric"
     flat = validate_data(estimator, flat, reset=reset, dtype=dtype, **options)
     return flat if array.ndim <= 2 else flat.reshape(array.shape)
+
+
+def _store_names(estimator: Any, frame: Any) -> None:
+    """scikit-learn's own way, which has none for labels of which only some are text."""
+    texts = [isinstance(name, str) for name in _labels(frame)]
+    if all(texts) or not any(texts):
+        validate_data(estimator, frame, reset=True, skip_check_array=True)
+        return
+    estimator.n_features_in_ = len(texts)
+    if hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+
+
+def _check_names(estimator: Any, frame: Any) -> None:
+    """scikit-learn's rule for names of columns, of those that the model uses.
+
+    Columns it ignores may be anywhere or missing. Names that are no text are not scikit-learn's
+    business, and are left to the schema.
+    """
+    import pyarrow
+
+    schema = estimator.schema_
+    fitted = getattr(estimator, "feature_names_in_", None)
+    if fitted is None and schema.container != "numpy":
+        return
+    ignored = set(schema.ignored)
+    if fitted is not None and ignored:
+        names = [name for name in table_of(frame).names if name not in ignored]
+        for place, name in enumerate(fitted):
+            if name in ignored:
+                names.insert(place, name)
+        frame = pyarrow.table({name: [] for name in names})
+    validate_data(estimator, frame, reset=False, skip_check_array=True)
+
+
+def _labels(frame: Any) -> Any:
+    return frame.column_names if hasattr(frame, "column_names") else frame.columns
 
 
 def _without_text(array: NDArray[Any]) -> NDArray[Any]:

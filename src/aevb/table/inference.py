@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aevb.errors import AevbWarning, ConfigError, DataError, listed, nearest
+from aevb.table.containers import readable
+from aevb.table.headers import headers_of
 from aevb.table.schema import KINDS, LEVELED, Column, Kind, Level, Schema, Values, on_grid
 from aevb.table.tables import Cells, Inf, Table, TableLike, table_of
 
@@ -60,8 +62,11 @@ def infer(
     shape = getattr(data, "shape", ())
     if image_shape is None and len(shape) in (3, 4):
         image_shape = tuple(map(int, shape[1:]))
-    schema = _inferred(table_of(data), columns or {}, {*ignore, *labels}, image_shape, inf)
-    return replace(schema, labels=tuple(labels))
+    data = readable(data)
+    table = table_of(data)
+    schema = _inferred(table, columns or {}, {*ignore, *labels}, image_shape, inf)
+    headers = headers_of(data, table.places(schema.names))
+    return replace(schema, labels=tuple(labels), headers=headers)
 
 
 def _inferred(
