@@ -552,6 +552,7 @@ def sparse(form):
 NO_TABLES = {
     "sparse matrix": (lambda: sparse("csr_matrix"), r"\.toarray\(\)"),
     "sparse array": (lambda: sparse("coo_array"), r"\.toarray\(\)"),
+    "sparse dict": (lambda: sparse("dok_array"), r"\.toarray\(\)"),
     "plan of polars": (lambda: pl.LazyFrame(COLUMNS), r"\.collect\(\)"),
     "plan elsewhere": (Elsewhere, r"\.compute\(\)"),
     "reader": (lambda: pa.table(COLUMNS).to_reader(), r"\.read_all\(\)"),

@@ -110,11 +110,21 @@ def _answer(request: bytes) -> Outcome:
         _State.helper = _started()
     try:
         to_helper = cast(BinaryIO, _State.helper.stdin)
-        to_helper.write(request)
-        to_helper.flush()
-        return cast(Outcome, pickle.load(cast(BinaryIO, _State.helper.stdout)))
-    except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
+        _send(to_helper, request)
+        answer = _received(cast(BinaryIO, _State.helper.stdout))
+    except (EOFError, BrokenPipeError) as error:
         raise ConfigError(f"{REMEDY} (its helper process ended)") from error
+    return cast(Outcome, pickle.loads(answer))
+
+
+def _send(stream: BinaryIO, message: bytes) -> None:
+    """Write a message that is read as a whole, also where its content cannot be."""
+    pickle.dump(message, stream)
+    stream.flush()
+
+
+def _received(stream: BinaryIO) -> bytes:
+    return cast(bytes, pickle.load(stream))
 
 
 def _started() -> "subprocess.Popen[bytes]":
@@ -133,21 +143,18 @@ def serve() -> None:
     os.dup2(2, 1)  # what functions print is no answer
     while True:
         try:
-            outcome = _outcome(requests)
-            answers.write(_pickled(outcome))
-            answers.flush()
+            outcome = _outcome(_received(requests))
+            _send(answers, _pickled(outcome))
         except (EOFError, BrokenPipeError):
             return
 
 
-def _outcome(requests: BinaryIO) -> Outcome:
+def _outcome(request: bytes) -> Outcome:
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         value, error = None, None
         try:
-            module, name, args, named = pickle.load(requests)
-        except EOFError:
-            raise
+            module, name, args, named = pickle.loads(request)
         except Exception as reason:  # a class that lives in the script, for one
             return Outcome(None, ConfigError(f"{REMEDY} ({reason})"), [])
         try:
