@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
+from aevb.errors import DataError
 from aevb.table.containers import readable
 from aevb.table.tables import is_frame, is_missing, table_of
 
@@ -88,7 +89,10 @@ def _without_text(array: NDArray[Any]) -> NDArray[Any]:
 
 def _rows_as_array(rows: Any) -> NDArray[Any]:
     """Nested lists as an array; numbers beside text stay numbers."""
-    array = np.asarray(rows)
+    try:
+        array = np.asarray(rows)
+    except RuntimeError as error:  # a list of tensors that keep a graph
+        raise DataError(f"expected rows of numbers or text: {error}") from error
     if array.dtype.kind == "U":
         return np.array(rows, dtype=object)
     return array
