@@ -23,6 +23,7 @@ from aevb.automatic import (
 )
 from aevb.build import initial_model
 from aevb.errors import AevbWarning, ConfigError
+from aevb.forked import refuse_if_forked
 from aevb.model import Model
 from aevb.networks import trainable
 from aevb.objectives import estimator_of
@@ -235,6 +236,7 @@ def fit_model(
     start: Model | None = None,
 ) -> Fit:
     """Fit the model these settings describe, from `start` if given; errors as in `fit`."""
+    refuse_if_forked()
     _warn_of_one_draw(settings)
     _make_room()
     tried: list[dict[str, float]] = []

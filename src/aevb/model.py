@@ -5,17 +5,21 @@ Each of the three is a callable that returns a NumPyro distribution; the classes
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
+from numpy.typing import NDArray
 
 from aevb.distributions import observed
 from aevb.distributions.moments import mean_of
 from aevb.errors import ConfigError
+from aevb.forked import is_forked
 
 __all__ = ["Likelihood", "Model", "Posterior", "Prior", "PriorGivenPosterior", "ReadsMissing"]
 
@@ -65,6 +69,16 @@ class Model(eqx.Module):
     likelihood: Likelihood
     #: p(z): () -> distribution over z.
     prior: Prior | PriorGivenPosterior
+
+    def __getstate__(self) -> dict[str, object]:
+        """The parts, their numbers in NumPy's arrays, which any process can read."""
+        return jax.tree.map(_stored, dict(vars(self)))
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Numbers become JAX's arrays, but not where JAX cannot run."""
+        if not is_forked():
+            state = jax.tree.map(_restored, state, is_leaf=lambda leaf: isinstance(leaf, _Stored))
+        vars(self).update(state)
 
     def p_z(self) -> dist.Distribution:
         """p(z), event shape (latent_dim,)."""
@@ -142,6 +156,23 @@ class Model(eqx.Module):
         if posterior is self.posterior:
             return self
         return Model(posterior, self.likelihood, self.prior)
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """The numbers of one of JAX's arrays in a pickle."""
+
+    numbers: NDArray[np.generic]
+
+
+def _stored(leaf: object) -> object:
+    if not isinstance(leaf, jax.Array) or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return leaf
+    return _Stored(np.asarray(leaf))
+
+
+def _restored(leaf: object) -> object:
+    return jnp.asarray(leaf.numbers) if isinstance(leaf, _Stored) else leaf
 
 
 @eqx.filter_jit  # looks at shapes alone, once for each kind of model

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from aevb.distributions import observed
 from aevb.distributions.moments import mean_of
+from aevb.forked import refuse_if_forked
 from aevb.model import Model
 from aevb.objectives.weights import log_weights
 from aevb.rows import map_rows, row_keys
@@ -27,6 +28,7 @@ def decoded(model: Model, z: ArrayLike, *, means: bool = False) -> NDArray[np.fl
 
 def sampled(model: Model, n: int, seed: int) -> NDArray[np.float32]:
     """n draws from p(x) = integral of p(z) p(x|z), shape (n, D)."""
+    refuse_if_forked()
     keys = jax.random.split(jax.random.key(seed), max(n, 1))[:n]
     return np.asarray(map_rows(Model.draw, model, keys))
 

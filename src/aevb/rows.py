@@ -16,6 +16,7 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from numpy.typing import ArrayLike, NDArray
 
 from aevb.errors import ConfigError, DataError
+from aevb.forked import refuse_if_forked
 from aevb.model import Model
 
 __all__ = [
@@ -52,6 +53,7 @@ def map_rows(
     with a missing cell in the first array are given `model.for_missing()`. `progress` is called
     with the number of rows that are done, after each block.
     """
+    refuse_if_forked()
     report = progress or (lambda done: None)
     tables = tuple(_row_array(array) for array in arrays)
     missing = _have_missing(tables[0])
@@ -73,6 +75,7 @@ def map_rows(
 
 def row_keys(rows: ArrayLike, seed: int) -> PRNGKeyArray:
     """fold_in(seed, hash of the row's bytes) for each row, shape (n,)."""
+    refuse_if_forked()
     return jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(
         jnp.asarray(row_hashes(rows))
     )

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
+from aevb.errors import DataError
 from aevb.table.containers import readable
 from aevb.table.tables import is_frame, is_missing, table_of
 
@@ -19,8 +20,10 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
     X = readable(X)
     if is_frame(X):
         table_of(X)  # which names columns met twice
-        if reset or not estimator.reorder:  # the command line matches columns by name
-            validate_data(estimator, X, reset=reset, skip_check_array=True)
+        if reset:
+            _store_names(estimator, X)
+        elif not estimator.reorder:  # the command line matches columns by name
+            _check_names(estimator, X)
         return X
     array = X if hasattr(X, "ndim") else _rows_as_array(X)
     flat = array
@@ -36,6 +39,43 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
     return flat if array.ndim <= 2 else flat.reshape(array.shape)
 
 
+def _store_names(estimator: Any, frame: Any) -> None:
+    """scikit-learn's own way, which has none for labels of which only some are text."""
+    texts = [isinstance(name, str) for name in _labels(frame)]
+    if all(texts) or not any(texts):
+        validate_data(estimator, frame, reset=True, skip_check_array=True)
+        return
+    estimator.n_features_in_ = len(texts)
+    if hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+
+
+def _check_names(estimator: Any, frame: Any) -> None:
+    """scikit-learn's rule for names of columns, of those that the model uses.
+
+    Columns it ignores may be anywhere or missing. Names that are no text are not scikit-learn's
+    business, and are left to the schema.
+    """
+    import pyarrow
+
+    schema = estimator.schema_
+    fitted = getattr(estimator, "feature_names_in_", None)
+    if fitted is None and schema.container != "numpy":
+        return
+    ignored = set(schema.ignored)
+    if fitted is not None and ignored:
+        names = [name for name in table_of(frame).names if name not in ignored]
+        for place, name in enumerate(fitted):
+            if name in ignored:
+                names.insert(place, name)
+        frame = pyarrow.table({name: [] for name in names})
+    validate_data(estimator, frame, reset=False, skip_check_array=True)
+
+
+def _labels(frame: Any) -> Any:
+    return frame.column_names if hasattr(frame, "column_names") else frame.columns
+
+
 def _without_text(array: NDArray[Any]) -> NDArray[Any]:
     """The cells that scikit-learn should judge: text, large integers and masks are the schema's to
     read, for here they would be rounded or lost.
@@ -49,7 +89,10 @@ def _without_text(array: NDArray[Any]) -> NDArray[Any]:
 
 def _rows_as_array(rows: Any) -> NDArray[Any]:
     """Nested lists as an array; numbers beside text stay numbers."""
-    array = np.asarray(rows)
+    try:
+        array = np.asarray(rows)
+    except RuntimeError as error:  # a list of tensors that keep a graph
+        raise DataError(f"expected rows of numbers or text: {error}") from error
     if array.dtype.kind == "U":
         return np.array(rows, dtype=object)
     return array

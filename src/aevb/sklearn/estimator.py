@@ -16,6 +16,7 @@ from aevb import run as runs
 from aevb.assess import Baselines, ReportDict, Results, assess, evaluate
 from aevb.diagnostics import codes
 from aevb.fit import Fit, fit
+from aevb.forked import survives_fork
 from aevb.marginal import Scores
 from aevb.model import Model
 from aevb.objectives import estimator_of
@@ -80,6 +81,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     _results: Results | None
     _contents: Contents | None
 
+    @survives_fork
     def fit(
         self,
         X: TableLike,
@@ -148,16 +150,19 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             raise KeyboardInterrupt
         return self
 
+    @survives_fork
     def transform(self, X: TableLike) -> NDArray[np.float64]:
         """Codes: the means of q(z|x), shape (n, latent_dim). Deterministic."""
         check_is_fitted(self)
         return codes(self.model_, self._units(X)).astype(np.float64)
 
+    @survives_fork
     def inverse_transform(self, Z: ArrayLike) -> Container:
         """E[x|z] of codes of shape (n, latent_dim), in the columns of the data."""
         check_is_fitted(self)
         return self._decoded(np.asarray(Z, dtype=np.float32))
 
+    @survives_fork
     def reconstruct(self, X: TableLike) -> Container:
         """E[x|z] at the mean of q(z|x), in the columns of the data."""
         check_is_fitted(self)
@@ -172,6 +177,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         return self.score_details(X, samples=samples).log_likelihood
 
+    @survives_fork
     def score_details(self, X: TableLike, *, samples: int = 1_000) -> Scores:
         """`score_samples` with the Monte Carlo error and the effective sample size of each row."""
         check_is_fitted(self)
@@ -181,6 +187,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """The mean of `score_samples`, nats per row."""
         return float(self.score_samples(X).mean())
 
+    @survives_fork
     def bound(self, X: TableLike, *, samples: int = 16) -> NDArray[np.float64]:
         """The bound that the fit maximized, nats of each row, by the fit's own estimator; (n,).
 
@@ -193,6 +200,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             self.model_, objective, self._units(X), samples=samples, seed=self.seed_
         )
 
+    @survives_fork
     def sample(self, n: int = 1, *, random_state: int | None = None) -> Container:
         """Rows drawn from p(x), with the columns, types and categories of the data.
 
@@ -203,6 +211,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         units = predict.sampled(self.model_, n, seed)
         return decode(self.fit_.preparation.values_of(units), self.schema_)
 
+    @survives_fork
     def impute(
         self,
         X: TableLike,
@@ -245,6 +254,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             return np.ma.stack(decoded)
         return np.stack(decoded) if isinstance(decoded[0], np.ndarray) else decoded
 
+    @survives_fork
     def evaluate(
         self,
         X: TableLike,
@@ -265,6 +275,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         )
         return found.to_dict()
 
+    @survives_fork
     def assess(self) -> Results:
         """Fit the baselines and compare the model with them on held-out rows; done once."""
         check_is_fitted(self)
@@ -277,6 +288,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Bounds, baselines, diagnostics and the verdict: see the README for its keys."""
         return self.assess().to_dict()
 
+    @survives_fork
     def save(
         self, path: Path | str, *, overwrite: bool = False, contents: Contents | None = None
     ) -> None:
@@ -289,6 +301,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             contents = self.contents(name=Path(path).name)
         runs.save(runs.Run(self.fit_, self._saved_results(), contents), path, overwrite=overwrite)
 
+    @survives_fork
     def contents(self, *, name: str = "data", commands: Sequence[str] = ()) -> Contents:
         """What the report of this fit is made of."""
         check_is_fitted(self)
@@ -392,6 +405,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return complete
 
 
+@survives_fork
 def load(path: Path | str, **parts: object) -> VAE:
     """The fitted `VAE` of a run folder; every file is checked against the manifest first.
 

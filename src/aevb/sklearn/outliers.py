@@ -8,6 +8,7 @@ from sklearn.base import OutlierMixin
 
 from aevb import marginal
 from aevb.errors import ConfigError
+from aevb.forked import survives_fork
 from aevb.sklearn.adaptor import Adaptor
 from aevb.sklearn.parameters import with_parameters
 from aevb.table.tables import TableLike
@@ -52,6 +53,7 @@ class VAEOutlierDetector(OutlierMixin, Adaptor):
 
     contamination: float | str
 
+    @survives_fork
     def fit(self, X: TableLike, y: object = None) -> Self:
         """Fit to an array or a data frame, and set `offset_`."""
         fraction = _fraction(self.contamination)

@@ -51,6 +51,9 @@ def readable(data: Any) -> Any:
     """
     if is_frame(data):
         return _frame(data)
+    if hasattr(data, "tocsr"):  # some of these are a dict
+        kind = type(data).__name__
+        raise DataError(f"expected a dense array, got a sparse {kind}: pass .toarray()")
     if isinstance(data, Mapping):
         return _table_of_columns(data)
     if _are_records(data):
@@ -173,12 +176,10 @@ def _array(data: Any) -> Array:
     """An array of anything that says how to become one."""
     if isinstance(data, np.ndarray):
         return _known_type(data)
-    kind = type(data).__name__
-    if hasattr(data, "tocsr"):
-        raise DataError(f"expected a dense array, got a sparse {kind}: pass .toarray()")
     try:
         return _known_type(_converted(data))
     except Exception as error:  # each library has its own
+        kind = type(data).__name__
         raise DataError(
             f"expected a table or an array, got {kind}, which is not read as an array: {error}"
         ) from error

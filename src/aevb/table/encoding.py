@@ -13,6 +13,7 @@ from aevb.errors import AevbWarning, DataError, listed
 from aevb.table.containers import Array, readable
 from aevb.table.filling import filled_frame, filled_matrix
 from aevb.table.formats import Booleans, Times
+from aevb.table.indexes import with_headers
 from aevb.table.moments import filled_times, typed_times
 from aevb.table.schema import LEVELED, Column, Level, Schema, Values
 from aevb.table.tables import Cells, Inf, Series, Table, TableLike, positions_of, table_of
@@ -233,13 +234,14 @@ def _table_like_the_fitted(cells: list[Array], schema: Schema) -> Any:
     if schema.container == "numpy":
         return _matrix(cells, schema)
     series = _series_of(cells, schema, schema.names, schema.container)
-    return nw.concat([one.to_frame() for one in series], how="horizontal").to_native()
+    frame = nw.concat([one.to_frame() for one in series], how="horizontal").to_native()
+    return with_headers(frame, schema.headers)
 
 
 def _filled(like: Any, cells: list[Array], schema: Schema, filled: Mask) -> Any:
     """A copy of the table with the filled ones of these cells."""
     table = table_of(like)
-    places = [table.names.index(name) for name in _aligned(table, schema, reorder=True)]
+    places = table.places(_aligned(table, schema, reorder=True))
     new = {}
     for i, column in enumerate(schema.columns):
         where = filled[:, i]

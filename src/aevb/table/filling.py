@@ -33,7 +33,9 @@ def filled_matrix(array: Array, new: New) -> Array:
     array([[  1, 300],
            [  3,   4]], dtype=int16)
     """
-    array = np.asanyarray(array)
+    if isinstance(array, np.ma.MaskedArray):
+        return _filled_masked(array, new)
+    array = np.asarray(array)
     result = array.copy(order="K" if array.ndim == 2 else "C")
     rows = result.reshape(len(result), -1)
     for place, (where, cells) in new.items():
@@ -41,19 +43,16 @@ def filled_matrix(array: Array, new: New) -> Array:
         if column.dtype != rows.dtype:
             rows = rows.astype(column.dtype)
         rows[where, place] = column[where]
-    if isinstance(rows, np.ma.MaskedArray):
-        rows = _unmasked(rows, new)
     return rows.reshape(array.shape)
 
 
-def _unmasked(rows: Any, new: New) -> Any:
-    """Masked rows whose filled cells are seen, also where the mask was hard."""
-    mask = np.ma.getmaskarray(rows).copy()
-    data = np.array(rows.data)
-    for place, (where, cells) in new.items():
+def _filled_masked(array: Any, new: New) -> Any:
+    """A copy of a masked array in which the filled cells are seen, be its mask hard or soft."""
+    mask = np.ma.getmaskarray(array).copy().reshape(len(array), -1)
+    for place, (where, _) in new.items():
         mask[where, place] = False
-        data[where, place] = cells
-    return np.ma.MaskedArray(data, mask=mask, fill_value=rows.fill_value)
+    data = filled_matrix(array.data, new)
+    return np.ma.MaskedArray(data, mask=mask.reshape(data.shape), fill_value=array.fill_value)
 
 
 def filled_column(column: Array, where: NDArray[np.bool_], cells: Array) -> Array:

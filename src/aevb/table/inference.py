@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from aevb.errors import AevbWarning, ConfigError, DataError, nearest
 from aevb.table.choices import Choice, choices_of
 from aevb.table.codes import CODES
+from aevb.table.containers import readable
 from aevb.table.formats import Learned
+from aevb.table.indexes import headers_of
 from aevb.table.notes import Notes, Role, coded
 from aevb.table.schema import LEVELED, Column, Kind, Level, Schema, Values, on_grid
 from aevb.table.supports import Support, support_of
@@ -70,11 +72,14 @@ def infer(
     shape = getattr(data, "shape", ())
     if image_shape is None and len(shape) in (3, 4):
         image_shape = tuple(map(int, shape[1:]))
+    data = readable(data)
+    table = table_of(data)
     asked = choices_of(columns or {})
-    found = understand(table_of(data), asked, {*ignore, *labels}, image_shape, inf)
+    found = understand(table, asked, {*ignore, *labels}, image_shape, inf)
     for note in found.warnings:
         warnings.warn(note, stacklevel=2)
-    return replace(found.schema, labels=tuple(labels))
+    headers = headers_of(data, table.places(found.schema.names))
+    return replace(found.schema, labels=tuple(labels), headers=headers)
 
 
 @dataclass(frozen=True)

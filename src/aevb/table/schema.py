@@ -23,6 +23,7 @@ __all__ = [
     "KINDS",
     "LEVELED",
     "Column",
+    "Header",
     "Kind",
     "Level",
     "Schema",
@@ -253,6 +254,27 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Header:
+    """One level of the labels that a pandas frame has for its columns.
+
+    Parameters
+    ----------
+    labels
+        One for each modeled column; dates and durations as text.
+    dtype
+        The type of the level, as pandas calls it.
+    name
+        The name of the level, if it has one.
+    """
+
+    labels: tuple[Level | None, ...]
+    dtype: str
+    name: Level | None = None
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
 class Schema:
     """The columns a model is fitted to, and the table they come from.
 
@@ -270,6 +292,9 @@ class Schema:
         (height, width) or (height, width, channels) if a row is an image.
     notes
         Warnings that `infer` gave.
+    headers
+        Labels of the modeled columns, one for each level, where a pandas frame has others than
+        plain names.
     advice
         Notes without a warning: nothing was left out, but a statistician would mention it.
     """
@@ -280,6 +305,7 @@ class Schema:
     labels: tuple[str, ...] = ()
     image_shape: tuple[int, ...] | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
+    headers: tuple[Header, ...] = ()
     advice: tuple[str, ...] = field(default=(), compare=False)
 
     def __len__(self) -> int:

@@ -135,6 +135,11 @@ class Table:
             return self.native[:, self.position(name)].tolist()
         return self.native[name].to_list()
 
+    def places(self, names: Iterable[str]) -> list[int]:
+        """The places of some columns among all of them."""
+        place = {name: i for i, name in enumerate(self.names)}
+        return [place[name] for name in names]
+
     @staticmethod
     def position(name: str) -> int:
         """The position of an array's column."""
