@@ -16,12 +16,12 @@ SOURCE = DOCS.parent / "src"
 
 #: The modules of `aevb` by what they are for, in the order in which the paper and a fit need them.
 SECTIONS = {
-    "Errors and settings": ["errors", "registry", "settings"],
+    "Errors and settings": ["errors", "registry", "settings", "forked"],
     "Parts of a model": ["distributions", "networks", "likelihoods", "posteriors", "priors"],
     "The start of training": ["linear", "encoders", "start", "build"],
     "The model and its training": ["model", "objectives", "optimizers", "epochs", "train"],
     "Scores, diagnostics and predictions": ["rows", "marginal", "diagnostics", "predict"],
-    "Tables": ["data", "table", "preparation"],
+    "Tables": ["table", "data", "preparation", "units"],
     "A fit": ["automatic", "fit", "baselines", "results", "assess", "run", "sklearn"],
     "Files, figures and reports": ["disk", "figures", "report"],
     "Tests of your own parts": ["testing"],

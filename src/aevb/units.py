@@ -15,9 +15,10 @@ from scipy.special import ndtr
 
 from aevb import linear
 from aevb.preparation import Preparation
+from aevb.rows import mean_and_error
 from aevb.table.schema import Column, Schema, Values
 
-__all__ = ["Marginals", "held_out_nats", "with_units"]
+__all__ = ["Marginals", "linear_nats", "with_units"]
 
 Marginals = Literal["auto", "mapped", "plain"]
 
@@ -32,10 +33,11 @@ def with_units(
     preparation
         Without units.
     train, held_out
-        Values of rows; without held-out ones the training rows choose.
+        Values of rows.
     marginals
-        "mapped" gives a map to every column that can have one, "plain" to those alone that need
-        one, and "auto" chooses between the two.
+        "mapped" gives a map to every column that can have one, and "plain" to those alone that need
+        one. "auto" is "plain" unless held-out rows gain by the maps, by more than the standard
+        error of the gain.
     """
     mapped = preparation.scaled_by(train, preparation.mappable)
     free = _free_columns(mapped.schema, train)
@@ -45,10 +47,11 @@ def with_units(
     plain = preparation.scaled_by(train, others)
     if marginals == "plain":
         return plain
-    judges = held_out if len(held_out) else train
-    nats_mapped = held_out_nats(mapped.schema, train, judges)
-    nats_plain = held_out_nats(plain.schema, train, judges)
-    return mapped if nats_mapped >= nats_plain else plain
+    if len(held_out) < 2:
+        return plain
+    nats = linear_nats(mapped.schema, train, held_out)
+    gain, error = mean_and_error(nats - linear_nats(plain.schema, train, held_out))
+    return mapped if gain > error else plain
 
 
 def _free_columns(schema: Schema, train: Values, *, most_outside: float = 1e-4) -> list[str]:
@@ -77,7 +80,7 @@ class _Ordered:
     log_slopes: Values
 
 
-def held_out_nats(
+def linear_nats(
     schema: Schema,
     train: Values,
     held_out: Values,
@@ -85,8 +88,8 @@ def held_out_nats(
     factors: int = 8,
     least_noise: float = 1e-3,
     iterations: int = 100,
-) -> float:
-    """Mean log-likelihood of held-out rows under factor analysis of the ordered columns.
+) -> Values:
+    """Log-likelihood of held-out rows under factor analysis of the ordered columns, shape (n,).
 
     It compares units of the same columns: densities count in the units of the data, and a value
     with a mass of its own is left out.
@@ -101,7 +104,7 @@ def held_out_nats(
     judged = _ordered(schema, held_out)
     nats = fitted.log_likelihood((judged.rows - center) / spread)
     log_spread = np.where(np.isnan(judged.rows), 0.0, np.log(spread))
-    return float((nats + (judged.log_slopes - log_spread).sum(axis=1)).mean())
+    return nats + (judged.log_slopes - log_spread).sum(axis=1)
 
 
 def _ordered(schema: Schema, values: Values) -> _Ordered:

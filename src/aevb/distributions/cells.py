@@ -23,6 +23,7 @@ __all__ = [
     "UnitBins",
     "log_logistic_interval",
     "log_normal_interval",
+    "unit_of",
 ]
 
 
@@ -78,7 +79,7 @@ class UnitBins(NamedTuple):
     edges: Array
     #: u of the middle of each bin's probability.
     centers: Array
-    #: Whether the bin holds one value.
+    #: Whether the bin holds one cell of a grid.
     single: Array
     #: Width in u of a cell of the grid; 0 for a density.
     cells: Array
@@ -180,16 +181,6 @@ class MappedNormal(dist.Distribution):
         each = p * value + slope * centered
         return jnp.where(present[..., 1:], each, 0.0).sum(-1)
 
-    def unit_of(self, value: Array) -> Array:
-        """u of values in standard units of the data, shape (d,)."""
-        bins = self.bins
-        inside = (value[..., None] >= bins.edges[..., 1:-1]).sum(-1)
-        begin, end = _at(bins.edges[..., :-1], inside), _at(bins.edges[..., 1:], inside)
-        low, high = _at(bins.heights[..., :-1], inside), _at(bins.heights[..., 1:], inside)
-        width = jnp.where(end > begin, end - begin, 1.0)
-        u = low + (value - begin) / width * (high - low)
-        return jnp.where(_at(bins.single, inside), _at(bins.centers, inside), u)
-
     @property
     def _standard(self) -> Array:
         """The heights in deviations from the mean; far out past a column's own."""
@@ -198,6 +189,16 @@ class MappedNormal(dist.Distribution):
     def _place(self, u: Array) -> Array:
         """The bin of each u."""
         return (u[..., None] >= self.bins.heights[..., 1:-1]).sum(-1)
+
+
+def unit_of(bins: UnitBins, value: Array) -> Array:
+    """u of values in standard units of the data, shape (d,)."""
+    inside = (value[..., None] >= bins.edges[..., 1:-1]).sum(-1)
+    begin, end = _at(bins.edges[..., :-1], inside), _at(bins.edges[..., 1:], inside)
+    low, high = _at(bins.heights[..., :-1], inside), _at(bins.heights[..., 1:], inside)
+    width = jnp.where(end > begin, end - begin, 1.0)
+    u = low + (value - begin) / width * (high - low)
+    return jnp.where(_at(bins.single, inside), _at(bins.centers, inside), u)
 
 
 def _at(table: Array, place: Array) -> Array:

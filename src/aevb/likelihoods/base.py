@@ -258,9 +258,7 @@ def grid_deviation(column: Column) -> float:
     """
     grid = max(column.grid, column.resolution) / column.scale
     if column.marginal is not None:
-        slopes = column.marginal.slopes
-        wide = slopes > 0
-        grid *= float(np.median(slopes[wide])) if wide.any() else 0.0
+        grid *= float(np.median(column.marginal.slopes))
     return float(np.clip(grid / np.sqrt(12), 1e-2, 1.0))
 
 

@@ -9,7 +9,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array
 from paramax import NonTrainable
 
-from aevb.distributions.cells import MappedNormal, UnitBins
+from aevb.distributions.cells import MappedNormal, UnitBins, unit_of
 from aevb.likelihoods.base import LIKELIHOODS, Columns, Located, single
 from aevb.table.marginals import Marginal
 from aevb.table.schema import Column
@@ -55,22 +55,12 @@ class Mapped(Located):
         return MappedNormal(location, scale, self.bins.tree)
 
     def expectation(self, distribution: MappedNormal) -> Array:
-        """The mean of x, then the probability of each bin of one value of a density."""
-        bins = distribution.bins
-        heavy = bins.single & (bins.cells == 0)
-        weights = jnp.where(heavy, distribution.probabilities, 0.0)
-        return jnp.concatenate([distribution.mean_value[..., None], weights], -1)
+        """The mean of x, in standard units of the data."""
+        return distribution.mean_value[..., None]
 
     def point(self, expectation: Array) -> Array:
-        """The mean, or the single value that holds more than half of the probability."""
-        weights = expectation[..., 1:]
-        standard = MappedNormal(
-            jnp.zeros(len(self.columns)), jnp.ones(len(self.columns)), self.bins.tree
-        )
-        mean = standard.unit_of(expectation[..., 0])
-        likeliest = jnp.argmax(weights, -1)[..., None]
-        heavy = jnp.take_along_axis(self.bins.tree.centers, likeliest, -1)[..., 0]
-        return jnp.where(weights.max(-1) > 0.5, heavy, mean)
+        """The unit of the mean."""
+        return unit_of(self.bins.tree, expectation[..., 0])
 
 
 def bins_of(marginals: Sequence[Marginal]) -> UnitBins:
@@ -80,15 +70,13 @@ def bins_of(marginals: Sequence[Marginal]) -> UnitBins:
     for marginal in marginals:
         heights, edges = np.array(marginal.heights), np.array(marginal.edges)
         center, spread = _standard_units(marginal)
-        masses = marginal.single | (marginal.step > 0)
-        slopes = np.where(marginal.slopes > 0, marginal.slopes, 1.0)
         standard = np.clip((edges - center) / spread, -1e30, 1e30)
         tables["heights"].append(_padded(heights, most, np.inf))
         tables["edges"].append(_padded(standard, most, standard[-1]))
         tables["centers"].append(_padded(marginal.centers, most - 1, 0.0))
         tables["single"].append(_padded(marginal.single, most - 1, False))
         tables["cells"].append(_padded(marginal.slopes * marginal.step, most - 1, 0.0))
-        log_slopes = np.where(masses, 0.0, np.log(slopes))
+        log_slopes = np.zeros(most - 1) if marginal.step else np.log(marginal.slopes)
         tables["log_slopes"].append(_padded(log_slopes, most - 1, 0.0))
     is_single = jnp.asarray(np.stack(tables.pop("single")))
     numbers = {name: single(np.stack(rows)) for name, rows in tables.items()}

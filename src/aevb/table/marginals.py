@@ -31,7 +31,7 @@ class Marginal:
     Parameters
     ----------
     edges
-        K + 1 values in ascending order; equal where a single value of a density has its own bin.
+        K + 1 values in ascending order.
     heights
         u at the edges, in ascending order; -40 or 40 where the support ends.
     step
@@ -55,14 +55,14 @@ class Marginal:
         edges, heights = np.array(self.edges), np.array(self.heights)
         if len(edges) != len(heights) or len(edges) < 2:
             raise ValueError("a map has as many heights as edges, and at least two")
-        if (np.diff(edges) < 0).any() or (np.diff(heights) <= 0).any():
+        if (np.diff(edges) <= 0).any() or (np.diff(heights) <= 0).any():
             raise ValueError("the edges and the heights of a map ascend")
         if not (np.isfinite(edges).all() and np.isfinite(heights).all() and self.step >= 0):
             raise ValueError("the numbers of a map are finite, and its step is not negative")
 
     @property
     def single(self) -> Flags:
-        """Which bins hold one value, shape (K,)."""
+        """Which bins hold one cell of a grid, shape (K,)."""
         return np.diff(self.edges) <= 1.5 * self.step
 
     @property
@@ -76,19 +76,13 @@ class Marginal:
 
     @property
     def slopes(self) -> Values:
-        """du/dx in each bin, shape (K,); 0 in a bin without width."""
-        widths = np.diff(self.edges)
-        wide = widths > 0
-        return np.where(wide, np.diff(self.heights) / np.where(wide, widths, 1.0), 0.0)
+        """du/dx in each bin, shape (K,)."""
+        return np.diff(self.heights) / np.diff(self.edges)
 
     def to_units(self, values: Values) -> Values:
-        """u of values of any shape; of a single value the middle of its probability."""
+        """u of values of any shape; of a cell alone in its bin the middle of its probability."""
         edges = np.array(self.edges)
         bins = self._bins(edges, values)
-        # The bin of a single value of a density ends where it begins.
-        before = np.maximum(bins - 1, 0)
-        at_single = (values == edges[bins]) & (edges[before] == edges[bins]) & (before < bins)
-        bins = np.where(at_single, before, bins)
         units = np.array(self.heights)[bins] + (values - edges[bins]) * self.slopes[bins]
         units = np.where(self.single[bins], self.centers[bins], units)
         return np.where(np.isnan(values), np.nan, units)
@@ -101,8 +95,7 @@ class Marginal:
         """The value at each u, any shape: the inverse of `to_units`."""
         edges, heights = np.array(self.edges), np.array(self.heights)
         bins = self._bins(heights, units)
-        slopes = np.where(self.slopes > 0, self.slopes, 1.0)[bins]
-        values = edges[bins] + (units - heights[bins]) / slopes
+        values = edges[bins] + (units - heights[bins]) / self.slopes[bins]
         middles = (edges[bins] + edges[bins + 1]) / 2
         values = np.where(self.single[bins], middles, values)
         if self.step:

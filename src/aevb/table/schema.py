@@ -157,8 +157,7 @@ class Column:
         """Whether a log-likelihood is that of a probability, of a density, or of a mixture."""
         if self.kind in (*LEVELED, "count", "pixel") or self.resolution > 0:
             return "mass"
-        singles = self.marginal is not None and bool(self.marginal.single.any())
-        return "mixed" if self.atoms or singles else "density"
+        return "mixed" if self.atoms else "density"
 
     @property
     def log_seen(self) -> float:

@@ -1,0 +1,53 @@
+"""The support of a column: its ends, its steps and the values with a mass of their own."""
+
+import numpy as np
+import pytest
+
+from aevb.table.supports import support_of
+
+GENERATOR = np.random.default_rng(0)
+
+
+def support(values):
+    return support_of(*np.unique(values, return_counts=True))
+
+
+@pytest.mark.parametrize(
+    ("values", "lower", "upper"),
+    [
+        (GENERATOR.normal(size=500), None, None),
+        (GENERATOR.lognormal(size=500), 0.0, None),
+        (GENERATOR.integers(1, 32, 1_500), 1.0, 31.0),
+        (GENERATOR.poisson(2, 600), 0.0, None),
+        (GENERATOR.integers(1, 6, 100), 1.0, 5.0),
+        (GENERATOR.gamma(2, 11, 1_500).round().clip(0, 90) + 18, 18.0, 108.0),
+        (np.minimum(GENERATOR.lognormal(10, 1, 2_000), 80_000.0), 0.0, 80_000.0),
+        (GENERATOR.beta(0.5, 0.5, 500), 0.0, 1.0),
+        (100 * GENERATOR.beta(2, 2, 2_000), 0.0, 100.0),
+        (GENERATOR.normal(170, 8, 5_000).round(), 0.0, None),
+    ],
+)
+def test_ends(values, lower, upper):
+    found = support(values)
+    assert (found.lower, found.upper) == (lower, upper)
+
+
+@pytest.mark.parametrize("step", [1.0, 5.0, 100.0, 0.01, 0.05, 0.5])
+def test_steps(step):
+    found = support(np.round(step * GENERATOR.integers(0, 10_000, 300), 6))
+    assert found.step == step
+    assert found.whole == (step >= 1)
+
+
+def test_floats_have_no_step_and_few_rows_no_large_one():
+    assert support(GENERATOR.normal(size=100)).step == 0
+    assert support(np.array([10.0, 20.0, 40.0])).step == 1
+
+
+def test_atoms():
+    gains = np.abs(GENERATOR.normal(size=400))
+    gains[::20] = 0.0  # one in twenty
+    assert support(gains).atoms == (0.0,)
+    assert support(GENERATOR.normal(size=400)).atoms == ()
+    assert support(np.repeat(2.5, 30)).atoms == (2.5,)
+    assert support(GENERATOR.poisson(1, 400)).atoms == ()  # whole numbers are masses anyway
