@@ -20,7 +20,7 @@ def support(values):
         (GENERATOR.integers(1, 32, 1_500), 1.0, 31.0),
         (GENERATOR.poisson(2, 600), 0.0, None),
         (GENERATOR.integers(1, 6, 100), 1.0, 5.0),
-        (GENERATOR.gamma(2, 11, 1_500).round().clip(0, 90) + 18, 18.0, 108.0),
+        (GENERATOR.gamma(2, 25, 1_500).round().clip(0, 72) + 18, 0.0, 90.0),
         (np.minimum(GENERATOR.lognormal(10, 1, 2_000), 80_000.0), 0.0, 80_000.0),
         (GENERATOR.beta(0.5, 0.5, 500), 0.0, 1.0),
         (100 * GENERATOR.beta(2, 2, 2_000), 0.0, 100.0),

@@ -54,8 +54,11 @@ def with_units(
     return mapped if gain > error else plain
 
 
-def _free_columns(schema: Schema, train: Values, *, most_outside: float = 1e-4) -> list[str]:
-    """The columns of densities whose Gaussian would hardly leave their support."""
+def _free_columns(schema: Schema, train: Values, *, most_outside: float = 0.1) -> list[str]:
+    """The columns of densities of whose Gaussian at most this share would leave the support.
+
+    What leaves it is put on its end.
+    """
     free = []
     for column, values in zip(schema.columns, train.T, strict=True):
         if column.marginal is None or column.resolution > 0:

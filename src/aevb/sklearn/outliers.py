@@ -11,6 +11,7 @@ from aevb.errors import ConfigError
 from aevb.forked import survives_fork
 from aevb.sklearn.adaptor import Adaptor
 from aevb.sklearn.parameters import with_parameters
+from aevb.table.encoding import missing_cells
 from aevb.table.tables import TableLike
 
 __all__ = ["VAEOutlierDetector", "threshold"]
@@ -74,8 +75,11 @@ class VAEOutlierDetector(OutlierMixin, Adaptor):
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: TableLike) -> NDArray[np.int64]:
-        """-1 for outliers, 1 for inliers, shape (n,)."""
-        return np.where(self.decision_function(X) < 0, -1, 1)
+        """-1 for outliers, 1 for inliers, and 0 for rows without an observed cell, shape (n,)."""
+        found = np.where(self.decision_function(X) < 0, -1, 1)
+        vae = self.ready()
+        missing = missing_cells(X, vae.schema_, reorder=vae.reorder, inf=vae.fit_.settings.inf)
+        return np.where(missing.all(axis=1), 0, found)
 
     def _held_out_scores(self) -> NDArray[np.float64]:
         """log p(x) of the rows that `vae_` held out of its training, shape (n,)."""

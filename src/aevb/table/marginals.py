@@ -194,11 +194,11 @@ def learn(
 # Single values
 
 
-def repeated(counts: Values, *, least: int = 10, least_share: float = 0.005) -> Flags:
+def repeated(counts: Values, *, least: float = 10, least_share: float = 0.005) -> Flags:
     """Which of the distinct values are met far more often than their neighbors.
 
-    At least five times the median of the two on either side, `least` times, and half a percent of
-    all.
+    That is at least five times the median of the two on either side, `least` times, and half a
+    percent of all.
 
     >>> repeated(np.array([50.0, 1, 2, 1])).tolist()
     [True, False, False, False]
@@ -448,6 +448,8 @@ def _of_cells(
     """Whole cells in each bin; up to `most_single` of them, and all that are heavy, alone."""
     levels, counts, kept = counted
     first = levels[0] - step / 2
+    countable = np.abs(edges - first) < 2.0**52 * step
+    edges, below, above = edges[countable], below[countable], above[countable]
 
     def place(x: Values | float) -> NDArray[np.int64]:
         return np.rint((np.asarray(x) - first) / step).astype(np.int64)

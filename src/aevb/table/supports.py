@@ -77,8 +77,13 @@ def _is_end(counts: NDArray[np.intp], *, least: int = 5, share: float = 0.2) -> 
 
 
 def _atoms(levels: Values, counts: NDArray[np.intp], most: int) -> tuple[float, ...]:
-    """The values that are met far more often than their neighbors, the most frequent of many."""
-    found = np.flatnonzero(repeated(np.asarray(counts, dtype=np.float64)))
+    """The values that are met far more often than their neighbors, the most frequent of many.
+
+    That takes one row in twenty of few rows, and 25 of many.
+    """
+    times = np.asarray(counts, dtype=np.float64)
+    least = float(np.clip(0.05 * times.sum(), 10, 25))
+    found = np.flatnonzero(repeated(times, least=least))
     largest = sorted(found, key=lambda place: -counts[place])[:most]
     return tuple(float(levels[place]) for place in sorted(largest))
 
