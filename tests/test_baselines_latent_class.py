@@ -97,9 +97,18 @@ def column(values, *, kind="continuous", **options):
 @pytest.mark.parametrize("classes", [1, 3])
 @pytest.mark.parametrize("name", SUPPORT)
 def test_masses_sum_to_one(name, classes):
+    """Of levels with the share of those never met, which an infinite value stands for."""
     values, schema = table([name])
     model = fit_classes(values, schema, classes)
-    assert np.exp(model.score_samples(SUPPORT[name][:, None])).sum() == pytest.approx(1.0, abs=1e-6)
+    (column,) = schema.columns
+    total = np.exp(model.score_samples(SUPPORT[name][:, None])).sum()
+    unseen = np.exp(model.score_samples(np.array([[np.inf]])))[0]
+    assert unseen == pytest.approx(column.unseen, rel=1e-9)
+    if column.categories:
+        assert unseen == pytest.approx(1 / 201, rel=1e-9)
+        assert total + unseen == pytest.approx(1.0, abs=1e-6)
+    else:
+        assert total == pytest.approx(1.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("classes", [1, 3])
@@ -167,6 +176,7 @@ def test_marginals_are_the_columns_own_maximum_likelihood():
         - logs
     )
     expected += np.where(binary == 1, np.log(binary.mean()), np.log1p(-binary.mean()))
+    expected += np.log1p(-1 / 201)  # what both levels leave to levels never met
     np.testing.assert_allclose(model.score_samples(values), expected, atol=5e-3)
 
 

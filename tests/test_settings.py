@@ -38,6 +38,7 @@ GOOD = {
     "latent_dim": [1, 20, "auto", np.int64(3), (100, 50), [100, 50]],
     "hidden": [(), (256, 256), [64], np.array([3, 4])],
     "likelihood": ["auto", "gaussian", {"age": "negative_binomial", "size": Gaussian}, Gaussian],
+    "marginals": ["auto", "mapped", "plain"],
     "prior": [
         "auto",
         "standard_normal",
@@ -88,6 +89,7 @@ BAD = {
     "latent_dim": [0, -1, True, 2.0, "2", None, 10**9, float("nan"), (1, 2, 3), (1, 0), (1,)],
     "hidden": [256, "256", [0], [True], [2.5], [10**9], [1] * 65, None],
     "likelihood": ["gausian", {"a": "gausian"}, {1: "gaussian"}, 3, None],
+    "marginals": ["normal", True, None, 1],
     "prior": [Other(), "normal", 3, None],
     "posterior": [Other(), "diag", True, "two_layers"],
     "network": [Other(), "cnn", 3],

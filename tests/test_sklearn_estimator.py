@@ -274,7 +274,7 @@ def test_kinds_are_inferred_and_said(table) -> None:
     kinds = [(column.name, column.kind) for column in vae.schema_.columns]
     assert kinds == [
         ("height", "continuous"),
-        ("grade", "continuous"),
+        ("grade", "count"),
         ("alive", "binary"),
         ("color", "categorical"),
         ("size", "ordinal"),

@@ -2,6 +2,7 @@
 
 import warnings
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -168,22 +169,38 @@ def test_text_in_arrays_and_lists_is_categorical() -> None:
     assert set(fitted(texts, **TABLES).sample(20).ravel()) <= {"a", "b", "c"}
 
 
-def test_dates_are_an_error_that_names_them() -> None:
-    frame = pd.DataFrame({"x": X[:, 0], "when": pd.date_range("2020-01-01", periods=60)})
-    with pytest.raises(DataError, match="'when'"):
-        fitted(frame)
+def test_dates_are_modeled_as_numbers_and_come_back_as_dates() -> None:
+    dates = pd.date_range("2020-01-01", periods=60)
+    frame = pd.DataFrame({"x": X[:, 0], "when": dates})
+    vae = fitted(frame, **TABLES)
+    assert [column.kind for column in vae.schema_.columns] == ["continuous", "continuous"]
+    assert np.isfinite(vae.score_samples(frame, samples=20)).all()
+    assert vae.sample(5)["when"].dtype == frame["when"].dtype
+    holed = frame.assign(when=frame["when"].where(np.arange(60) != 7))
+    filled = vae.impute(holed)
+    assert filled["when"].dtype == frame["when"].dtype
+    assert dates[0] - pd.Timedelta(days=60) < filled["when"][7] < dates[-1] + pd.Timedelta(days=60)
+    assert filled["when"].drop(7).equals(frame["when"].drop(7))
 
 
-def test_an_unseen_level_counts_as_missing_with_a_warning() -> None:
+def test_an_unseen_level_lowers_the_score_with_a_warning_and_is_not_missing() -> None:
+    """It has the probability that the next row has of being the first of a new level."""
     words = RNG.choice(["a", "b", "c"], 60)
     frame = pd.DataFrame({"x": X[:, 0], "word": words})
     vae = fitted(frame, **TABLES)
-    with pytest.warns(AevbWarning, match="'d'"):
+    with pytest.warns(AevbWarning, match="'d'") as told:
         unseen = vae.score_samples(pd.DataFrame({"x": [0.5], "word": ["d"]}), samples=20)
+    assert [warning.message.code for warning in told] == ["AEV302"]
     missing = vae.score_samples(
         pd.DataFrame({"x": [0.5], "word": pd.Series([None], dtype="str")}), samples=20
     )
-    assert np.array_equal(unseen, missing)
+    (share,) = [column.unseen for column in vae.schema_.columns if column.name == "word"]
+    assert share == pytest.approx(1 / 55)  # of the 54 training rows, and one more
+    np.testing.assert_allclose(unseen - missing, np.log(share), atol=1e-4)
+    p = vae.model_.likelihood(jnp.zeros(vae.latent_dim_))
+    seen = [p.cells(jnp.array([0.5, level]))[1] for level in range(3)]
+    assert (np.log(share) < np.array(seen)).all()
+    assert np.exp(seen).sum() + share == pytest.approx(1.0, abs=1e-5)
 
 
 # Columns

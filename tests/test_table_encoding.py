@@ -281,12 +281,12 @@ def test_other_number_types_are_numbers():
     assert encode(flags.astype(float), infer(flags))[:2, 0].tolist() == [1, 0]
 
 
-def test_unseen_levels_count_as_missing_with_one_warning():
+def test_values_never_met_are_infinite_with_one_warning():
     strange = FRAME.assign(b=["x", "?", "!"] * 10, c=[0, 1, 7] * 10)
-    with pytest.warns(AevbWarning, match=r"b: '!', '\?'; c: 7.0") as caught:
+    with pytest.warns(AevbWarning, match=r"^AEV302: 30 cells .*b: '!', '\?', c: 7.0$") as caught:
         values = encode(strange, SCHEMA)
     assert len(caught) == 1
-    np.testing.assert_array_equal(np.isnan(values[:3]), [[0, 0, 0], [0, 1, 0], [0, 1, 1]])
+    np.testing.assert_array_equal(np.isinf(values[:3]), [[0, 0, 0], [0, 1, 0], [0, 1, 1]])
 
 
 def test_the_order_of_categories_does_not_matter():
@@ -327,12 +327,17 @@ def test_an_infinite_level_is_none():
     np.testing.assert_array_equal(encode(frame, schema, inf="missing")[:4, 0], [0, 1, np.nan, 2])
 
 
-def test_values_off_the_support_name_column_and_row():
+def test_values_off_the_support_are_infinite_and_no_gray_value_is_an_error():
     counts = np.arange(400)[:, None] % 50
     schema = infer(counts)
     assert schema.columns[0].kind == "count"
-    with pytest.raises(DataError, match=r"'x0', row 1 .*-2"):
-        encode(np.array([[3], [-2]]), schema)
+    with pytest.warns(AevbWarning, match=r"2 cells .*x0: -2.0, 2.5"):
+        values = encode(np.array([[3], [-2], [2.5]]), schema)
+    np.testing.assert_array_equal(values, [[3], [np.inf], [np.inf]])
+    gray = infer(np.arange(256, dtype=np.uint8)[:, None] * np.ones((1, 16), np.uint8))
+    assert gray.columns[0].kind == "pixel"
+    with pytest.raises(DataError, match=r"'x3', row 1 .*-2"):
+        encode(np.where(np.arange(32).reshape(2, 16) == 19, -2, 0), gray)
 
 
 def test_an_all_missing_row_and_column_are_missing():

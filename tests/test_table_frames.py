@@ -307,9 +307,10 @@ def test_imputing_never_changes_an_observed_cell(fitted, make, draws):
                 assert cells[row] == STRANGE[name][row]
 
 
+@pytest.mark.filterwarnings("ignore:AEV302")
 def test_imputing_an_array_never_changes_an_observed_cell(survey):
     vae = VAE(**TINY).fit(survey[["kids", "kg"]].to_numpy())
-    given_cells = np.array([[1, 72.5], [np.nan, 60.2]])
+    given_cells = np.array([[-5, 72.5], [np.nan, 60.2]])
     result = vae.impute(given_cells)
     np.testing.assert_array_equal(result[:, 1], given_cells[:, 1])
     assert result[1, 0] == round(result[1, 0])

@@ -30,12 +30,12 @@ def kind_of(column, **options):
         ([True, False] * 200, "binary"),
         ([0, 1] * 200, "binary"),
         ([1.5, 2.5] * 200, "binary"),
-        ([1, 2, 3, 4, 5] * 80, "ordinal"),
+        ([1, 2, 3, 4, 5] * 80, "count"),
         ([0.5, 1.0, 1.5] * 100, "ordinal"),
         (np.arange(400) % 11 / 2, "continuous"),
-        (np.arange(400) % 20, "ordinal"),
+        (np.arange(400) % 20, "count"),
         (np.arange(400) % 21, "count"),
-        ([1, 2, 3, 4, 5], "continuous"),
+        ([1, 2, 3, 4, 5], "count"),
         (np.arange(400) - 200, "continuous"),
         (GENERATOR.poisson(30, 400) * (np.arange(400) > 0), "count"),
         (pd.Categorical([1, 2, 3, 4] * 100), "categorical"),
@@ -48,9 +48,11 @@ def test_the_rules_of_one_column(column, kind):
 
 
 def test_levels_are_plain_and_sorted_or_as_declared():
-    assert kind_of(np.array([3, 1, 2] * 20, dtype=np.int16)).categories == (1, 2, 3)
-    assert {type(c) for c in kind_of(np.array([3, 1, 2] * 20, dtype=np.int16)).categories} == {int}
-    assert {type(c) for c in kind_of([3.0, 1.0, 2.0] * 20).categories} == {float}
+    whole = np.array([3, 1] * 20, dtype=np.int16)
+    assert kind_of(whole).categories == (1, 3)
+    assert {type(level) for level in kind_of(whole).categories} == {int}
+    assert kind_of([2.5, 0.5, 1.0] * 20).categories == (0.5, 1.0, 2.5)
+    assert {type(level) for level in kind_of([3.0, 1.0] * 20).categories} == {float}
     assert kind_of(["b", "c", "a", "c"] * 20).categories == ("a", "b", "c")
     assert kind_of([True, None, False] * 20).categories == (False, True)
     declared = pd.Categorical(["a", "b"] * 20, categories=["b", "a", "unmet"])
@@ -59,9 +61,9 @@ def test_levels_are_plain_and_sorted_or_as_declared():
 
 def test_integers_are_on_a_grid_and_floats_record_theirs():
     column = kind_of((np.arange(400) - 200) * 3)
-    assert (column.resolution, column.grid, column.measure) == (1, 3, "mass")
+    assert (column.resolution, column.step, column.grid, column.measure) == (3, 3, 3, "mass")
     column = kind_of(np.round(GAUSSIAN, 1))
-    assert (column.resolution, column.measure) == (0, "density")
+    assert (column.resolution, column.step, column.measure) == (0, 0.1, "density")
     assert column.grid == pytest.approx(0.1)
     assert kind_of(GAUSSIAN * 1e300).resolution == 0  # beyond 2^53 every float is whole
 

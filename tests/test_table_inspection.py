@@ -70,7 +70,7 @@ def test_what_is_said_of_each_column():
     found = {column.name: column for column in inspect(TABLE, labels=["member"]).columns}
     assert list(found) == list(TABLE.columns)
     assert [column.kind for column in found.values()] == [
-        *("ignored", "continuous", "count", "continuous", "categorical", "ordinal", "binary"),
+        *("ignored", "continuous", "count", "continuous", "categorical", "count", "binary"),
         "label",
     ]
     assert found["size"].decimals == 2

@@ -1,6 +1,7 @@
 """Columns and schemas: supports, units there and back, measures, and a JSON form."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,7 +102,15 @@ def test_the_origin_of_positive_numbers_stays():
 def test_levels_counts_and_proportions_keep_their_units(kind):
     column = Column("x", kind, categories=("a", "b") if kind in LEVELED else ())
     scaled = Schema((column,)).scaled(np.array([[1.0], [2.0], [5.0]])).columns[0]
-    assert (scaled == column) == (kind in (*LEVELED, "count", "proportion"))
+    kept = replace(scaled, unseen=0.0) == column
+    assert kept == (kind in (*LEVELED, "count", "proportion"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_values_never_met_have_little_probability(kind):
+    column = Column("x", kind, categories=("a", "b") if kind in LEVELED else ())
+    unseen = Schema((column,)).scaled(np.array([[1.0], [1.0], [1.0]])).columns[0].unseen
+    assert unseen == {"pixel": 0.0}.get(kind, 0.25 if kind in LEVELED else 1e-6)
 
 
 def test_measures():

@@ -29,6 +29,7 @@ from aevb.objectives.registry import Objective, estimator_of
 from aevb.posteriors import POSTERIORS, DiagonalGaussian
 from aevb.priors import PRIORS, StandardNormal
 from aevb.start import Architecture, Start
+from aevb.table.marginals import Marginal
 from aevb.table.schema import Column, Schema
 
 __all__ = [
@@ -232,13 +233,16 @@ def check_network(part: str | Callable[..., Network], *, activation: str = "tanh
 
 
 def example_columns(rows: int = 400) -> list[dict[Column, np.ndarray]]:
-    """Two columns of every kind with their values, in units far from one; seeded."""
+    """Two columns of every kind with their values, in units far from one; seeded.
+
+    Columns that learned a map to standard normal units, see `Column.marginal`, are a kind too.
+    """
     rng = np.random.default_rng(0)
     z = rng.normal(size=rows)
     levels = ("v", "w", "x", "y", "z")
     gray = Column("", "pixel", resolution=1.0, grid=1.0, lower=0.0, upper=15.0)
     tiny = 1e-3 * rng.normal(size=rows)
-    return [
+    examples: list[dict[Column, np.ndarray]] = [
         {Column("a", "continuous"): 5 + 20 * z, Column("b", "continuous"): tiny},
         {
             Column("a", "continuous", resolution=1.0): np.round(40 + 9 * z),
@@ -273,6 +277,23 @@ def example_columns(rows: int = 400) -> list[dict[Column, np.ndarray]]:
             replace(gray, name="b"): np.clip(np.round(9 - 2 * z), 0, 15),
         },
     ]
+    whole = Column("", "count", resolution=1.0, lower=0.0)
+    skewed = {
+        Column("a", "continuous"): 5 + 20 * np.sinh(z),
+        Column("b", "continuous", lower=0.0): np.exp(0.5 * rng.normal(size=rows) - 9),
+    }
+    counted = {
+        replace(whole, name="a"): rng.negative_binomial(9, 0.2, rows),
+        replace(whole, name="b"): rng.negative_binomial(3, 0.1, rows),
+    }
+    for columns in (skewed, counted):
+        examples.append({_mapped(column, cells): cells for column, cells in columns.items()})
+    return examples
+
+
+def _mapped(column: Column, cells: np.ndarray) -> Column:
+    """The column with the map that these values teach."""
+    return column.scaled(np.asarray(cells, np.float64), mapped=True)
 
 
 def _check_outputs(build: Callable[..., Network], inputs: Array, size: int) -> None:
@@ -465,12 +486,15 @@ def _suits(likelihood: type[Likelihood], columns: Example) -> bool:
     column = next(iter(columns))
     if likelihood.takes(column):
         return True
+    if column.marginal is not None:
+        return False
     return likelihood.kind == column.kind and likelihood.suits(column)
 
 
 def _check_columns(likelihood: type[Likelihood], columns: Example) -> None:
     values = np.stack([np.asarray(cells, np.float64) for cells in columns.values()], axis=1)
-    schema = Schema(tuple(columns)).scaled(values)
+    mapped = [column.name for column in columns if column.marginal is not None]
+    schema = Schema(tuple(columns)).scaled(values, mapped)
     units = schema.to_model_units(values)
     asked = dict.fromkeys(schema.names, likelihood)
     architecture = Architecture(2, hidden=(4,), likelihoods=asked)
@@ -495,6 +519,8 @@ def _check_columns(likelihood: type[Likelihood], columns: Example) -> None:
 
 def _support(column: Column) -> tuple[np.ndarray, np.ndarray]:
     """Values a column can take, in its units, and what each counts: 1, or the step of a grid."""
+    if column.marginal is not None:
+        return _mapped_support(column, column.marginal)
     if column.categories:
         points = np.arange(float(len(column.categories)))
     elif column.kind == "count":
@@ -514,6 +540,16 @@ def _support(column: Column) -> tuple[np.ndarray, np.ndarray]:
         points = np.append((edges[1:] + edges[:-1]) / 2, column.atoms)
         return points, np.append(np.diff(edges), np.ones(len(column.atoms)))
     return points, np.ones(len(points))
+
+
+def _mapped_support(column: Column, marginal: Marginal) -> tuple[np.ndarray, np.ndarray]:
+    """Values of a column with a map, and what each counts, out to where no mass is left."""
+    if column.resolution > 0:
+        first, last = marginal.from_units(np.array([-9.0, 9.0]))
+        points = np.arange(first, last + column.resolution / 2, column.resolution)
+        return points, np.ones(len(points))
+    edges = marginal.from_units(np.linspace(-12.0, 12.0, 20_001))
+    return (edges[1:] + edges[:-1]) / 2, np.diff(edges)
 
 
 def _check_mass(

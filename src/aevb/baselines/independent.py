@@ -65,5 +65,6 @@ def _fixed(baseline: Classes) -> list[Values]:
     def is_fixed(node: object) -> bool:
         return isinstance(node, NonTrainable)
 
-    leaves = jax.tree.leaves(baseline.model.parts, is_leaf=is_fixed)
-    return [np.asarray(leaf.tree) for leaf in leaves if is_fixed(leaf)]
+    nodes = jax.tree.leaves(baseline.model.parts, is_leaf=is_fixed)
+    fixed = [node.tree for node in nodes if is_fixed(node)]
+    return list(map(np.asarray, jax.tree.leaves(fixed)))

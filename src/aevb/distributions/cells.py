@@ -156,6 +156,7 @@ class MappedNormal(dist.Distribution):
     def probabilities(self) -> Array:
         """P of each bin, shape (d, K); the first and the last reach to the ends of u."""
         below = ndtr(self._standard[..., 1:-1])
+        below = jnp.where(self._is_inner, below, 1.0)
         ends = jnp.zeros_like(self._standard[..., :1])
         return jnp.diff(jnp.concatenate([ends, below, ends + 1], axis=-1))
 
@@ -175,7 +176,8 @@ class MappedNormal(dist.Distribution):
         slope = jnp.where(bins.single, 0.0, slope)
         density = jnp.exp(-0.5 * self._standard**2) / jnp.sqrt(2 * jnp.pi)
         ends = jnp.zeros_like(density[..., :1])
-        density = jnp.concatenate([ends, density[..., 1:-1], ends], axis=-1)
+        inner = jnp.where(self._is_inner, density[..., 1:-1], 0.0)
+        density = jnp.concatenate([ends, inner, ends], axis=-1)
         p = self.probabilities
         centered = (self.loc[..., None] - middle) * p - self.scale[..., None] * jnp.diff(density)
         each = p * value + slope * centered
@@ -186,14 +188,21 @@ class MappedNormal(dist.Distribution):
         """The heights in deviations from the mean; far out past a column's own."""
         return (self.bins.heights - self.loc[..., None]) / self.scale[..., None]
 
+    @property
+    def _is_inner(self) -> Array:
+        """Which heights part two bins of a column, and are neither its end nor padding."""
+        return jnp.isfinite(self.bins.heights[..., 2:])
+
     def _place(self, u: Array) -> Array:
         """The bin of each u."""
-        return (u[..., None] >= self.bins.heights[..., 1:-1]).sum(-1)
+        above = u[..., None] >= self.bins.heights[..., 1:-1]
+        return (above & self._is_inner).sum(-1)
 
 
 def unit_of(bins: UnitBins, value: Array) -> Array:
     """u of values in standard units of the data, shape (d,)."""
-    inside = (value[..., None] >= bins.edges[..., 1:-1]).sum(-1)
+    above = value[..., None] >= bins.edges[..., 1:-1]
+    inside = (above & jnp.isfinite(bins.heights[..., 2:])).sum(-1)
     begin, end = _at(bins.edges[..., :-1], inside), _at(bins.edges[..., 1:], inside)
     low, high = _at(bins.heights[..., :-1], inside), _at(bins.heights[..., 1:], inside)
     width = jnp.where(end > begin, end - begin, 1.0)

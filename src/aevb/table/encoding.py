@@ -310,16 +310,20 @@ def _decoded(values: Values, column: Column) -> Array:
     step = column.resolution or column.step
     if not step:
         return values
-    start = column.lower or 0.0
-    steps = np.rint((values - start) / step)
-    on_grid = start + steps * step
-    per_unit = round(1 / step)
-    if per_unit and abs(per_unit * step - 1) < 1e-9:  # a division is exact where a product is not
-        on_grid = np.rint((start + steps / per_unit) * per_unit) / per_unit
-        on_grid = np.where(np.abs(on_grid - values) <= step, on_grid, start + steps * step)
+    on_grid = _on_steps(values, column.lower or 0.0, step)
     if not column.resolution:
         return on_grid
     return np.where(np.abs(values - on_grid) <= 1e-4 * step, values, on_grid)
+
+
+def _on_steps(values: Array, start: float, step: float, most_decimals: int = 12) -> Array:
+    """The nearest whole steps from the start, as the decimal numbers they are."""
+    steps = np.rint((values - start) / step)
+    for decimals in range(most_decimals + 1):
+        if round(step, decimals) == step and round(start, decimals) == start:
+            return np.round(start + steps * step, decimals)
+    per_unit = round(1 / step)  # a step of 1 / 255, say: a division is exact, a product is not
+    return start + steps / per_unit
 
 
 def _integer_limits(dtype: str) -> tuple[float, float] | None:

@@ -295,7 +295,10 @@ def _time_column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
             "are continuous",
             hint={"columns": {cells.name: "continuous"}},
         )
-    return _number_column(cells, "continuous", gray)
+    column = _number_column(cells, "continuous", gray)
+    if column.lower == 0 and not (cells.values == 0).any():
+        column = replace(column, lower=None)  # 1970 is no end of time
+    return column
 
 
 def _leveled_column(cells: Cells, kind: Kind | None) -> Column:
@@ -334,10 +337,11 @@ def _number_column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
         upper=support.upper,
     )
     if kind in ("continuous", "count"):
-        if support.whole:
-            column = replace(column, resolution=support.step or 1.0)
+        if support.whole or kind == "count":
+            step = support.step if support.whole else 0.0
+            column = replace(column, resolution=step or 1.0)
         if kind == "count":
-            column = replace(column, lower=support.lower or 0.0, resolution=support.step or 1.0)
+            column = replace(column, lower=max(support.lower or 0.0, 0.0))
         return replace(column, atoms=support.atoms)
     if support.atoms:
         atom = support.atoms[0]

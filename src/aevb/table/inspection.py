@@ -235,7 +235,7 @@ def inspect(
 
     >>> found = inspect([[0.5, "red"], [1.5, "blue"], [0.1, "red"], [2.5, "red"]])
     >>> [(column.name, column.kind, column.support) for column in found.columns]
-    [('x0', 'continuous', '0.1 to 2.5, 1 decimal'), ('x1', 'binary', 'blue, red')]
+    [('x0', 'continuous', '0.1 to 2.5, 1 decimal, at least 0, in steps of 0.1'), ('x1', 'binary', 'blue, red')]
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -248,7 +248,7 @@ class Column:
         """
         if self.kind == "pixel":
             return 0.0
-        share = 1 / (np.isfinite(values).sum() + 1)
+        share = 1 / (max(np.isfinite(values).sum(), 1) + 1)
         return float(share if self.kind in LEVELED else min(share, impossible))
 
 

@@ -93,13 +93,15 @@ def _step(levels: Values, rows: int, *, most_decimals: int = 6, fewest: int = 30
 
     Few rows, or few distinct values, may be multiples of more than 1 by chance.
     """
+    largest = float(np.abs(levels).max())
     for decimals in range(most_decimals + 1):
         unit = 10.0**-decimals
-        steps = np.rint(levels / unit)
+        if largest > 2**53 * unit:
+            return 0.0
         # The nearest decimal number, to the last digit: 0.1 + 0.2 lies on no grid.
-        exact = np.array_equal(np.round(levels, decimals), levels)
-        if not exact or np.abs(steps).max() > 2**53:
+        if not np.array_equal(np.round(levels, decimals), levels):
             continue
+        steps = np.rint(levels / unit)
         if rows < fewest or len(levels) < 5:
             return unit
         common = gcd(*map(int, steps))
