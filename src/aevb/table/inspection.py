@@ -234,8 +234,10 @@ def inspect(
     arguments are those of `infer` and `read`.
 
     >>> found = inspect([[0.5, "red"], [1.5, "blue"], [0.1, "red"], [2.5, "red"]])
-    >>> [(column.name, column.kind, column.support) for column in found.columns]
-    [('x0', 'continuous', '0.1 to 2.5, 1 decimal, at least 0, in steps of 0.1'), ('x1', 'binary', 'blue, red')]
+    >>> for column in found.columns:
+    ...     print(column.name, column.kind, column.support, sep=": ")
+    x0: continuous: 0.1 to 2.5, 1 decimal, at least 0, in steps of 0.1
+    x1: binary: blue, red
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
