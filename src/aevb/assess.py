@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-#: Numbers, text, lists and dictionaries of them: what JSON can hold.
+#: What JSON can hold, such as numbers, text, and lists and dictionaries of them.
 ReportDict = dict[str, Any]
 
 
