@@ -25,6 +25,10 @@ def support(values):
         (GENERATOR.beta(0.5, 0.5, 500), 0.0, 1.0),
         (100 * GENERATOR.beta(2, 2, 2_000), 0.0, 100.0),
         (GENERATOR.normal(170, 8, 5_000).round(), 0.0, None),
+        (np.round(20 * GENERATOR.beta(8, 2, 9_000)) * 5, 0.0, 100.0),
+        (np.clip(np.round(7 + 2 * GENERATOR.normal(size=9_000)) / 2, 1, 6), 1.0, 6.0),
+        (GENERATOR.poisson(0.5, 3_000), 0.0, None),
+        (np.round(3 * GENERATOR.normal(size=9_000)) * 0.5, None, None),
     ],
 )
 def test_ends(values, lower, upper):
@@ -51,3 +55,12 @@ def test_atoms():
     assert support(GENERATOR.normal(size=400)).atoms == ()
     assert support(np.repeat(2.5, 30)).atoms == (2.5,)
     assert support(GENERATOR.poisson(1, 400)).atoms == ()  # whole numbers are masses anyway
+
+
+def test_heaped_decimals_are_a_grid_of_probabilities():
+    prices = np.floor(GENERATOR.lognormal(2.5, 0.7, 4_000)) + 0.99
+    found = support(prices)
+    assert found.resolution == found.step == 0.01
+    assert support(np.round(GENERATOR.normal(size=4_000), 3)).resolution == 0  # none stands out
+    gains = np.where(GENERATOR.random(400) < 0.2, 0, GENERATOR.exponential(size=400))
+    assert support(gains).resolution == 0  # numbers of many decimals lie on no grid

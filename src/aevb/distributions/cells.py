@@ -41,8 +41,10 @@ def log_logistic_interval(lower: Array, width: Array) -> Array:
     return log_sigmoid(lower + width) + log_sigmoid(-lower) + log_one_minus_exp
 
 
-def log_normal_interval(lower: Array, upper: Array) -> Array:
+def log_normal_interval(lower: Array, upper: Array, width: Array) -> Array:
     """log[Phi(upper) - Phi(lower)] of the standard normal, for lower < upper, without cancellation.
+
+    `width` is upper - lower, which the rounding of both ends would blur in a narrow interval.
 
     On the left of the mean it is log Phi(b) + log(1 - Phi(a) / Phi(b)); intervals on the right are
     mirrored. A narrow one of width w around m is w phi(m) (1 + w^2 (m^2 - 1) / 24), up to terms in
@@ -51,7 +53,7 @@ def log_normal_interval(lower: Array, upper: Array) -> Array:
     mirrored = lower + upper > 0
     a = jnp.where(mirrored, -upper, lower)
     b = jnp.where(mirrored, -lower, upper)
-    width = jnp.maximum(b - a, 1e-30)
+    width = jnp.maximum(width, 1e-30)
     middle = (a + b) / 2
     is_narrow = width * (1 + jnp.abs(middle)) < 0.1
     # Each branch sees only what it can take: the gradient of an unused one must be finite too.
@@ -121,13 +123,18 @@ class MappedNormal(dist.Distribution):
         place = self._place(value)
         cell = _at(bins.cells, place)
         single = _at(bins.single, place)
-        lower = jnp.where(single, _at(bins.heights[..., :-1], place), value - cell / 2)
-        upper = jnp.where(single, _at(bins.heights[..., 1:], place), value + cell / 2)
+        begin, end = _at(bins.heights[..., :-1], place), _at(bins.heights[..., 1:], place)
+        lower = jnp.where(single, begin, value - cell / 2)
+        upper = jnp.where(single, end, value + cell / 2)
+        width = jnp.where(single, end - begin, cell)
         is_mass = single | (cell > 0)
         # The gradient of the unused branch must be finite too.
         lower = jnp.where(is_mass, lower, self.loc - self.scale)
         upper = jnp.where(is_mass, upper, self.loc + self.scale)
-        mass = log_normal_interval((lower - self.loc) / self.scale, (upper - self.loc) / self.scale)
+        width = jnp.where(is_mass, width, 2 * self.scale)
+        mass = log_normal_interval(
+            (lower - self.loc) / self.scale, (upper - self.loc) / self.scale, width / self.scale
+        )
         density = dist.Normal(self.loc, self.scale).log_prob(value)
         return jnp.where(is_mass, mass, density + _at(bins.log_slopes, place))
 

@@ -311,7 +311,7 @@ def _decoded(values: Values, column: Column) -> Array:
     if not step:
         return values
     on_grid = _on_steps(values, column.lower or 0.0, step)
-    if not column.resolution:
+    if column.kind != "pixel":
         return on_grid
     return np.where(np.abs(values - on_grid) <= 1e-4 * step, values, on_grid)
 

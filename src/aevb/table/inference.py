@@ -337,11 +337,12 @@ def _number_column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
         upper=support.upper,
     )
     if kind in ("continuous", "count"):
-        if support.whole or kind == "count":
-            step = support.step if support.whole else 0.0
-            column = replace(column, resolution=step or 1.0)
+        resolution = support.resolution
         if kind == "count":
+            resolution = resolution if support.whole else 1.0
             column = replace(column, lower=max(support.lower or 0.0, 0.0))
+        if resolution > 0:  # single values are cells of the grid
+            return replace(column, resolution=resolution)
         return replace(column, atoms=support.atoms)
     if support.atoms:
         atom = support.atoms[0]

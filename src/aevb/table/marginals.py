@@ -405,11 +405,12 @@ def _with_tails(
     """Edges of the smooth part in data units, and the shares below and above each.
 
     Beyond the training values u goes on at its average slope over the outer tenth, or over the
-    middle if that is less; `beyond` observations more would be expected there.
+    middle if that is less. `beyond` observations more would be expected there, and less if the last
+    value was met several times.
     """
-    outside = beyond / (counted.total + 1)
-    below = outside + (1 - 2 * outside) * smooth.below(smooth.edges)
-    above = outside + (1 - 2 * outside) * (1 - smooth.below(smooth.edges))
+    under, over = beyond / (counted.total + 1) / counted.counts[[0, -1]]
+    below = under + (1 - under - over) * smooth.below(smooth.edges)
+    above = over + (1 - under - over) * (1 - smooth.below(smooth.edges))
     units = np.where(below < 0.5, ndtri(below), -ndtri(above))
     edges = smooth.edges
     tenth, ninth = np.interp([0.1, 0.9], below, edges)

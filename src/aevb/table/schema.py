@@ -166,12 +166,14 @@ class Column:
 
     @property
     def log_unseen(self) -> float:
-        """Nats of a value never met: of a density, spread over a deviation of the data."""
+        """Nats of a value never met: of a number, spread over a deviation of the data."""
         if self.unseen == 0:
             return 0.0
         log_spread = 0.0
         if self.measure != "mass":
             log_spread = float(np.log(self.spread))
+        elif self.resolution > 0:
+            log_spread = float(np.log(max(self.spread / self.resolution, 1.0)))
         return float(np.log(self.unseen)) - log_spread
 
     @property

@@ -22,6 +22,9 @@ class Support:
         All values are whole numbers.
     step
         The largest number that all values are multiples of, such as 1, 0.01 or 50; 0 if none is.
+    resolution
+        The same where each multiple has a probability: of whole numbers, and of decimal ones among
+        which single values stand out, or which are few, such as prices that end on .99; else 0.
     lower, upper
         Ends, where there are any.
     atoms
@@ -30,6 +33,7 @@ class Support:
 
     whole: bool
     step: float
+    resolution: float
     lower: float | None
     upper: float | None
     atoms: tuple[float, ...]
@@ -39,19 +43,21 @@ def support_of(levels: Values, counts: NDArray[np.intp], *, most_atoms: int = 64
     """The support of these distinct values in ascending order and how often each is met.
 
     Zero is the lower end where no value is below it. A value at which the others pile up is an end:
-    the last of all, met five times or more and not much less often than its neighbors. Shares and
+    the last of all, met five times or more and not much less often than its neighbors. So is the
+    last of a grid, if by how its counts fall some more would have been met beyond it. Shares and
     percentages that come close to both 0 and 1, or 0 and 100, end there.
 
     >>> days = np.arange(1.0, 32.0)
     >>> support_of(days, np.full(31, 20))
-    Support(whole=True, step=1.0, lower=1.0, upper=31.0, atoms=())
+    Support(whole=True, step=1.0, resolution=1.0, lower=1.0, upper=31.0, atoms=())
     """
     whole = bool(on_grid(levels, 1.0).all())
     lower = 0.0 if levels[0] >= 0 else None
     upper = None
-    if _is_end(counts):
+    step = _step(levels, int(counts.sum()))
+    if _is_end(counts) or _is_cut(levels, counts, step):
         lower = float(levels[0])
-    if _is_end(counts[::-1]):
+    if _is_end(counts[::-1]) or _is_cut(levels[::-1], counts[::-1], step):
         upper = float(levels[-1])
     for end in (1.0, 100.0):
         inside = levels[0] >= 0 and levels[-1] <= end
@@ -63,7 +69,12 @@ def support_of(levels: Values, counts: NDArray[np.intp], *, most_atoms: int = 64
         atoms = (float(levels[0]),)
     elif not whole:
         atoms = _atoms(levels, counts, most_atoms)
-    return Support(whole, _step(levels, int(counts.sum())), lower, upper, atoms)
+    resolution = 0.0
+    if whole:
+        resolution = step or 1.0
+    elif len(levels) > 1 and (atoms or _is_heaped(levels, counts, step)):
+        resolution = step
+    return Support(whole, step, resolution, lower, upper, atoms)
 
 
 def _is_end(counts: NDArray[np.intp], *, least: int = 5, share: float = 0.2) -> bool:
@@ -76,6 +87,20 @@ def _is_end(counts: NDArray[np.intp], *, least: int = 5, share: float = 0.2) -> 
     return bool(counts[0] >= least and counts[0] >= share * np.median(counts[1:5]))
 
 
+def _is_cut(levels: Values, counts: NDArray[np.intp], step: float, *, least: float = 5.0) -> bool:
+    """Whether a grid stops at the first level, where a tail would have gone on.
+
+    Counts fall by a ratio from cell to cell, which itself falls as that of a Gaussian does. It is
+    an end where at least this many values would be expected in the next cell, and none is there.
+    """
+    if step == 0 or len(levels) < 4 or not np.allclose(np.abs(np.diff(levels[:3])), step):
+        return False
+    first, second, third = map(float, counts[:3])
+    ratio = min(first / second, 1.0)
+    ratio = ratio * min(ratio * third / second, 1.0)
+    return first * ratio >= least
+
+
 def _atoms(levels: Values, counts: NDArray[np.intp], most: int) -> tuple[float, ...]:
     """The values that are met far more often than their neighbors, the most frequent of many.
 
@@ -86,6 +111,21 @@ def _atoms(levels: Values, counts: NDArray[np.intp], most: int) -> tuple[float, 
     found = np.flatnonzero(repeated(times, least=least))
     largest = sorted(found, key=lambda place: -counts[place])[:most]
     return tuple(float(levels[place]) for place in sorted(largest))
+
+
+def _is_heaped(
+    levels: Values, counts: NDArray[np.intp], step: float, *, least: float = 5.0
+) -> bool:
+    """Whether the middle half of the rows is on few of the grid's values, `least` rows on each."""
+    if step == 0:
+        return False
+    below = np.cumsum(counts) / counts.sum()
+    middle = (below >= 0.25) & (below <= 0.75)
+    met = levels[middle]
+    if len(met) < 2:
+        return False
+    cells = np.rint((met[-1] - met[0]) / step) + 1
+    return bool(counts[middle].mean() >= least and len(met) <= cells / 2)
 
 
 def _step(levels: Values, rows: int, *, most_decimals: int = 6, fewest: int = 30) -> float:
