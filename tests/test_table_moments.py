@@ -30,6 +30,7 @@ TABLES = {
         for unit in ("s", "ms", "us", "ns")
     },
     "pandas zone": pd.DataFrame({"t": ZONED}),
+    "pandas zone west": pd.DataFrame({"t": DAYS.tz_localize("America/New_York")}),
     "pandas zone ns": pd.DataFrame({"t": ZONED.as_unit("ns")}),
     "pandas span": pd.DataFrame({"t": SPANS.as_unit("ns")}),
     "pandas dates": pd.DataFrame({"t": pd.Series(DATES, dtype=object)}),
@@ -163,3 +164,19 @@ def test_times_have_no_other_kind_and_no_other_family():
         encode(frame.assign(t=1.5), schema)
     with pytest.raises(DataError, match=r"'x': expected numbers.*got dates or times"):
         encode(frame.assign(x=DAYS), schema)
+
+
+@pytest.mark.parametrize("step", [1, 5, 7, 60])
+def test_times_of_a_day_are_before_midnight_and_durations_are_not_negative(step):
+    steps = np.tile(np.arange(1, 21) * step, 2)
+    midnight = datetime.datetime(2024, 1, 1)
+    spans = [datetime.timedelta(minutes=int(n)) for n in steps]
+    clocks = [(midnight + span).time() for span in spans]
+    schema = infer(pa.table({"clock": clocks, "span": spans}))
+    drawn = decode(np.array([[-99.0, -99.0], [1e6, 1e6]]), schema).to_pydict()
+    assert drawn["clock"][0] == datetime.time(0)
+    assert drawn["span"][0] == datetime.timedelta(0)
+    last = drawn["clock"][1].hour * 60 + drawn["clock"][1].minute
+    assert last % step == 0
+    assert last + step >= 24 * 60
+    assert drawn["span"][1] > datetime.timedelta(days=365)

@@ -256,7 +256,7 @@ def test_samples_look_as_the_column_does(schema):
         "weight": "3.0 kg",
         "loss": "(2.0)",
         "day": "2022-01-08",
-        "clock": "23:59",
+        "clock": "23:45",  # the last quarter of an hour
         "month": "1970-04",
         "plain": "0.37",
     }

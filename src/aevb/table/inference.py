@@ -25,7 +25,7 @@ from aevb.errors import AevbWarning, ConfigError, DataError, nearest
 from aevb.table.choices import Choice, choices_of
 from aevb.table.codes import CODES
 from aevb.table.containers import readable
-from aevb.table.formats import Learned
+from aevb.table.formats import Learned, Times
 from aevb.table.indexes import headers_of
 from aevb.table.notes import Notes, Role, coded
 from aevb.table.schema import LEVELED, Column, Kind, Level, Schema, Values, on_grid
@@ -296,8 +296,13 @@ def _time_column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
             hint={"columns": {cells.name: "continuous"}},
         )
     column = _number_column(cells, "continuous", gray)
-    if column.lower == 0 and not (cells.values == 0).any():
+    form = cells.format
+    assert isinstance(form, Times)
+    if form.has_date and column.lower == 0 and not (cells.values == 0).any():
         column = replace(column, lower=None)  # 1970 is no end of time
+    if column.upper is None and np.isfinite(form.end):
+        last = np.ceil(form.end / column.resolution) - 1  # the last step before midnight
+        column = replace(column, upper=float(last * column.resolution))
     return column
 
 

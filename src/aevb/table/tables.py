@@ -296,7 +296,9 @@ def _series_cells(series: Series, container: str) -> Cells:
     if kind.is_numeric():
         numbers = _exact(series.fill_null(0).to_numpy(), name)
         return Cells(name, dtype, "number", np.where(missing, np.nan, numbers))
-    if kind in (nw.Datetime, nw.Date, nw.Duration, nw.Time) or dtype.startswith("date64"):
+    # Narwhals does not know all zones that pandas has: America/New_York, say.
+    of_time = kind in (nw.Datetime, nw.Date, nw.Duration, nw.Time)
+    if of_time or dtype.startswith(("date64", "datetime64")):
         return _time_cells(name, dtype, series.to_arrow())
     return Cells(name, dtype, "unsupported", np.empty(0))
 

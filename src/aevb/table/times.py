@@ -136,6 +136,13 @@ class Times:
         return f"timestamp[us, tz={zone if zone[0] in '+-' else 'UTC'}]"
 
     @property
+    def end(self) -> float:
+        """What all values are below: the units of a day for times of a day, else no end."""
+        if self.has_date or self.pattern == DURATION:
+            return float("inf")
+        return UNITS["day"] / UNITS[self.unit]
+
+    @property
     def _has_months(self) -> bool:
         return self.has_date and "%d" not in self.pattern
 

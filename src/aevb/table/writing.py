@@ -115,7 +115,7 @@ def _arrow_table(data: IntoDataFrame | ArrayLike, names: Sequence[str] | None) -
     frame = nw.from_native(data, eager_only=True, pass_through=True)
     if isinstance(frame, nw.DataFrame):
         names = [str(name) for name in frame.columns]
-        columns = [frame[name].to_native() for name in frame.columns]
+        columns = [column.to_native() for column in frame.iter_columns()]
     else:
         array = np.asarray(data)
         if array.ndim not in (1, 2):
