@@ -25,6 +25,7 @@ def support(values):
         (GENERATOR.beta(0.5, 0.5, 500), 0.0, 1.0),
         (100 * GENERATOR.beta(2, 2, 2_000), 0.0, 100.0),
         (GENERATOR.normal(170, 8, 5_000).round(), 0.0, None),
+        (np.append(GENERATOR.exponential(10, 500).clip(0, 80), 95.5), 0.0, None),
         (np.round(20 * GENERATOR.beta(8, 2, 9_000)) * 5, 0.0, 100.0),
         (np.clip(np.round(7 + 2 * GENERATOR.normal(size=9_000)) / 2, 1, 6), 1.0, 6.0),
         (GENERATOR.poisson(0.5, 3_000), 0.0, None),
