@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from aevb.errors import DataError
+from aevb.table.clocks import PATTERNS, UNITS
 from aevb.table.formats import Booleans, Habits, Numbers, Plain, Times, learn, study
-from aevb.table.times import PATTERNS, UNITS
 
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=150)
 
