@@ -1,16 +1,15 @@
-"""What texts say of moments: dates and times by a pattern, one by one or many at once."""
+"""What texts say of moments: dates and times by a pattern."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aevb.table.containers import from_arrow, to_arrow
+from aevb.table.containers import from_arrow, translated
 
 if TYPE_CHECKING:
     import pyarrow
@@ -23,13 +22,12 @@ __all__ = [
     "SHORT",
     "UNITS",
     "ZONE",
-    "Moment",
     "Moments",
+    "Shapes",
     "Unit",
-    "moment_of",
+    "may_be_by",
     "offset_of",
     "since_epoch",
-    "usual_moments",
 ]
 
 Whole = NDArray[np.int64]
@@ -44,6 +42,8 @@ UNITS: dict[Unit, int] = {
     "millisecond": 1_000,
     "microsecond": 1,
 }
+#: Digits, as one.
+DIGITS = bytes.maketrans(b"123456789", b"000000000")
 EPOCH = datetime(1970, 1, 1)
 MONTHS = "January February March April May June July August September October November December"
 NAMES = tuple(MONTHS.split())
@@ -78,77 +78,22 @@ PATTERNS = (
 )
 
 
-class Moment(NamedTuple):
-    """What a text says: microseconds since the start of 1970, and how it is written."""
-
-    microseconds: int
-    zone: str
-    gap: str
-    digits: int
-    unpadded: bool
-
-
-def moment_of(pattern: str, text: str) -> Moment | None:
-    """The moment of a text that is written by the pattern, else None."""
-    found = _regex(pattern).fullmatch(text.strip())
-    if found is None:
-        return None
-    part = found.groupdict("").get
-    year, month, day = part("year") or part("short_year", ""), part("month", ""), part("day", "")
-    hour, fraction = part("hour", ""), part("fraction", "")
-    midnight = _midnight(year, month or part("name", ""), day)
-    clock = _clock(hour, part("minute", ""), part("second", ""), part("half", ""))
-    if midnight is None or clock is None:
-        return None
-    return Moment(
-        microseconds=midnight + clock + int(fraction.ljust(6, "0")[:6] or 0),
-        zone=part("zone", ""),
-        gap=part("gap", ""),
-        digits=len(fraction),
-        unpadded=1 in (len(month), len(day), len(hour)),
-    )
-
-
-@lru_cache(maxsize=100_000)
-def _midnight(year: str, month: str, day: str) -> int | None:
-    """Microseconds from the start of 1970 to that of a day; None if there is no such day."""
-    years = int(year or EPOCH.year)
-    if len(year) == 2:
-        years += 1900 if years >= 69 else 2000
-    number = month or "1"
-    if month.isalpha():
-        number = str(SHORT.index(month[:3].capitalize()) + 1)
-    try:
-        return since_epoch(datetime(years, int(number), int(day or 1)))
-    except ValueError:
-        return None
-
-
-@lru_cache(maxsize=100_000)
-def _clock(hour: str, minute: str, second: str, half: str) -> int | None:
-    """Microseconds since midnight; None if there is no such time."""
-    hours = int(hour or 0)
-    if half:
-        if not 1 <= hours <= 12:
-            return None
-        hours = hours % 12 + 12 * (half.lower() == "pm")
-    minutes, seconds = int(minute or 0), int(second or 0)
-    if hours > 23 or minutes > 59 or seconds > 59:
-        return None
-    return UNITS["hour"] * hours + UNITS["minute"] * minutes + UNITS["second"] * seconds
-
-
 @cache
 def _regex(pattern: str) -> re.Pattern[str]:
     """What a text by this pattern looks like; a time after a date may have a zone."""
-    return re.compile(_expression(pattern), re.IGNORECASE)
-
-
-def _expression(pattern: str) -> str:
     expression = re.sub("%[a-zA-Z]", lambda field: FIELDS[field[0]], re.escape(pattern))
     if "%d" in pattern and "%M" in pattern:
         expression += f"(?:{ZONE})?"
-    return expression
+    return re.compile(expression, re.IGNORECASE)
+
+
+def may_be_by(pattern: str, text: str) -> bool:
+    """Whether a text has all that stands between the fields of a pattern: most have not.
+
+    >>> may_be_by("%d/%m/%Y", "2024-01-05")
+    False
+    """
+    return set(re.sub("%[a-zA-Z]", "", pattern)) <= set(text.upper())
 
 
 def since_epoch(moment: datetime) -> int:
@@ -171,12 +116,9 @@ def offset_of(zone: str) -> int:
     return sign * minutes * UNITS["minute"]
 
 
-# Many at once
-
-
 @dataclass(frozen=True)
 class Moments:
-    """What texts say of moments, and how these are written.
+    """What texts say of moments by a pattern, and how these are written.
 
     Parameters
     ----------
@@ -184,8 +126,6 @@ class Moments:
         Shape (texts,): whether a text says a moment.
     utc
         Shape (texts,): microseconds from the start of 1970 in UTC, or by a clock without a zone.
-    zoned
-        Shape (texts,): whether a zone follows.
     zones, gaps
         The zones, and the blanks before them; empty text where there is none.
     digits
@@ -196,137 +136,151 @@ class Moments:
 
     said: Flags
     utc: Whole
-    zoned: Flags
-    zones: frozenset[str]
-    gaps: frozenset[str]
-    digits: int
-    unpadded: bool
+    zones: frozenset[str] = frozenset()
+    gaps: frozenset[str] = frozenset()
+    digits: int = 0
+    unpadded: bool = False
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Texts in groups that are the same but for digits, whose parts stand at the same places.
+
+    Parameters
+    ----------
+    content
+        The bytes of all texts.
+    starts
+        Shape (texts,): where in it each begins.
+    groups
+        The positions of the texts of each group, and the first of the texts.
+    """
+
+    content: NDArray[np.uint8]
+    starts: Whole
+    groups: list[tuple[NDArray[np.intp], str]]
 
     @classmethod
-    def of(cls, moments: "Sequence[Moment | None]") -> "Moments":
-        """Those of texts that were looked at one by one."""
-        found = [one for one in moments if one is not None]
-        said = np.array([one is not None for one in moments], dtype=bool)
-        utc, zoned = np.zeros(len(said), dtype=np.int64), np.zeros(len(said), dtype=bool)
-        utc[said] = [one.microseconds - offset_of(one.zone) for one in found]
-        zoned[said] = [bool(one.zone) for one in found]
-        return cls(
-            said,
-            utc,
-            zoned,
-            frozenset(one.zone for one in found),
-            frozenset(one.gap for one in found),
-            max((one.digits for one in found), default=0),
-            any(one.unpadded for one in found),
-        )
+    def of(cls, texts: "pyarrow.Array") -> "Shapes":
+        """The shapes of texts, of which none is null.
+
+        >>> from aevb.table.containers import to_arrow
+        >>> texts = to_arrow(["1 May", "2 May", "10 May"])
+        >>> [first for _, first in Shapes.of(texts).groups]
+        ['1 May', '10 May']
+        """
+        codes = from_arrow(translated(texts, DIGITS).dictionary_encode().indices)
+        order = np.argsort(codes, kind="stable")
+        ends = np.flatnonzero(np.diff(codes[order])) + 1
+        groups = []
+        for places in np.split(order, ends) if len(order) else []:
+            groups.append((places, texts[int(places[0])].as_py()))
+        _, offsets, content = texts.buffers()
+        starts = np.frombuffer(offsets, np.int32)[texts.offset :][: len(texts)]
+        return cls(np.frombuffer(content or b"", np.uint8), starts.astype(np.int64), groups)
+
+    def moments(self, pattern: str, zoned: bool | None = None) -> Moments:
+        """What the texts say by a pattern, with a zone or without one where that is given."""
+        said, utc = np.zeros(len(self.starts), dtype=np.bool_), np.zeros_like(self.starts)
+        zones, gaps, digits, unpadded = set[str](), set[str](), 0, False
+        for places, first in self.groups:
+            parts = _parts(pattern, first)
+            if parts is None or zoned not in (None, "zone" in parts):
+                continue
+            group = _Group(self.content, self.starts[places], parts)
+            midnight, is_day = group.midnight()
+            clock, is_time = group.clock()
+            offset, found = group.zones()
+            said[places] = is_day & is_time
+            utc[places] = midnight + clock - offset
+            zones |= found
+            gaps.add(group.part("gap"))
+            digits = max(digits, len(group.part("fraction")))
+            unpadded |= any(len(group.part(name)) == 1 for name in ("month", "day", "hour"))
+        return Moments(said, utc, frozenset(zones), frozenset(gaps), digits, unpadded)
 
 
-def usual_moments(pattern: str, texts: "pyarrow.Array") -> Moments:
-    """What `moment_of` says of texts without odd blanks or letters; it says nothing of others."""
-    from pyarrow import compute
-
-    if pattern == DURATION:
-        return Moments.of([None] * len(texts))
-    expression = _expression(pattern).replace("\\ ", " ")  # which Arrow does not know
-    found = compute.extract_regex(texts, f"(?i)^{expression}$")
-    fields = _Fields(zip([field.name for field in found.type], found.flatten(), strict=True))
-    matched = from_arrow(compute.is_valid(found)).astype(bool)
-    midnight, is_day = fields.midnight()
-    clock, is_time = fields.clock()
-    offsets, zones = fields.offsets()
-    return Moments(
-        said=matched & is_day & is_time,
-        utc=midnight + clock + fields.fraction() - offsets,
-        zoned=fields.lengths("zone") > 0,
-        zones=zones,
-        gaps=fields.met("gap"),
-        digits=int(fields.lengths("fraction").max(initial=0)),
-        unpadded=any((fields.lengths(name) == 1).any() for name in ("month", "day", "hour")),
-    )
+def _parts(pattern: str, text: str) -> dict[str, tuple[str, int]] | None:
+    """The parts of a text that is written by the pattern, and at which byte each begins."""
+    found = _regex(pattern).fullmatch(text.strip())
+    if found is None or pattern == DURATION:
+        return None
+    blanks = len(text) - len(text.lstrip())
+    parts = {}
+    for name, part in found.groupdict().items():
+        if part is not None:
+            before = text[: blanks + found.start(name)]
+            parts[name] = (part, len(before.encode()))
+    return parts
 
 
-class _Fields(dict[str, "pyarrow.Array"]):
-    """The parts of texts by their names; each is null where a text is not by the pattern."""
+@dataclass(frozen=True)
+class _Group:
+    """Texts of one shape: the bytes that they are in, where each begins, the parts of the first."""
 
-    def lengths(self, name: str) -> Whole:
-        """How many characters a part has, 0 where there is none."""
-        from pyarrow import compute
+    content: NDArray[np.uint8]
+    starts: Whole
+    parts: dict[str, tuple[str, int]]
 
-        if name not in self:
-            return np.zeros(1, dtype=np.int64)
-        return from_arrow(compute.binary_length(self[name])).astype(np.int64)
+    def part(self, name: str) -> str:
+        """A part of the first text; empty where there is none."""
+        return self.parts.get(name, ("", 0))[0]
 
-    def met(self, name: str) -> frozenset[str]:
-        """The distinct texts of a part."""
-        if name not in self:
-            return frozenset({""})
-        return frozenset(self[name].unique().drop_null().to_pylist())
+    def number(self, name: str, otherwise: int = 0) -> Whole:
+        """A part of digits as numbers."""
+        if name not in self.parts:
+            return np.full(len(self.starts), otherwise, dtype=np.int64)
+        digits, at = self.parts[name]
+        return self.number_at(at, len(digits))
 
-    def number(self, name: str, otherwise: int) -> Whole:
-        """A part that is digits as numbers."""
-        import pyarrow
-
-        if name not in self:
-            return np.full(1, otherwise, dtype=np.int64)
-        return from_arrow(self[name].cast(pyarrow.int64()), otherwise)
+    def number_at(self, at: int, digits: int) -> Whole:
+        """So many digits from this byte on as numbers."""
+        number = np.zeros(len(self.starts), dtype=np.int64)
+        for place in range(at, at + digits):
+            number = 10 * number + self.content[self.starts + place] - ord("0")
+        return number
 
     def midnight(self) -> tuple[Whole, Flags]:
         """Microseconds from the start of 1970 to that of each day, and which days there are."""
         years = self.number("year", EPOCH.year)
-        if "short_year" in self:
-            years = self.number("short_year", 0)
+        if "short_year" in self.parts:
+            years = self.number("short_year")
             years = years + np.where(years >= 69, 1900, 2000)
         months = self.number("month", 1)
-        if "name" in self:
-            months = self.named_month()
+        if "name" in self.parts:
+            months[:] = SHORT.index(self.part("name")[:3].capitalize()) + 1
         days = self.number("day", 1)
-        places = 12 * (years - EPOCH.year) + months - 1
-        first, next_first = _first_day(places), _first_day(places + 1)
-        is_day = (years >= 1) & (months >= 1) & (months <= 12) & (days >= 1)
-        is_day = is_day & (days <= next_first - first)
+        counted = 12 * (years - EPOCH.year) + months - 1
+        first, next_first = _first_day(counted), _first_day(counted + 1)
+        is_day = (years >= 1) & (months >= 1) & (months <= 12)
+        is_day &= (days >= 1) & (days <= next_first - first)
         return (first + days - 1) * UNITS["day"], is_day
-
-    def named_month(self) -> Whole:
-        """The number of a month by the first three letters of its name, 0 for odd letters."""
-        from pyarrow import compute
-
-        letters = compute.utf8_lower(compute.utf8_slice_codeunits(self["name"], 0, 3))
-        known = to_arrow(name.lower() for name in SHORT)
-        return from_arrow(compute.index_in(letters, value_set=known), -1).astype(np.int64) + 1
 
     def clock(self) -> tuple[Whole, Flags]:
         """Microseconds since midnight, and which times of a day there are."""
-        from pyarrow import compute
-
-        hours = self.number("hour", 0)
-        minutes, seconds = self.number("minute", 0), self.number("second", 0)
+        hours, minutes, seconds = map(self.number, ("hour", "minute", "second"))
         is_time = (hours <= 23) & (minutes <= 59) & (seconds <= 59)
-        if "half" in self:
-            afternoon = compute.match_substring_regex(self["half"], "^[Pp]")
-            is_time = is_time & (hours >= 1) & (hours <= 12)
-            hours = hours % 12 + 12 * from_arrow(afternoon).astype(np.int64)
+        if half := self.part("half"):
+            is_time &= (hours >= 1) & (hours <= 12)
+            hours = hours % 12 + 12 * (half.lower() == "pm")
         clock = UNITS["hour"] * hours + UNITS["minute"] * minutes + UNITS["second"] * seconds
+        if fraction := self.part("fraction")[:6]:
+            number = self.number_at(self.parts["fraction"][1], len(fraction))
+            clock = clock + number * 10 ** (6 - len(fraction))
         return clock, is_time
 
-    def fraction(self) -> Whole:
-        """Whole microseconds of the fractions of a second."""
-        import pyarrow
-        from pyarrow import compute
-
-        if not self.lengths("fraction").any():
-            return np.zeros(1, dtype=np.int64)
-        padded = compute.utf8_rpad(self["fraction"], 6, padding="0")
-        digits = compute.utf8_slice_codeunits(padded, 0, 6)
-        return from_arrow(digits.cast(pyarrow.int64()))
-
-    def offsets(self) -> tuple[Whole, frozenset[str]]:
-        """Microseconds that each one's clock is ahead of UTC, and the zones."""
-        if "zone" not in self:
-            return np.zeros(1, dtype=np.int64), frozenset({""})
-        encoded = self["zone"].dictionary_encode()
-        zones = encoded.dictionary.to_pylist()
-        ahead = np.array([*map(offset_of, zones), 0], dtype=np.int64)
-        return ahead[from_arrow(encoded.indices, -1)], frozenset(zones)
+    def zones(self) -> tuple[Whole, set[str]]:
+        """Microseconds that each one's clock is ahead of UTC, and the distinct zones."""
+        zone, at = self.parts.get("zone", ("", 0))
+        numbers = np.zeros(len(self.starts), dtype=np.int64)
+        for place, character in enumerate(zone):
+            if character.isdecimal():
+                numbers = 10 * numbers + self.number_at(at + place, 1)
+        _, firsts, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+        zones = []
+        for start in self.starts[firsts]:
+            zones.append(self.content[start + at : start + at + len(zone)].tobytes().decode())
+        return np.array([offset_of(zone) for zone in zones])[inverse], set(zones)
 
 
 def _first_day(months: Whole) -> Whole:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from aevb.errors import DataError
 
-__all__ = ["Array", "from_arrow", "is_frame", "library_of", "readable", "to_arrow"]
+__all__ = ["Array", "from_arrow", "is_frame", "library_of", "readable", "to_arrow", "translated"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -213,6 +213,18 @@ def to_arrow(cells: Array | Iterable[str]) -> Any:
         kind, content, size = pyarrow.string(), b"".join(texts), len(texts)
         ends = [pyarrow.py_buffer(np.cumsum([0, *map(len, texts)], dtype=np.int32).tobytes())]
     return pyarrow.Array.from_buffers(kind, size, [None, *ends, pyarrow.py_buffer(content)])
+
+
+def translated(texts: Any, characters: bytes) -> Any:
+    """The texts of an Arrow array, ASCII characters replaced by a table of `bytes.maketrans`."""
+    import pyarrow
+
+    valid, offsets, content = texts.buffers()
+    if content is None:  # all of them are empty
+        return texts
+    replaced = pyarrow.py_buffer(content.to_pybytes().translate(characters))
+    buffers = [valid, offsets, replaced]
+    return pyarrow.Array.from_buffers(texts.type, len(texts), buffers, offset=texts.offset)
 
 
 def _array(data: Any) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aevb.errors import DataError
-from aevb.table.containers import from_arrow, to_arrow
+from aevb.table.containers import from_arrow, to_arrow, translated
 
 if TYPE_CHECKING:
     import pyarrow
@@ -135,10 +135,11 @@ class Distinct:
 
         if compute.any(compute.match_substring_regex(self.texts, "[0-9]{16}")).as_py():
             return self.count
-        shapes = from_arrow(_translated(self.texts, ALIKE).dictionary_encode().indices)
+        shapes = from_arrow(translated(self.texts, ALIKE).dictionary_encode().indices)
         rows = np.bincount(shapes, weights=self.counts).astype(np.intp)
-        found, first = np.unique(shapes[self.order], return_index=True)
-        return dict(sorted(zip(self.at(self.order[first]), rows[found].tolist(), strict=True)))
+        least = np.empty(len(rows), dtype=np.intp)
+        least[shapes[self.order[::-1]]] = self.order[::-1]  # the last one stays
+        return dict(sorted(zip(self.at(least), rows.tolist(), strict=True)))
 
     def filled(
         self,
@@ -172,15 +173,3 @@ class Distinct:
     def unread(self) -> Values:
         """A value for each text, none of which is read yet: NaN."""
         return np.full(len(self.texts), np.nan)
-
-
-def _translated(texts: "pyarrow.Array", bytes_to: bytes) -> "pyarrow.Array":
-    """The texts with ASCII characters replaced by others."""
-    import pyarrow
-
-    valid, offsets, content = texts.buffers()
-    if content is None:  # all of them are empty
-        return texts
-    replaced = pyarrow.py_buffer(content.to_pybytes().translate(bytes_to))
-    buffers = [valid, offsets, replaced]
-    return pyarrow.Array.from_buffers(texts.type, len(texts), buffers, offset=texts.offset)

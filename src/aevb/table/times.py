@@ -18,11 +18,11 @@ from aevb.table.clocks import (
     UNITS,
     ZONE,
     Moments,
+    Shapes,
     Unit,
-    moment_of,
+    may_be_by,
     offset_of,
     since_epoch,
-    usual_moments,
 )
 from aevb.table.containers import to_arrow
 from aevb.table.texts import MOST_MARKS, Distinct, Texts, Values
@@ -124,10 +124,9 @@ class Times:
         if self.has_date:
             what = "date"
         expected = f"a {what} such as {self.write([0.0])[0]}"
-        usual = usual_moments(self.pattern, found.texts)
-        fits = usual.said & (usual.zoned == bool(self.zone))
-        times = np.where(fits, (usual.utc + self.offset).astype(np.float64), np.nan)
-        times = found.filled(times, self._microseconds_of, self.marks, name, lambda _: expected)
+        moments = Shapes.of(found.texts).moments(self.pattern, zoned=bool(self.zone))
+        times = np.where(moments.said, (moments.utc + self.offset).astype(np.float64), np.nan)
+        times = found.filled(times, lambda _: None, self.marks, name, lambda _: expected)
         return self.of_microseconds(found.rows(times))
 
     def write(self, values: Sequence[float] | Values) -> list[str | None]:
@@ -171,14 +170,6 @@ class Times:
         if "%y" in self.pattern:
             first, last = datetime(1969, 1, 1), datetime(2068, 12, 31)
         return float(since_epoch(first)), float(since_epoch(last))
-
-    def _microseconds_of(self, text: str) -> float | None:
-        found = moment_of(self.pattern, text)
-        if found is None or bool(found.zone) != bool(self.zone):
-            return None
-        if self.zone:
-            return float(found.microseconds + self.offset - offset_of(found.zone))
-        return float(found.microseconds)
 
     def _text(self, value: float) -> str | None:
         if np.isnan(value):
@@ -232,36 +223,24 @@ def learn_times(texts: "list[str] | pyarrow.Array", order: str = "") -> Learned 
     both would do and it is not given, the month does, and `orders` has both.
     """
     cells = to_arrow(texts) if isinstance(texts, list) else texts
-    few = cells[:100].to_pylist()
-    patterns = PATTERNS[1:]
-    if not few or not re.search("[-/.: ]", few[0]) or not re.search("[0-9]", few[0]):
+    if not len(cells):
         return None
-    for text in few:
-        patterns = tuple(pattern for pattern in patterns if moment_of(pattern, text))
-    read = dict[str, list[Moments]]()
-    for pattern in patterns:
-        if moments := _moments(pattern, cells):
-            read[pattern] = moments
+    first = cells[0].as_py()
+    if not re.search("[-/.: ]", first) or not re.search("[0-9]", first):
+        return None
+    few, shapes = Shapes.of(cells[:100]), Shapes.of(cells)
+    read = dict[str, Moments]()
+    for pattern in PATTERNS[1:]:
+        if may_be_by(pattern, first) and few.moments(pattern).said.all():
+            moments = shapes.moments(pattern)
+            if moments.said.all():
+                read[pattern] = moments
     if not read:
         return None
     orders = frozenset(map(_order, read)) - {""}
     wanted = order or "month"
     pattern = min(read, key=lambda pattern: _order(pattern) not in ("", wanted))
     return _learned(pattern, read[pattern], orders)
-
-
-def _moments(pattern: str, texts: "pyarrow.Array") -> list[Moments] | None:
-    """The moments of all texts in parts, None if one is not written by the pattern."""
-    usual = usual_moments(pattern, texts)
-    if usual.said.all():
-        return [usual]
-    others = []
-    for text in texts.take(to_arrow(np.flatnonzero(~usual.said))).to_pylist():
-        moment = moment_of(pattern, text)
-        if moment is None:
-            return None
-        others.append(moment)
-    return [usual, Moments.of(others)]
 
 
 def _order(pattern: str) -> str:
@@ -271,25 +250,23 @@ def _order(pattern: str) -> str:
     return "month" if re.match("%m[/-]%d", pattern) else ""
 
 
-def _learned(pattern: str, moments: Sequence[Moments], orders: frozenset[str]) -> Learned | None:
-    zones = frozenset[str]().union(*(one.zones for one in moments))
-    gaps = frozenset[str]().union(*(one.gaps for one in moments))
-    if len(zones) > 1 and "" in zones:
+def _learned(pattern: str, moments: Moments, orders: frozenset[str]) -> Learned | None:
+    if len(moments.zones) > 1 and "" in moments.zones:
         return None
-    zone = max(gaps) + max(zones)
-    if len({offset_of(zone) for zone in zones}) > 1:
+    zone = max(moments.gaps) + max(moments.zones)
+    if len(set(map(offset_of, moments.zones))) > 1:
         zone = "+00:00"
     form = Times(
         pattern,
         unit="month" if "%d" not in pattern and "%M" not in pattern else "microsecond",
         zone=zone,
-        padded=not any(one.unpadded for one in moments),
-        decimals=max(one.digits for one in moments),
+        padded=not moments.unpadded,
+        decimals=moments.digits,
     )
     if form.unit != "month":
-        times = np.concatenate([one.utc[one.said] for one in moments]) + form.offset
-        form = replace(form, unit=coarsest_unit(times.astype(np.float64)))
-    return Learned(form, orders, len(zones))
+        times = (moments.utc + form.offset).astype(np.float64)
+        form = replace(form, unit=coarsest_unit(times))
+    return Learned(form, orders, len(moments.zones))
 
 
 def coarsest_unit(times: Sequence[float] | Values) -> Unit:
