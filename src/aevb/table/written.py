@@ -1,6 +1,7 @@
 """Tables of text, as files hold them: what their cells are, and cells as the columns write them."""
 
 from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,7 +103,12 @@ def learn_formats(
     show. A column that is said to be categorical is text unless its numbers are plain.
     """
     names = [name for name in table.names if name not in left_out]
-    learned = {name: _study(table, name, kinds.get(name), Habits()) for name in names}
+
+    def study_alone(name: str) -> Learned:
+        return _study(table, name, kinds.get(name), Habits())
+
+    with ThreadPoolExecutor() as pool:  # Arrow and NumPy let others run beside them
+        learned = dict(zip(names, pool.map(study_alone, names), strict=True))
     habits = _habits(learned.values())
     for name, one in learned.items():
         open_mark = len(one.decimals) > 1 and habits.decimal == ","
