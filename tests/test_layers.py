@@ -44,3 +44,20 @@ def test_importing_is_light(module: str) -> None:
     code = f"import sys, {module}; print(*sorted(sys.modules.keys() & set({HEAVY!r})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_inspecting_a_file_imports_no_more_than_reading_one_does(tmp_path: Path) -> None:
+    """The time of `aevb inspect` is that of the file."""
+    lines = ["id,day,price,when,level,share"]
+    for i in range(60):
+        cells = f'"{i * 37 % 101:,}.50"', f"2024-01-05T10:{i:02}Z", "ab"[i % 2], "?" if i else "5%"
+        lines.append(f"{i},{i % 28 + 1}.{i % 12 + 1}.2024,{','.join(cells)}")
+    (tmp_path / "export.csv").write_text("\n".join(lines))
+    heavy = {*HEAVY} - {"numpy", "pyarrow"}
+    code = (
+        "import atexit, sys; from aevb.cli import main\n"
+        f"atexit.register(lambda: print('heavy:', *sorted(sys.modules.keys() & {heavy!r})))\n"
+        f"sys.argv[1:] = ['inspect', {str(tmp_path / 'export.csv')!r}]; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].strip() == "heavy:"

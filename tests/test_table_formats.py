@@ -2,6 +2,8 @@
 
 import string
 import time
+from datetime import datetime, timedelta
+from itertools import product
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from aevb.errors import DataError
+from aevb.table.clocks import PATTERNS, UNITS, Shapes
 from aevb.table.formats import Booleans, Habits, Numbers, Plain, Times, learn, study
-from aevb.table.times import PATTERNS, UNITS
 
 SETTINGS = settings(deadline=None, derandomize=True, max_examples=150)
 
@@ -171,6 +173,25 @@ def test_dates_and_times_count_units(text, unit, value):
     assert form.unit == unit
     assert form.read([text]).tolist() == [value]
     assert form.write([value]) == [text]
+
+
+def test_moments_are_those_of_the_calendar():
+    """Whatever the shape of the text; a day or an hour that there is not is no moment."""
+    clocks = {"7:05:00": (7, 5, 0), "23:59:60": (23, 59, 60), "19:00:59.25": (19, 0, 59, 250_000)}
+    clocks["24:00:00"] = (24, 0, 0)
+    texts, truth = [], []
+    for year, month, day in product((0, 1600, 1900, 2023, 2024), range(14), range(33)):
+        for clock, parts in clocks.items():
+            texts.append(f"{day}/{month}/{year:04d} {clock}")
+            try:
+                since = datetime(year, month, day, *parts) - datetime(1970, 1, 1)
+            except ValueError:
+                truth.append(np.nan)
+            else:
+                truth.append(since // timedelta(microseconds=1))
+    moments = Shapes.of(pa.array(texts)).moments("%d/%m/%Y %H:%M:%S")
+    assert moments.said.any()
+    np.testing.assert_array_equal(np.where(moments.said, moments.utc, np.nan), truth)
 
 
 def test_mixed_zones_are_brought_to_utc():

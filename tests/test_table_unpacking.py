@@ -4,7 +4,9 @@ import datetime
 import gzip
 import io
 import json
+import resource
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +17,7 @@ from aevb.errors import AevbWarning, DataError
 from aevb.table import files as module
 from aevb.table import read, write
 from aevb.table.tables import WRITTEN
+from aevb.table.unpacking import unpacked
 from workbooks import sheet, workbook
 
 CSV = b"id,b\n007,1.50\n008,\n"
@@ -65,6 +68,22 @@ def test_damaged_packed_files(tmp_path, pack):
         refused(path, r"t\.csv\.gz")
     path.write_bytes(pack(pack(CSV)))
     refused(path, "packed twice")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("pack", [gzip.compress, zstd])
+def test_damaged_packed_files_leave_nothing_in_memory(pack):
+    content = pack(CSV * 100)
+    damaged = content[:12] + bytes(255 - byte for byte in content[12:])
+
+    def pages():
+        for _ in range(100):
+            with pytest.raises(DataError):
+                unpacked(damaged, "t.csv.gz", most=2**30)
+        return int(Path("/proc/self/statm").read_text().split()[0])
+
+    before = pages()
+    assert (pages() - before) * resource.getpagesize() < 50 * 2**20  # each is read into 1 MiB
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstd])

@@ -250,21 +250,25 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         """What a setting by itself cannot say: which go with which."""
-        from aevb.objectives import OBJECTIVES, estimator_of
-
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError(
                 "validation_fraction and test_fraction leave no rows to train on; lower one of them"
             )
         if "posterior" in self.model_fields_set or isinstance(self.latent_dim, tuple):
             self._check_posterior()
-        if self.free_bits and not estimator_of(self.objective).free_bits:
-            known = [name for name in OBJECTIVES if estimator_of(name).free_bits]
-            raise ValueError(f"free_bits go with the objectives {listed(known)}")
+        if self.free_bits:
+            self._check_free_bits()
         least = max(_least(self.posterior, "posterior"), _least(self.prior, "prior"))
         if isinstance(self.latent_dim, int) and self.latent_dim < least:
             raise ValueError(f"latent_dim must be at least {least} for a flow")
         return self
+
+    def _check_free_bits(self) -> None:
+        from aevb.objectives import OBJECTIVES, estimator_of
+
+        if not estimator_of(self.objective).free_bits:
+            known = [name for name in OBJECTIVES if estimator_of(name).free_bits]
+            raise ValueError(f"free_bits go with the objectives {listed(known)}")
 
     def _check_posterior(self) -> None:
         from aevb.objectives import estimator_of

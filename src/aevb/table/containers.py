@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from aevb.errors import DataError
 
-__all__ = ["Array", "is_frame", "library_of", "readable"]
+__all__ = ["Array", "from_arrow", "is_frame", "library_of", "readable", "to_arrow", "translated"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -170,6 +170,61 @@ def _observed(cells: Iterable[object]) -> list[object]:
 
 
 # Arrays
+
+
+def from_arrow(cells: Any, missing: float = 0) -> Array:
+    """The numbers of an Arrow array, `missing` where it has none; those of booleans are 0 and 1.
+
+    Arrow's `to_numpy`, `array` and `scalar` import pandas where that is installed, which takes
+    longer than to read most files.
+
+    >>> import pyarrow
+    >>> from_arrow(pyarrow.array([True, False, None]), -1)
+    array([ 1,  0, -1], dtype=int8)
+    """
+    import pyarrow
+
+    if isinstance(cells, pyarrow.ChunkedArray):
+        cells = cells.combine_chunks()
+    if cells.type == pyarrow.bool_():
+        cells = cells.cast(pyarrow.int8())
+    if not cells.null_count:
+        return np.from_dlpack(cells)
+    buffers = [None, cells.buffers()[1]]
+    bare = pyarrow.Array.from_buffers(cells.type, len(cells), buffers, offset=cells.offset)
+    seen = np.from_dlpack(cells.is_valid().cast(pyarrow.int8())).astype(np.bool_)
+    return np.where(seen, np.from_dlpack(bare), missing)
+
+
+def to_arrow(cells: Array | Iterable[str]) -> Any:
+    """An Arrow array of numbers, or of texts.
+
+    >>> to_arrow(["a", "bc"]).to_pylist(), to_arrow(np.array([1, 2])).to_pylist()
+    (['a', 'bc'], [1, 2])
+    """
+    import pyarrow
+
+    if isinstance(cells, np.ndarray):
+        kind, ends = pyarrow.from_numpy_dtype(cells.dtype), []
+        content = cells.tobytes()
+        size = len(cells)
+    else:
+        texts = [cell.encode() for cell in cells]
+        kind, content, size = pyarrow.string(), b"".join(texts), len(texts)
+        ends = [pyarrow.py_buffer(np.cumsum([0, *map(len, texts)], dtype=np.int32).tobytes())]
+    return pyarrow.Array.from_buffers(kind, size, [None, *ends, pyarrow.py_buffer(content)])
+
+
+def translated(texts: Any, characters: bytes) -> Any:
+    """The texts of an Arrow array, ASCII characters replaced by a table of `bytes.maketrans`."""
+    import pyarrow
+
+    valid, offsets, content = texts.buffers()
+    if content is None:  # all of them are empty
+        return texts
+    replaced = pyarrow.py_buffer(content.to_pybytes().translate(characters))
+    buffers = [valid, offsets, replaced]
+    return pyarrow.Array.from_buffers(texts.type, len(texts), buffers, offset=texts.offset)
 
 
 def _array(data: Any) -> Array:

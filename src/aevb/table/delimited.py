@@ -274,13 +274,13 @@ class _File:
         """
         if b'"' not in self.text:
             return
-        # One more byte at each end, for the neighbors of the first and the last quote.
-        text = np.frombuffer(b"\n" + self.text + b"\n", dtype=np.uint8)
+        text = np.frombuffer(self.text, dtype=np.uint8)
         quotes = np.flatnonzero(text == ord('"'))
+        before, after = quotes[::2] - 1, quotes[1::2] + 1
         edges = np.frombuffer(f'"\r\n{self.delimiter}'.encode(), dtype=np.uint8)
         right = len(quotes) % 2 == 0
-        right = right and bool(np.isin(text[quotes[::2] - 1], edges).all())
-        if not right or not np.isin(text[quotes[1::2] + 1], edges).all():
+        right = right and bool(np.isin(text[before[before >= 0]], edges).all())
+        if not right or not np.isin(text[after[after < len(text)]], edges).all():
             self.check_records()
 
     def check_records(self) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 import numpy as np
 from pydantic import ConfigDict, Field
 
+from aevb.table.containers import to_arrow
 from aevb.table.numerals import (
     LONGEST,
     Numbers,
@@ -21,10 +22,8 @@ from aevb.table.texts import (
     Distinct,
     Texts,
     Values,
-    arrow_texts,
     is_blank,
     is_mark,
-    one_of_each_shape,
 )
 from aevb.table.times import Times, learn_times
 
@@ -64,7 +63,14 @@ class Booleans:
         def read(text: str) -> float | None:
             return {"false": 0.0, "true": 1.0}.get(text.casefold())
 
-        return Distinct.of(texts).values(read, (), name, lambda _: "true or false")
+        found = Distinct.of(texts)
+        values = found.filled(found.unread, read, (), name, lambda _: "true or false")
+        return found.rows(values)
+
+    def holds(self, texts: Texts) -> bool:
+        """Whether all these are words for false and true."""
+        found = Distinct.of(texts).texts.to_pylist()
+        return all(isinstance(self.level(text), bool) for text in found)
 
     def level(self, text: object) -> object:
         """What a text stands for: false, true, or just the text."""
@@ -161,16 +167,12 @@ least=2, parentheses=False, plus=False, marks=())
 
 def study(texts: Texts, habits: Habits = Habits(), *, numbers: bool = False) -> Learned:
     """The same, with how it was found."""
-    cells = arrow_texts(texts)
-    plain = learn_plain_numbers(cells)
+    found = Distinct.of(texts)
+    plain = learn_plain_numbers(found.texts)
     if plain and (habits.decimal != "," or "," not in plain.decimals):
         return Learned(plain.format, plain.decimals)
-    # One number of each shape tells the format; times, and words that are asked to be missing, are
-    # each looked at.
-    count = one_of_each_shape(cells)
-    first = [text for text in count if not is_mark(text)][:10]
-    if numbers or learn_times(first):
-        count = Distinct.of(cells).count
+    # One number of each shape tells the format.
+    count = found.one_of_each_shape()
     booleans = _learn_booleans(count)
     if booleans:
         return Learned(booleans)
@@ -179,7 +181,13 @@ def study(texts: Texts, habits: Habits = Habits(), *, numbers: bool = False) -> 
     weak = sum(times for text, times in marks.items() if not is_blank(text))
     if not rest or (weak > sum(rest.values()) and not numbers):
         return Learned(Plain())
-    learned = _study_times(rest, habits, numbers) or _study_numbers(rest, habits, numbers)
+    may_be_times = learn_times(list(rest)[:10]) is not None
+    learned = _study_times(found, marks, habits, numbers) if may_be_times else None
+    if learned is None:
+        # Where words count as missing, and where times could be meant, each text is looked at.
+        if numbers or may_be_times:
+            rest = {text: times for text, times in found.count.items() if text not in marks}
+        learned = _study_numbers(rest, habits, numbers)
     if isinstance(learned.format, Plain):
         return learned
     return replace(learned, missing={**marks, **learned.missing})
@@ -205,12 +213,19 @@ def _learn_booleans(count: Mapping[str, int]) -> Booleans | None:
     return Booleans((words["false"], words["true"]))
 
 
-def _study_times(rest: Mapping[str, int], habits: Habits, numbers: bool) -> Learned | None:
-    """The format of these texts if they are times; doubt where day and month cannot be told."""
-    learned = learn_times(list(rest), habits.order)
+def _study_times(
+    found: Distinct, marks: Mapping[str, int], habits: Habits, numbers: bool
+) -> Learned | None:
+    """The format of texts but for marks if they are times; doubt where day and month look alike."""
+    from pyarrow import compute
+
+    texts = found.texts
+    if marks:
+        texts = texts.filter(compute.invert(compute.is_in(texts, to_arrow(marks))))
+    learned = learn_times(texts, habits.order)
     if learned is None:
         return None
-    orders, example = learned.orders, min(rest)
+    orders, example = learned.orders, compute.min(texts).as_py()
     if len(orders) > 1 and not habits.order and not numbers:
         return Learned(Plain(), orders=orders, doubt="day or month", example=example)
     return Learned(learned.format, orders=orders, example=example, zones=learned.zones)
@@ -218,13 +233,11 @@ def _study_times(rest: Mapping[str, int], habits: Habits, numbers: bool) -> Lear
 
 def _study_numbers(rest: Mapping[str, int], habits: Habits, numbers: bool) -> Learned:
     """The format of these texts as numbers; text, with the doubt, where they are not all."""
-    import pyarrow
-
-    plain = learn_plain_numbers(pyarrow.array(list(rest)))
+    plain = learn_plain_numbers(to_arrow(rest))
     if plain and (habits.decimal != "," or "," not in plain.decimals):
         return Learned(plain.format, plain.decimals)
     group = largest_group(rest)
-    words = {text: rest[text] for text in set(rest).difference(group)}
+    words = {text: times for text, times in rest.items() if text not in group}
     too_many = len(words) > MOST_MARKS or any(len(word) > LONGEST for word in words)
     if not group or too_many or (words and not numbers):
         return _study_words(rest, words)

@@ -9,11 +9,10 @@ a density of x. A cell of a grid is an interval of u, and has its probability.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 __all__ = ["FARTHEST", "Marginal", "learn", "repeated"]
 
@@ -179,7 +178,9 @@ def learn(
         edges, below, above = _with_tails(_smooth(counted, lower, upper, grid), counted, grid)
         parts = np.where(below[1:] < 0.5, np.diff(below), -np.diff(above))
         return _table(edges, parts, below[0], above[-1], step=0.0)
-    kept = np.where(repeated(counts, least=5), np.minimum(counts, _typical(counts)), counts)
+    often = np.flatnonzero(repeated(counts, least=5))
+    kept = counts.copy()
+    kept[often] = np.minimum(counts[often], _typical(counts, often))
     for _ in range(rounds):
         counted = _Counted(levels, counts, kept)
         smooth = _smooth(counted, lower, upper, step, on_grid=True)
@@ -203,16 +204,19 @@ def repeated(counts: Values, *, least: float = 10, least_share: float = 0.005) -
     >>> repeated(np.array([50.0, 1, 2, 1])).tolist()
     [True, False, False, False]
     """
-    enough = (counts >= least) & (counts >= least_share * counts.sum())
-    return enough & (counts >= 5 * _typical(counts))
+    found = (counts >= least) & (counts >= least_share * counts.sum())
+    places = np.flatnonzero(found)
+    found[places] = counts[places] >= 5 * _typical(counts, places)
+    return found
 
 
-def _typical(counts: Values) -> Values:
-    """The median count of the two values on either side of each."""
+def _typical(counts: Values, places: NDArray[np.intp]) -> Values:
+    """The median count of the two values on either side of those at some places."""
     if len(counts) == 1:
-        return np.zeros(1)
+        return np.zeros(len(places))
     around = np.concatenate([[np.nan] * 2, counts, [np.nan] * 2])
-    return np.nanmedian([around[:-4], around[1:-3], around[3:-1], around[4:]], axis=0)
+    neighbors = places[:, None] + np.array([0, 1, 3, 4])
+    return np.nanmedian(around[neighbors], axis=1)
 
 
 def _without_excess(
@@ -518,3 +522,17 @@ def _table(
     apart = least * np.arange(len(heights))
     heights = np.maximum.accumulate(heights - apart) + apart
     return Marginal(tuple(edges.tolist()), tuple(heights.tolist()), step)
+
+
+def ndtr(units: Values) -> Any:
+    """Phi, the distribution function of a standard normal."""
+    from scipy import special  # its import takes longer than most inspections of a table
+
+    return special.ndtr(units)
+
+
+def ndtri(shares: Values | float) -> Any:
+    """The inverse of Phi."""
+    from scipy import special
+
+    return special.ndtri(shares)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aevb.table.clocks import DURATION
+from aevb.table.containers import from_arrow
 from aevb.table.texts import Values
-from aevb.table.times import DURATION, Times, coarsest_unit
+from aevb.table.times import Times, coarsest_unit
 
 if TYPE_CHECKING:
     import pyarrow
@@ -44,10 +46,10 @@ def times_of(array: "pyarrow.Array") -> tuple[Values, Times]:
     if types.is_date32(kind) or types.is_time32(kind):
         wide = array.cast(pyarrow.int32())
     whole = wide.cast(pyarrow.int64())
-    counts = whole.fill_null(0).to_numpy(zero_copy_only=False)
+    counts = from_arrow(whole)
     if getattr(kind, "unit", "") == "ns":
         counts = counts // 1_000
-    missing = array.is_null().to_numpy(zero_copy_only=False)
+    missing = from_arrow(array.is_null()).astype(bool)
     times = np.where(missing, np.nan, counts.astype(np.float64) * size)
     form = Times(_pattern(kind), coarsest_unit(times), zone=_zone(kind))
     return form.of_microseconds(times), form

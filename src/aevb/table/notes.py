@@ -117,7 +117,8 @@ class Notes:
         levels = len(cells.levels)
         if len(observed) < self.distinct:
             return "model"
-        unlike = len(np.unique(observed)) >= self.unlike * len(observed)
+        met = np.count_nonzero(np.bincount(observed.astype(np.intp)))
+        unlike = met >= self.unlike * len(observed)
         if levels > len(observed) / 2:
             shown = [str(level) for level in cells.levels[: self.rows]]
             if np.mean([text.strip().count(" ") for text in shown]) >= self.words:

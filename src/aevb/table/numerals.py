@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import ConfigDict, Field
 
-from aevb.table.texts import MOST_MARKS, Distinct, Texts, Values, arrow_texts
+from aevb.table.containers import from_arrow, to_arrow
+from aevb.table.texts import MOST_MARKS, Distinct, Texts, Values
 
 if TYPE_CHECKING:
     import pyarrow
@@ -128,43 +129,46 @@ class Numbers:
         `DataError` with the row and the cell that is no number of this format, or a whole number
         that float64 would round.
         """
-        from pyarrow import compute
-
-        cells = arrow_texts(texts)
+        found = Distinct.of(texts)
         if self.is_plain:
-            values = _cast(cells)
+            values = _cast(found.texts)
             if values is not None and _all_exact(values):
-                return values
-        usual = self._usual_cells(cells)
-        values = self._usual_values(compute.if_else(usual, cells, None))
-        rest = Distinct.of(compute.if_else(usual, None, cells))
-        others = rest.values(self.number, self.marks, name, self._expected)
-        return np.where(np.isnan(values), others, values)
+                return found.rows(values)
+        values = self._usual_values(found.texts)
+        return found.rows(found.filled(values, self.number, self.marks, name, self._expected))
 
-    def _usual_cells(self, cells: "pyarrow.Array") -> "pyarrow.Array":
-        """Which cells are written as this format writes numbers of up to 15 digits."""
+    def _usual_values(self, cells: "pyarrow.Array") -> Values:
+        """The numbers in cells that are written as this format writes those of up to 15 digits.
+
+        Other cells are NaN.
+        """
         from pyarrow import compute
 
+        numbers = np.full(len(cells), np.nan)
         if any(character in "0123456789.," for character in self.prefix + self.suffix):
-            return compute.equal(compute.binary_length(cells), -1)
+            return numbers
+        usual = np.flatnonzero(from_arrow(compute.match_substring_regex(cells, self._usual)))
+        cells = cells.take(to_arrow(usual))
+        negative = from_arrow(compute.match_substring_regex(cells, "^[-(]"))
+        bare = compute.utf8_trim(cells, characters=f"()+-{self.prefix}{self.suffix}")
+        if self.thousands:
+            bare = compute.replace_substring(bare, self.thousands, "")
+        if self.decimal != ".":
+            bare = compute.replace_substring(bare, self.decimal, ".")
+        values = _cast(bare)
+        assert values is not None
+        numbers[usual] = np.where(negative, -values, values)
+        return numbers
+
+    @property
+    def _usual(self) -> str:
+        """What such cells look like, for Arrow."""
         decimal, thousands = re.escape(self.decimal), re.escape(self.thousands)
         body = "[0-9]{1,15}"
         if self.thousands:
             body = f"(?:[1-9][0-9]{{0,2}}(?:{thousands}[0-9]{{3}}){{1,4}}|{body})"
         word = f"{re.escape(self.prefix)}{body}(?:{decimal}[0-9]+)?{re.escape(self.suffix)}"
-        pattern = rf"^(?:\({word}\)|[-+]?{word})$".replace("\\ ", " ")
-        return compute.match_substring_regex(cells, pattern)
-
-    def _usual_values(self, cells: "pyarrow.Array") -> Values:
-        """The numbers in such cells."""
-        from pyarrow import compute
-
-        negative = compute.match_substring_regex(cells, "^[-(]")
-        signs = compute.fill_null(negative, False).to_numpy(zero_copy_only=False)
-        digits = compute.replace_substring_regex(cells, f"[^0-9{re.escape(self.decimal)}]", "")
-        numbers = _cast(compute.replace_substring(digits, self.decimal, "."))
-        assert numbers is not None
-        return np.where(signs, -numbers, numbers)
+        return rf"^(?:\({word}\)|[-+]?{word})$".replace("\\ ", " ")
 
     def _expected(self, text: str) -> str:
         """What a text is not."""
@@ -242,15 +246,18 @@ def _is_exact(digits: str) -> bool:
     return np.isfinite(number) and int(number) == int(digits)
 
 
-def _cast(cells: "pyarrow.Array") -> Values | None:
-    """The numbers if every cell is one that Arrow reads."""
+def _cast(cells: "pyarrow.Array", few: int = 100) -> Values | None:
+    """The numbers, NaN for nulls, if every cell is one that Arrow reads."""
     import pyarrow
 
     try:
+        cells[:few].cast(
+            pyarrow.float64()
+        )  # it does not stop at the first cell that it cannot read
         numbers = cells.cast(pyarrow.float64())
     except pyarrow.ArrowInvalid:
         return None
-    return np.array(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
+    return from_arrow(numbers, np.nan)
 
 
 def _all_exact(values: Values) -> bool:
@@ -269,30 +276,28 @@ class Learned(NamedTuple):
 
 
 def learn_plain_numbers(texts: "pyarrow.Array") -> Learned | None:
-    """The format if all cells are numbers that any program reads, and none is a code (``007``)."""
+    """The format if all texts are numbers that any program reads, and none is a code (``007``)."""
     from pyarrow import compute
 
     values = _cast(texts)
     if values is None or not _all_exact(values):
         return None
-    if np.isnan(values).sum() > texts.null_count or not np.isfinite(values).any():
+    if np.isnan(values).any() or not np.isfinite(values).any():
         return None
     if compute.any(compute.match_substring_regex(texts, "^[-+]?0[0-9]")).as_py():
         return None
-    texts = texts.drop_null()
-    points = compute.find_substring(texts, ".").to_numpy(zero_copy_only=False)
-    lengths = compute.binary_length(texts).to_numpy(zero_copy_only=False)
-    decimals = np.where(points < 0, 0, lengths - points - 1)
-    exponents = compute.match_substring(texts, "e", ignore_case=True)
-    if compute.any(exponents).as_py():
+    if compute.any(compute.match_substring_regex(texts, "[eE]")).as_py():
         return Learned(Numbers(), frozenset("."))
+    points = from_arrow(compute.find_substring(texts, "."))
+    lengths = from_arrow(compute.binary_length(texts))
+    decimals = np.where(points < 0, 0, lengths - points - 1)
     least, most = int(decimals.min()), int(decimals.max())
     may_be_thousands = most == 3 and set(np.unique(decimals)) <= {0, 3}
     marks = ".," if may_be_thousands or not most else "."
     if most > MOST_DECIMALS:
         return Learned(Numbers(least=min(least, MOST_DECIMALS)), frozenset(marks))
-    signed = compute.starts_with(texts, "+").to_numpy(zero_copy_only=False)
-    positive = values[~np.isnan(values)] > 0
+    signed = from_arrow(compute.starts_with(texts, "+")).astype(bool)
+    positive = values > 0
     plus = bool(positive.any() and signed[positive].all())
     return Learned(Numbers(decimals=most, least=least, plus=plus), frozenset(marks))
 

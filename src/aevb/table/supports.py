@@ -1,7 +1,6 @@
 """What a column of numbers can be: the ends, the steps and the single values of its support."""
 
 from dataclasses import dataclass
-from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +134,11 @@ def _is_heaped(
     return bool(counts[middle].mean() >= least and len(met) <= cells / 2)
 
 
+def _have_decimals(levels: Values, decimals: int) -> bool:
+    """Whether these are the nearest to decimal numbers, to the last digit: 0.1 + 0.2 is not."""
+    return np.array_equal(np.round(levels, decimals), levels)
+
+
 def _step(levels: Values, rows: int, *, most_decimals: int = 6, fewest: int = 30) -> float:
     """The largest number of at most `most_decimals` decimals that all values are multiples of.
 
@@ -145,12 +149,10 @@ def _step(levels: Values, rows: int, *, most_decimals: int = 6, fewest: int = 30
         unit = 10.0**-decimals
         if largest > 2**53 * unit:
             return 0.0
-        # The nearest decimal number, to the last digit: 0.1 + 0.2 lies on no grid.
-        if not np.array_equal(np.round(levels, decimals), levels):
+        if not all(_have_decimals(some, decimals) for some in (levels[:100], levels)):
             continue
-        steps = np.rint(levels / unit)
         if rows < fewest or len(levels) < 5:
             return unit
-        common = gcd(*map(int, steps))
+        common = np.gcd.reduce(np.rint(levels / unit).astype(np.int64))
         return float(np.round(common * unit, decimals))
     return 0.0

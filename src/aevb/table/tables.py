@@ -11,7 +11,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
@@ -26,6 +26,7 @@ from aevb.table.containers import Array, is_frame, library_of, readable
 from aevb.table.formats import Format
 from aevb.table.moments import times_of
 from aevb.table.schema import Level, Values
+from aevb.table.texts import Distinct
 
 __all__ = [
     "WRITTEN",
@@ -106,6 +107,7 @@ class Table:
     names: tuple[str, ...]
     container: str
     native: Frame | Array
+    found: dict[str, Distinct] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.native)
@@ -118,10 +120,12 @@ class Table:
         metadata = self.native.to_native().schema.metadata or {}
         return WRITTEN.items() <= metadata.items()
 
-    def texts(self, name: str) -> Any:
-        """The cells of one column of a written table, as Arrow holds them."""
-        series: Any = self.native[name]
-        return series.to_native()
+    def texts(self, name: str) -> Distinct:
+        """The texts of one column of a written table, which are kept: they take long to find."""
+        if name not in self.found:
+            series: Any = self.native[name]
+            self.found[name] = Distinct.of(series.to_native())
+        return self.found[name]
 
     def column(self, name: str) -> Cells:
         """The cells of one column."""

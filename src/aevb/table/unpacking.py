@@ -20,10 +20,11 @@ def unpacked(content: bytes, name: str, most: int, chunk: int = 1 << 20) -> byte
     import pyarrow
 
     result = io.BytesIO()
+    part = memoryview(bytearray(chunk))  # where `read` fails, Arrow never frees what it read into
     try:
         with pyarrow.CompressedInputStream(pyarrow.BufferReader(content), codec) as stream:
-            while part := stream.read(chunk):
-                result.write(part)
+            while size := stream.readinto(part):
+                result.write(part[:size])
                 check_unpacked(result.tell(), len(content), name, most)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{name}: damaged or no {codec} file: {error}") from error

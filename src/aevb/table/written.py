@@ -1,7 +1,7 @@
 """Tables of text, as files hold them: what their cells are, and cells as the columns write them."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,13 +28,13 @@ __all__ = [
 
 def cells_by(form: Format, table: Table, name: str) -> Cells:
     """The cells of a column of text, read by a format."""
-    if isinstance(form, Plain | Booleans):
-        cells = replace(table.column(name), dtype="string", format=form)
-        if isinstance(form, Plain) or not set(map(form.level, cells.levels)) <= {False, True}:
-            return cells
-        values = form.read(table.texts(name), name)
+    texts = table.texts(name)
+    if isinstance(form, Plain) or (isinstance(form, Booleans) and not form.holds(texts)):
+        levels, values = texts.levels
+        return Cells(name, "string", "text" if levels else "empty", values, levels, format=form)
+    values = form.read(texts, name)
+    if isinstance(form, Booleans):
         return Cells(name, "bool", "boolean", values, (False, True), format=form)
-    values = form.read(table.texts(name), name)
     if isinstance(form, Times):
         return Cells(name, form.arrow_type, "time", values, format=form)
     dtype = "int64" if form.decimals == 0 else "double"  # of outputs that have types
@@ -103,7 +103,12 @@ def learn_formats(
     show. A column that is said to be categorical is text unless its numbers are plain.
     """
     names = [name for name in table.names if name not in left_out]
-    learned = {name: _study(table, name, kinds.get(name), Habits()) for name in names}
+
+    def study_alone(name: str) -> Learned:
+        return _study(table, name, kinds.get(name), Habits())
+
+    with ThreadPoolExecutor() as pool:  # Arrow and NumPy let others run beside them
+        learned = dict(zip(names, pool.map(study_alone, names), strict=True))
     habits = _habits(learned.values())
     for name, one in learned.items():
         open_mark = len(one.decimals) > 1 and habits.decimal == ","
