@@ -1,10 +1,12 @@
 """CSV of every dialect: its cells as written, or an error that names the line."""
 
 import contextlib
+from pathlib import Path
 
 import pytest
 
 from aevb.errors import AevbWarning, DataError
+from aevb.table import write
 from aevb.table.delimited import GUARD, read_csv
 from aevb.table.tables import WRITTEN, table_of
 
@@ -257,3 +259,18 @@ def test_damaged_files_are_read_or_refused(load):
             content[at] = generator.choice(np.frombuffer(b'",;\n\r\0\xff\xfea1', dtype=np.uint8))
         with contextlib.suppress(DataError):
             assert len(load(bytes(content)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"sep=\0\na\0b\n1\0002\n",  # no delimiter of text
+        b"a,b\n\xef\xbb\xbf1,0\n2,3\n",  # a byte order mark in a cell
+        b"se\n" + b"\0" * 12 + b"4\n",  # zeros that are no UTF-16
+        b"a," + b"\0" * 5 + b"\n3,4\n",
+    ],
+)
+def test_odd_bytes_are_read_and_come_back(content: bytes, tmp_path: Path) -> None:
+    table = read_csv(content, "odd.csv", True)
+    write(table, tmp_path / "again.csv")
+    assert read_csv((tmp_path / "again.csv").read_bytes(), "again.csv", True) == table

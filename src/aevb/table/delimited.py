@@ -33,6 +33,8 @@ Header = bool | Collection[str] | None
 #: What `aevb.table.write` puts before a cell that a spreadsheet would run: an apostrophe and a word
 #: joiner, which no other program writes. It is taken off here.
 GUARD = "'\u2060"
+#: The byte order mark of UTF-8.
+BOM = b"\xef\xbb\xbf"
 
 
 def read_csv(content: bytes, name: str, header: Header = None) -> "pyarrow.Table":
@@ -46,7 +48,7 @@ def read_csv(content: bytes, name: str, header: Header = None) -> "pyarrow.Table
     import pyarrow
 
     text = decoded(content, name)
-    declared = re.match(rb'"?sep=([^\r\n"])"?(\r\n|\r|\n)', text)
+    declared = re.match(rb'"?sep=([^\r\n"\0\x80-\xff])"?(\r\n|\r|\n)', text)
     if declared is None:
         file = _File(name, text)
     else:
@@ -90,7 +92,7 @@ def decoded(content: bytes, name: str) -> bytes:
             ) from None
         return _western(content, name, content.count(b"\n", 0, error.start) + 1)
     if encoding == "utf-8":
-        return content.removeprefix(b"\xef\xbb\xbf")
+        return content.removeprefix(BOM)
     return text.removeprefix("\ufeff").encode()
 
 
@@ -110,9 +112,10 @@ def _western(content: bytes, name: str, line: int) -> bytes:
 def _encoding(content: bytes) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
-    head = content[:4096]
-    for encoding, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
-        if zeros and zeros.count(0) > 0.4 * len(zeros):
+    even, odd = content[:4096:2], content[1:4096:2]
+    for encoding, high, low in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
+        # Text has no zeros, so that only one half of its letters' bytes may have.
+        if high.count(0) > 0.4 * len(high) and low.count(0) < 0.1 * len(low):
             return encoding
     return "utf-8"
 
@@ -252,6 +255,8 @@ class _File:
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         )
+        if body[:3] == BOM:  # Arrow takes one off, which is a part of the first cell here
+            body = memoryview(BOM + body)
         rows = pyarrow.py_buffer(body)
         for size in (block, min(len(body) + 1, largest)):
             options = arrow.ReadOptions(column_names=names, block_size=size)
