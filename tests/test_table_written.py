@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from aevb.errors import AevbWarning, DataError, ModelFileError
 from aevb.table import as_written, decode, encode, infer
+from aevb.table.delimited import read_csv
 from aevb.table.encoding import missing_cells
 from aevb.table.formats import Booleans, Numbers, Plain, Times
 from aevb.table.schema import Schema
@@ -338,3 +339,10 @@ def test_typed_frames_are_matched_by_family():
     schema = infer(written({"code": ["10", "20", "A7"] * 5, "x": COLUMNS["plain"][:15]}))
     with pytest.raises(DataError, match=r"'code': expected text.*got numbers"):
         encode(pd.DataFrame({"code": [10, 20], "x": [1.5, 2.5]}), schema)
+
+
+def test_percentages_end_at_a_hundred_unless_one_is_more():
+    rows = [f"{share}%" for share in range(3, 95)]
+    for cells, upper in ((rows, 100.0), ([*rows, "140%"], None), ([*rows, "-3%"], None)):
+        schema = infer(read_csv("\n".join(["share", *cells]).encode(), "t.csv"))
+        assert schema.columns[0].upper == upper

@@ -25,7 +25,7 @@ from aevb.errors import AevbWarning, ConfigError, DataError, nearest
 from aevb.table.choices import Choice, choices_of
 from aevb.table.codes import CODES
 from aevb.table.containers import readable
-from aevb.table.formats import Learned, Times
+from aevb.table.formats import Format, Learned, Numbers, Times
 from aevb.table.indexes import headers_of
 from aevb.table.notes import Notes, Role, coded
 from aevb.table.schema import LEVELED, Column, Kind, Level, Schema, Values, on_grid
@@ -330,6 +330,8 @@ def _number_column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
         return Column(name, kind, resolution=step, grid=step, lower=0.0, upper=gray.upper)
     levels, counts = np.unique(cells.values[~np.isnan(cells.values)], return_counts=True)
     support = support_of(levels, counts)
+    if support.upper is None and _is_percent(cells.format) and 0 <= levels[0] <= levels[-1] <= 100:
+        support = replace(support, upper=100.0)
     kind = kind or _number_kind(levels, counts, support)
     if kind in LEVELED:
         return _with_levels(cells, kind, cells.levels or _plain_levels(levels, kind, cells.dtype))
@@ -355,6 +357,11 @@ def _number_column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
     if kind == "proportion":
         return replace(column, lower=0.0, upper=1.0)
     return replace(column, lower=None, upper=None)
+
+
+def _is_percent(format: Format | None) -> bool:
+    """Whether cells are written with a percent sign."""
+    return isinstance(format, Numbers) and "%" in (format.prefix.strip(), format.suffix.strip())
 
 
 def _number_kind(levels: Values, counts: NDArray[np.intp], support: Support) -> Kind:
