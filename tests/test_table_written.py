@@ -342,7 +342,7 @@ def test_typed_frames_are_matched_by_family():
 
 
 def test_percentages_end_at_a_hundred_unless_one_is_more():
-    rows = [f"{share}%" for share in range(3, 95)]
+    rows = [f"{share % 91 + 3}%" for share in range(0, 400, 3)]
     for cells, upper in ((rows, 100.0), ([*rows, "140%"], None), ([*rows, "-3%"], None)):
         schema = infer(read_csv("\n".join(["share", *cells]).encode(), "t.csv"))
         assert schema.columns[0].upper == upper
