@@ -33,6 +33,8 @@ Header = bool | Collection[str] | None
 #: What `aevb.table.write` puts before a cell that a spreadsheet would run: an apostrophe and a word
 #: joiner, which no other program writes. It is taken off here.
 GUARD = "'\u2060"
+#: The byte order mark of UTF-8.
+MARK = b"\xef\xbb\xbf"
 
 
 def read_csv(content: bytes, name: str, header: Header = None) -> "pyarrow.Table":
@@ -46,7 +48,7 @@ def read_csv(content: bytes, name: str, header: Header = None) -> "pyarrow.Table
     import pyarrow
 
     text = decoded(content, name)
-    declared = re.match(rb'"?sep=([^\r\n"])"?(\r\n|\r|\n)', text)
+    declared = re.match(rb'"?sep=([^\r\n"\0])"?(\r\n|\r|\n)', text)
     if declared is None:
         file = _File(name, text)
     else:
@@ -90,7 +92,7 @@ def decoded(content: bytes, name: str) -> bytes:
             ) from None
         return _western(content, name, content.count(b"\n", 0, error.start) + 1)
     if encoding == "utf-8":
-        return content.removeprefix(b"\xef\xbb\xbf")
+        return content.removeprefix(MARK)
     return text.removeprefix("\ufeff").encode()
 
 
@@ -111,8 +113,10 @@ def _encoding(content: bytes) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     head = content[:4096]
-    for encoding, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
-        if zeros and zeros.count(0) > 0.4 * len(zeros):
+    even, odd = head[::2], head[1::2]
+    for encoding, zeros, others in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
+        # Zeros in both halves are characters of their own, whatever the encoding.
+        if zeros.count(0) > max(0.4 * len(zeros), 10 * others.count(0)):
             return encoding
     return "utf-8"
 
@@ -252,6 +256,8 @@ class _File:
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         )
+        if body[: len(MARK)] == MARK:  # Arrow skips one, which is a part of a cell here
+            body = memoryview(MARK + body)
         rows = pyarrow.py_buffer(body)
         for size in (block, min(len(body) + 1, largest)):
             options = arrow.ReadOptions(column_names=names, block_size=size)
