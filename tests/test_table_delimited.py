@@ -45,6 +45,12 @@ def test_dialects_and_encodings(load, content):
     assert load(content).to_pylist() == ROWS
 
 
+def test_what_only_looks_like_marks_of_an_encoding_or_a_delimiter_is_text(load):
+    assert load("a,b\n\n\ufeff1,2\n").to_pylist() == [{"a": "\ufeff1", "b": "2"}]
+    assert load("a\n" + "\0" * 20 + "\n").to_pylist() == [{"a": "\0" * 20}]
+    assert load("sep=\0\n1\n", header=True).to_pylist() == [{"sep=\0": "1"}]
+
+
 def test_windows_1252_is_read_with_a_warning_that_names_it_and_the_line(load):
     with pytest.warns(AevbWarning, match=r"t\.csv, line 2: not UTF-8, so read as Windows-1252"):
         assert load("a,b\n1,é\n2,x\n".encode("latin-1")).to_pylist() == ROWS

@@ -98,6 +98,14 @@ def test_any_text_comes_back(tmp_path_factory, data, guard):
     assert [tuple(row.values()) for row in again.to_pylist()] == rows
 
 
+@pytest.mark.parametrize("odd", [GUARD, f"{GUARD}x", "\ufeffx", "\0" * 9, "sep=\0"])
+def test_what_means_something_to_readers_comes_back(tmp_path, odd):
+    """As the first name, as the first cell, and elsewhere."""
+    table = pa.table({odd: [odd, "1"], "b": ["x", odd], f"{odd}c": [odd, odd]})
+    write(table.replace_schema_metadata(WRITTEN), tmp_path / "t.csv")
+    assert read(tmp_path / "t.csv", header=True).data.equals(table)
+
+
 def test_a_file_of_plain_cells_is_written_byte_for_byte(tmp_path):
     content = 'id,a,when,b\n00042,1.50,2024-01-01 00:30,"x, y"\n@u,+5,,""\n7," ""q""",-,TRUE\n'
     (tmp_path / "in.csv").write_text(content)

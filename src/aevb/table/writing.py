@@ -155,8 +155,8 @@ def _csv(table: "pyarrow.Table", guard: bool, sampled: int = 200) -> bytes:
     samples = [column.slice(0, sampled).fill_null("").to_pylist() for column in columns]
     first = [table.column_names, *map(list, zip(*samples, strict=True))]
     names = pyarrow.array(table.column_names, pyarrow.large_string())
-    if guard:
-        columns, names = [_guarded(column) for column in columns], _guarded(names)
+    columns = [_guarded(column, formulas=guard) for column in columns]
+    names = _guarded(names, formulas=guard)
     if table.column_names[0].startswith(("sep=", "\ufeff")):  # which mean something there
         names = pyarrow.array([GUARD + table.column_names[0], *names.to_pylist()[1:]], names.type)
     # A header that looks like data has quotes, by which it is told from data when it is read.
@@ -180,14 +180,19 @@ def _quoted(column: "Texts", everything: bool = False) -> "Texts":
     return compute.if_else(needed, _joined('"', inside, '"'), column)
 
 
-def _guarded(column: "Texts") -> "Texts":
-    """The cells with `GUARD` before those that a spreadsheet would run, or that start with it."""
+def _guarded(column: "Texts", formulas: bool) -> "Texts":
+    """The cells with `GUARD` before those that start with it, or that a spreadsheet would run."""
     from pyarrow import compute
 
-    runs = compute.match_substring_regex(column, f"^([=+\\-@\t\r]|{GUARD})")
-    number = r"^[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?%?$"
-    is_number = compute.match_substring_regex(column, number)
-    return compute.if_else(compute.and_not(runs, is_number), _joined(GUARD, column), column)
+    marked = compute.starts_with(column, GUARD)
+    if formulas:
+        runs = compute.match_substring_regex(column, "^[=+\\-@\t\r]")
+        number = r"^[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?%?$"
+        is_number = compute.match_substring_regex(column, number)
+        marked = compute.or_(marked, compute.and_not(runs, is_number))
+    if not compute.any(marked).as_py():
+        return column
+    return compute.if_else(marked, _joined(GUARD, column), column)
 
 
 def _joined(*parts: "pyarrow.ChunkedArray | str", by: str = "") -> "pyarrow.ChunkedArray":
