@@ -341,6 +341,7 @@ def test_typed_frames_are_matched_by_family():
         encode(pd.DataFrame({"code": [10, 20], "x": [1.5, 2.5]}), schema)
 
 
+@pytest.mark.filterwarnings("ignore:AEV202")
 def test_percentages_end_at_a_hundred_unless_one_is_more():
     rows = [f"{share % 91 + 3}%" for share in range(0, 400, 3)]
     for cells, upper in ((rows, 100.0), ([*rows, "140%"], None), ([*rows, "-3%"], None)):
