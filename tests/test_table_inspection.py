@@ -166,3 +166,9 @@ def test_what_is_typed_is_put_over_the_file(tmp_path):
     found = read_settings(None, typed, columns=place)
     assert found.columns == {"a": {"kind": "count"}, "b": "ordinal"}
     assert found.labels == ("m",)
+
+
+def test_heaps_of_whole_numbers_are_shown():
+    hours = np.where(RNG.random(2_000) < 0.5, 40, RNG.integers(1, 80, 2_000))
+    (column,) = inspect(pd.DataFrame({"hours": hours})).columns
+    assert column.spikes == (40.0,)

@@ -14,6 +14,7 @@ from aevb.table.choices import choices_of
 from aevb.table.inference import Understood, understand
 from aevb.table.reading import read
 from aevb.table.schema import KINDS, LEVELED, Column, Schema, Values, on_grid
+from aevb.table.supports import spikes_of
 from aevb.table.tables import Inf, Table, TableLike, is_missing, table_of
 from aevb.table.times import Times
 
@@ -294,11 +295,14 @@ def _inspected(
 def _described(column: Column, values: Values | None) -> InspectedColumn:
     least = greatest = decimals = None
     ends: tuple[str, ...] = ()
+    spikes = column.atoms
     if values is not None and column.kind not in LEVELED:
         least, greatest = float(np.nanmin(values)), float(np.nanmax(values))
         decimals = _decimals(values[: 10**4])
         if isinstance(column.format, Times):
             ends = tuple(map(str, column.format.write([least, greatest])))
+        else:
+            spikes = spikes or _spikes(values)
     return InspectedColumn(
         column.name,
         column.dtype,
@@ -312,8 +316,15 @@ def _described(column: Column, values: Values | None) -> InspectedColumn:
         decimals=decimals,
         levels=column.categories,
         missing=column.missing,
-        spikes=column.atoms,
+        spikes=spikes,
     )
+
+
+def _spikes(values: Values, most_rows: int = 50_000) -> tuple[float, ...]:
+    """The values that stand out among their neighbors, in as many rows at even distances."""
+    rows = values[:: 1 + len(values) // most_rows]
+    levels, counts = np.unique(rows[~np.isnan(rows)], return_counts=True)
+    return spikes_of(levels, counts) if len(levels) > 2 else ()
 
 
 def _decimals(values: Values, most: int = 6) -> int | None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from aevb.table.marginals import repeated
 from aevb.table.schema import Values, on_grid
 
-__all__ = ["Support", "support_of"]
+__all__ = ["Support", "spikes_of", "support_of"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Support:
     atoms: tuple[float, ...]
 
 
-def support_of(levels: Values, counts: NDArray[np.intp], *, most_atoms: int = 64) -> Support:
+def support_of(levels: Values, counts: NDArray[np.intp]) -> Support:
     """The support of these distinct values in ascending order and how often each is met.
 
     Zero is the lower end where no value is below it. A value at which the others pile up is an end:
@@ -66,7 +66,7 @@ def support_of(levels: Values, counts: NDArray[np.intp], *, most_atoms: int = 64
     if len(levels) == 1:
         atoms = (float(levels[0]),)
     elif not whole:
-        atoms = _atoms(levels, counts, most_atoms)
+        atoms = spikes_of(levels, counts)
     resolution = 0.0
     if whole:
         resolution = step or 1.0
@@ -107,7 +107,7 @@ def _is_cut(levels: Values, counts: NDArray[np.intp], step: float, *, least: flo
     return first * ratio >= least
 
 
-def _atoms(levels: Values, counts: NDArray[np.intp], most: int) -> tuple[float, ...]:
+def spikes_of(levels: Values, counts: NDArray[np.intp], most: int = 64) -> tuple[float, ...]:
     """The values that are met far more often than their neighbors, the most frequent of many.
 
     That takes one row in twenty of few rows, and 25 of many.
