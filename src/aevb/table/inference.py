@@ -348,8 +348,9 @@ def _number_column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
         if kind == "count":
             resolution = resolution if support.whole else 1.0
             column = replace(column, lower=max(support.lower or 0.0, 0.0))
-        if resolution > 0:  # single values are cells of the grid
+        if resolution > 0 and len(levels) > 1:  # single values are cells of the grid
             return replace(column, resolution=resolution)
+        column = replace(column, resolution=resolution)
         return replace(column, atoms=support.atoms)
     if support.atoms:
         atom = support.atoms[0]
