@@ -106,6 +106,12 @@ def test_what_means_something_to_readers_comes_back(tmp_path, odd):
     assert read(tmp_path / "t.csv", header=True).data.equals(table)
 
 
+def test_text_that_looks_like_utf_16_comes_back(tmp_path):
+    table = pa.table({"\0a\0": ["\x001\0", "\x002\0"], "\0b\0": ["\x003\0", "\0é\0"]})
+    write(table.replace_schema_metadata(WRITTEN), tmp_path / "t.csv")
+    assert read(tmp_path / "t.csv", header=True).data.equals(table)
+
+
 def test_a_file_of_plain_cells_is_written_byte_for_byte(tmp_path):
     content = 'id,a,when,b\n00042,1.50,2024-01-01 00:30,"x, y"\n@u,+5,,""\n7," ""q""",-,TRUE\n'
     (tmp_path / "in.csv").write_text(content)

@@ -26,7 +26,7 @@ from aevb.table.tables import WRITTEN
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["GUARD", "Header", "decoded", "has_header", "read_csv"]
+__all__ = ["GUARD", "MARK", "Header", "decoded", "encoding_of", "has_header", "read_csv"]
 
 #: Whether line 1 holds column names; None guesses. Names: it does where one of them is in it.
 Header = bool | Collection[str] | None
@@ -81,7 +81,7 @@ def _unguarded(table: "pyarrow.Table", text: bytes) -> "pyarrow.Table":
 
 def decoded(content: bytes, name: str) -> bytes:
     """The content of a text file in UTF-8, without a byte order mark."""
-    encoding = _encoding(content)
+    encoding = encoding_of(content)
     try:
         text = content.decode(encoding)  # for the check, if it is UTF-8 already
     except UnicodeDecodeError as error:
@@ -109,7 +109,10 @@ def _western(content: bytes, name: str, line: int) -> bytes:
     raise AssertionError  # every byte is Latin-1
 
 
-def _encoding(content: bytes) -> str:
+def encoding_of(content: bytes) -> str:
+    """The encoding that the first bytes of a text file speak for: UTF-8 or UTF-16."""
+    if content.startswith(MARK):
+        return "utf-8"
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     even, odd = content[:4096:2], content[1:4096:2]

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from aevb.disk.files import write_files
 from aevb.errors import ConfigError, DataError, OutputError
-from aevb.table.delimited import GUARD
+from aevb.table.delimited import GUARD, MARK, encoding_of
 from aevb.table.headers import what_is_first
 from aevb.table.tables import WRITTEN
 
@@ -163,8 +163,10 @@ def _csv(table: "pyarrow.Table", guard: bool, sampled: int = 200) -> bytes:
     like_data = what_is_first(first) != "names"
     header = ",".join(_quoted(names, everything=like_data).to_pylist())
     lines = _joined(*map(_quoted, columns), by=",")
-    mark = "\ufeff" if guard else ""  # by which spreadsheets know UTF-8
-    return "\n".join([mark + header, *lines.to_pylist(), ""]).encode()
+    content = "\n".join([header, *lines.to_pylist(), ""]).encode()
+    # A mark by which spreadsheets know UTF-8, and readers to whom its zeros look like UTF-16.
+    needs_mark = guard or encoding_of(content) != "utf-8"
+    return MARK + content if needs_mark else content
 
 
 def _quoted(column: "Texts", everything: bool = False) -> "Texts":
