@@ -34,7 +34,7 @@ Header = bool | Collection[str] | None
 #: joiner, which no other program writes. It is taken off here.
 GUARD = "'\u2060"
 #: The byte order mark of UTF-8.
-BOM = b"\xef\xbb\xbf"
+MARK = b"\xef\xbb\xbf"
 
 
 def read_csv(content: bytes, name: str, header: Header = None) -> "pyarrow.Table":
@@ -92,7 +92,7 @@ def decoded(content: bytes, name: str) -> bytes:
             ) from None
         return _western(content, name, content.count(b"\n", 0, error.start) + 1)
     if encoding == "utf-8":
-        return content.removeprefix(BOM)
+        return content.removeprefix(MARK)
     return text.removeprefix("\ufeff").encode()
 
 
@@ -258,8 +258,8 @@ class _File:
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         )
-        if body[:3] == BOM:  # Arrow takes one off, which is a part of the first cell here
-            body = memoryview(BOM + body)
+        if body[:3] == MARK:  # Arrow takes one off, which is a part of the first cell here
+            body = memoryview(MARK + body)
         rows = pyarrow.py_buffer(body)
         for size in (block, min(len(body) + 1, largest)):
             options = arrow.ReadOptions(column_names=names, block_size=size)
