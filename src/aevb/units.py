@@ -55,13 +55,13 @@ def with_units(
 
 
 def _free_columns(schema: Schema, train: Values, *, most_outside: float = 0.1) -> list[str]:
-    """The columns of densities of whose Gaussian at most this share would leave the support.
+    """The columns of decimals of whose Gaussian at most this share would leave the support.
 
     What leaves it is put on its end.
     """
     free = []
     for column, values in zip(schema.columns, train.T, strict=True):
-        if column.marginal is None or column.resolution > 0:
+        if column.marginal is None or column.kind == "count" or column.resolution >= 1:
             continue
         rest = values[np.isfinite(values) & ~np.isin(values, column.atoms)]
         mean, deviation = rest.mean(), rest.std()
@@ -94,8 +94,8 @@ def linear_nats(
 ) -> Values:
     """Log-likelihood of held-out rows under factor analysis of the ordered columns, shape (n,).
 
-    It compares units of the same columns: densities count in the units of the data, and a value
-    with a mass of its own is left out.
+    It compares units of the same columns: densities count in the units of the data, a cell of a
+    grid is as wide as its probability asks for, and a value with a mass of its own is left out.
     """
     center, spread = _moments(_ordered(schema, train).rows)
     fitted = linear.fit(
@@ -122,11 +122,11 @@ def _ordered(schema: Schema, values: Values) -> _Ordered:
 
 
 def _log_slope(column: Column, cells: Values) -> Values:
-    """log(du/dx) of a density, 0 of a mass, shape (n,)."""
-    if column.resolution > 0:
-        return np.zeros(len(cells))
+    """log(du/dx) of a density, and of a mass the log of the width of its cell in u, shape (n,)."""
     if column.marginal is None:
-        return np.full(len(cells), -np.log(column.scale))
+        return np.full(len(cells), np.log((column.resolution or 1.0) / column.scale))
+    if column.resolution > 0:
+        return np.log(column.marginal.width_at(cells))
     return np.log(column.marginal.slope_at(cells))
 
 

@@ -90,6 +90,15 @@ class Marginal:
         """du/dx at values of a density, of any shape."""
         return self.slopes[self._bins(np.array(self.edges), values)]
 
+    def width_at(self, values: Values) -> Values:
+        """P / phi(u) of cells of a grid, any shape: the width in u that gives each its mass."""
+        bins = self._bins(np.array(self.edges), values)
+        heights = np.array(self.heights)
+        below, above = ndtr(heights), ndtr(-heights)
+        masses = np.where(heights[1:] < 0, np.diff(below), -np.diff(above))
+        alone = np.log(masses) + self.centers**2 / 2 + np.log(2 * np.pi) / 2
+        return np.where(self.single[bins], np.exp(alone)[bins], self.slopes[bins] * self.step)
+
     def from_units(self, units: Values) -> Values:
         """The value at each u, any shape: the inverse of `to_units`."""
         edges, heights = np.array(self.edges), np.array(self.heights)
