@@ -320,7 +320,7 @@ def _described(column: Column, values: Values | None) -> InspectedColumn:
     )
 
 
-def _spikes(values: Values, most_rows: int = 50_000) -> tuple[float, ...]:
+def _spikes(values: Values, most_rows: int = 20_000) -> tuple[float, ...]:
     """The values that stand out among their neighbors, in as many rows at even distances."""
     rows = values[:: 1 + len(values) // most_rows]
     levels, counts = np.unique(rows[~np.isnan(rows)], return_counts=True)
