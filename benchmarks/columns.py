@@ -11,6 +11,7 @@ README.md beside this file.
 """
 
 import argparse
+import contextlib
 import json
 import time
 import warnings
@@ -245,9 +246,18 @@ def support() -> None:
             print(json.dumps(line), flush=True)
 
 
+def typed(texts: pd.DataFrame) -> pd.DataFrame:
+    """The columns of text that hold numbers, as numbers."""
+    frame = texts.copy()
+    for name in frame:
+        with contextlib.suppress(ValueError):
+            frame[name] = pd.to_numeric(frame[name])
+    return frame
+
+
 def adult(train_rows: int = 32_561) -> None:
     """A line for each column of numbers of Adult."""
-    data = pd.DataFrame(named("adult").data.to_pandas())
+    data = typed(named("adult").data.to_pandas())
     order = np.random.default_rng(0).permutation(len(data))
     train, fresh = data.iloc[order[:train_rows]], data.iloc[order[train_rows:]]
     vae, seconds = fitted(train)

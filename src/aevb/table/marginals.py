@@ -155,6 +155,20 @@ def learn(
         edges, below, above = _with_tails(smooth, counted, grid)
         parts = np.where(below[1:] < 0.5, np.diff(below), -np.diff(above))
         return _table(edges, parts, below[0], above[-1], step=0.0)
+    counted, smooth = _split(levels, counts, lower, upper, step, rounds)
+    edges, below, above = _with_tails(smooth, counted, step)
+    return _of_cells(counted, edges, below, above, lower, upper, step)
+
+
+def _split(
+    levels: Values,
+    counts: Values,
+    lower: float | None,
+    upper: float | None,
+    step: float,
+    rounds: int,
+) -> tuple[Counted, Smooth]:
+    """The values of a grid without their excess, and the smooth density of what is left."""
     often = np.flatnonzero(repeated(counts, least=5))
     kept = counts.copy()
     kept[often] = np.minimum(counts[often], _typical(counts, often))
@@ -164,9 +178,7 @@ def learn(
         kept = _without_excess(smooth, counted, step)
         if np.array_equal(kept < counts, counted.kept < counts):
             break
-    counted = Counted(levels, counts, kept)
-    edges, below, above = _with_tails(smooth, counted, step)
-    return _of_cells(counted, edges, below, above, lower, upper, step)
+    return Counted(levels, counts, kept), smooth
 
 
 # Single values

@@ -21,7 +21,8 @@ SIZES = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 1}
 DAY = 86_400_000_000
 #: Named units of polars and pandas, which print a type in their own way.
 TYPE = re.compile(
-    r"(?P<name>timestamp|datetime64|datetime|timedelta64|duration|date32|date64|date|time32|time64|time)"
+    r"(?P<name>timestamp|datetime64|datetime|timedelta64|duration|date32|date64|date"
+    r"|time32|time64|time)"
     r"(?:[\[(](?:time_unit=)?'?(?P<unit>s|ms|us|ns|day)'?"
     r"(?:, (?:tz=|time_zone=)?'?(?P<zone>[^'\])]+)'?)?[\])])?(?:\[pyarrow\])?",
     re.IGNORECASE,

@@ -37,7 +37,8 @@ TIME = re.compile(
 #: Names of codes, whose numbers are not amounts.
 NOMINAL = re.compile(
     r"(?i)(.*[_ .-])?(zip|zip_?codes?|post_?codes?|plz|codes?|cd|industry|sector|type|class"
-    r"|category|cluster|region|district|county|department|dept|branch|occupation|sic|naics|icd\d*|id)"
+    r"|category|cluster|region|district|county|department|dept|branch|occupation|sic|naics"
+    r"|icd\d*|id)"
     r"|.*[a-z](Id|ID|Code|Type|Class)"
 )
 #: Numbers that often stand for a missing cell; -1 only among numbers of at least 0.

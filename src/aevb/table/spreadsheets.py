@@ -33,7 +33,8 @@ def read_xlsx(content: bytes, name: str, header: Header, most: int) -> "pyarrow.
         names, rows = texts[0], rows[1:]
     if not rows:
         raise DataError(f"{name}: expected rows below the names, got none")
-    columns = [_column(list(cells), names[i], name) for i, cells in enumerate(zip(*rows))]  # noqa: B905
+    cells = zip(*rows, strict=True)
+    columns = [_column(list(own), called, name) for own, called in zip(cells, names, strict=True)]
     return pyarrow.table(columns, names)
 
 
