@@ -180,3 +180,9 @@ def test_times_of_a_day_are_before_midnight_and_durations_are_not_negative(step)
     assert last % step == 0
     assert last + step >= 24 * 60
     assert drawn["span"][1] > datetime.timedelta(days=365)
+
+
+def test_dates_have_no_ends():
+    days = np.repeat(np.arange("2024-01-01", "2024-02-01", dtype="datetime64[D]"), 40)
+    (column,) = infer(pd.DataFrame({"day": days.astype("datetime64[s]")})).columns
+    assert (column.lower, column.upper) == (None, None)

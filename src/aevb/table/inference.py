@@ -298,8 +298,8 @@ def _time_column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
     column = _number_column(cells, "continuous", gray)
     form = cells.format
     assert isinstance(form, Times)
-    if form.has_date and column.lower == 0 and not (cells.values == 0).any():
-        column = replace(column, lower=None)  # 1970 is no end of time
+    if form.has_date:  # time goes on
+        return replace(column, lower=None, upper=None)
     if column.upper is None and np.isfinite(form.end):
         last = np.ceil(form.end / column.resolution) - 1  # the last step before midnight
         column = replace(column, upper=float(last * column.resolution))
