@@ -240,7 +240,8 @@ def _print_summary(
     """Files are the result: people get a note, programs the numbers."""
     if terminal.json:
         terminal.result({**summary, "output": str(output)}, lambda _: None)
-    line = f"{output}: {summary['rows']:,} rows"
+    words = "row" if summary["rows"] == 1 else "rows"
+    line = f"{output}: {summary['rows']:,} {words}"
     if note:
         line += f", {note}"
     terminal.note(line)
