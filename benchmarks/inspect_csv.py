@@ -92,7 +92,8 @@ def _dates(seconds: np.ndarray, pattern: str) -> pa.Array:
 
 
 def _chosen(rng: np.random.Generator, words: Sequence[str], rows: int) -> pa.Array:
-    return pa.array(np.array(words)[rng.integers(0, len(words), rows) ** 2 % len(words)])
+    weights = 1 / np.arange(1, len(words) + 1)
+    return pa.array(rng.choice(words, rows, p=weights / weights.sum()))
 
 
 def _missing(rng: np.random.Generator, cells: pa.Array, mark: str | None, share: float) -> pa.Array:

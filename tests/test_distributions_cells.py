@@ -330,3 +330,22 @@ def test_a_bernoulli_is_numpyros_and_its_slope_the_residual(logit: float, value:
     nats, slope = jax.value_and_grad(lambda t: Bernoulli(t).log_prob(value))(logit)
     np.testing.assert_allclose(nats, dist.Bernoulli(logits=logit).log_prob(value), rtol=1e-6)
     np.testing.assert_allclose(slope, value - special.expit(logit), atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [300, 20_000])
+def test_masses_sum_to_one_in_float32_whatever_the_gaps(n: int) -> None:
+    """Also where heavy cells and cells never met take turns, in u closer than float32 sees."""
+    rng = np.random.default_rng(0)
+    far = np.where(rng.random(n) < 0.16, 200, 0) + rng.integers(0, 10, n)
+    prices = np.floor(rng.lognormal(2.5, 0.7, n)) * 100 + 99
+    never = ((far, np.arange(50, 150)), (prices, np.arange(1098, 3000, 100)))
+    for numbers, gap in never:
+        marginal = learn(numbers.astype(np.float64), lower=0.0, step=1.0)
+        assert marginal is not None
+        grid = np.arange(min(numbers.max() + 1, 30_000), dtype=np.float64)
+        units = marginal.to_units(grid).astype(np.float32)
+        np.testing.assert_array_equal(marginal.from_units(units.astype(np.float64)), grid)
+        normal = MappedNormal(jnp.zeros(1), jnp.ones(1), bins_of([marginal]))
+        mass = np.exp(np.asarray(normal.log_prob(jnp.asarray(units)[:, None])[:, 0], np.float64))
+        assert 0.99 < mass.sum() < 1.001
+        assert mass[gap].max() < 2 / n

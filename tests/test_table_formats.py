@@ -352,3 +352,10 @@ def test_plain_numbers_are_learned_fast():
     read = form.read(texts)
     assert time.process_time() - start < 0.5
     np.testing.assert_array_equal(read, values)
+
+
+def test_a_whole_number_of_a_decimal_comma_has_no_point():
+    form = Numbers(decimal=",", decimals=0)
+    np.testing.assert_array_equal(form.read(["1", "2"]), [1, 2])
+    with pytest.raises(DataError, match=r"1\.500"):
+        form.read(["1.500", "2"])

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from aevb.errors import AevbWarning, ConfigError, DataError
-from aevb.table import infer
+from aevb.table import decode, infer
 
 GENERATOR = np.random.default_rng(0)
 GAUSSIAN = GENERATOR.standard_normal(400)
@@ -276,3 +276,20 @@ def test_extreme_numbers_are_scaled():
 def test_data_that_nothing_can_be_learned_from(data, says):
     with pytest.raises(DataError, match=says):
         infer(data)
+
+
+def test_given_ends_and_steps_are_those_of_what_is_drawn():
+    numbers = np.random.default_rng(0).integers(1, 20, 200).astype(float)
+    for choice, lower, resolution in (
+        ({"lower": 0.5}, 1.0, 1.0),  # moved to the next whole number
+        ({"lower": 0, "step": 0.5}, 0.0, 0.5),
+        ({"lower": -0.5, "step": 0.5}, -0.5, 0.5),
+    ):
+        said = {"x0": {"kind": "continuous", **choice}}
+        schema = infer(numbers[:, None], columns=said)
+        (column,) = schema.columns
+        assert (column.lower, column.resolution) == (lower, resolution)
+        drawn = np.linspace(-2, 30, 90)[:, None]
+        cells = decode(drawn, schema)[:, 0]
+        assert column.holds(cells).all()
+        assert cells.min() == lower

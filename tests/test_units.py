@@ -5,6 +5,7 @@ import pytest
 
 from aevb.preparation import prepare
 from aevb.settings import Settings
+from aevb.table import infer
 from aevb.units import linear_nats, with_units
 
 ROWS = 600
@@ -57,3 +58,10 @@ def test_nats_of_straight_lines_in_plain_units_are_those_of_a_gaussian():
     found = linear_nats(plain.schema, cells[:2_000], cells[2_000:]).mean()
     exact = -0.5 * np.log(np.linalg.det(np.cov(values.T))) - np.log(2 * np.pi) - 1
     assert found == pytest.approx(exact, abs=0.05)
+
+
+def test_whole_numbers_too_large_to_count_have_a_density():
+    large = np.random.default_rng(0).integers(10**14, 9 * 10**15, 300).astype(np.float64)
+    (column,) = infer(large[:, None]).columns
+    assert column.resolution == 0
+    assert column.scaled(large, mapped=True).marginal is not None

@@ -16,7 +16,7 @@ from scipy.special import ndtr
 from aevb import linear
 from aevb.preparation import Preparation
 from aevb.rows import mean_and_error
-from aevb.table.schema import Column, Schema, Values
+from aevb.table.schema import Column, Schema, Values, on_grid
 
 __all__ = ["Marginals", "linear_nats", "with_units"]
 
@@ -40,7 +40,7 @@ def with_units(
         error of the gain.
     """
     mapped = preparation.scaled_by(train, preparation.mappable)
-    free = _free_columns(mapped.schema, train)
+    free = _free_columns(mapped.schema, train, grids=marginals == "auto")
     if marginals == "mapped" or not free:
         return mapped
     others = [name for name in preparation.mappable if name not in free]
@@ -54,14 +54,20 @@ def with_units(
     return mapped if gain > error else plain
 
 
-def _free_columns(schema: Schema, train: Values, *, most_outside: float = 0.1) -> list[str]:
-    """The columns of decimals of whose Gaussian at most this share would leave the support.
+def _free_columns(
+    schema: Schema, train: Values, *, grids: bool, most_outside: float = 0.1
+) -> list[str]:
+    """The columns of which a Gaussian of the values themselves could be the marginal.
 
-    What leaves it is put on its end.
+    These are columns of densities, and decimal grids if asked for, of whose Gaussian at most
+    `most_outside` would leave the support. What leaves it is put on its end.
     """
     free = []
     for column, values in zip(schema.columns, train.T, strict=True):
-        if column.marginal is None or column.kind == "count" or column.resolution >= 1:
+        if column.marginal is None:
+            continue
+        is_whole = bool(on_grid(np.array(column.resolution), 1.0))
+        if column.resolution > 0 and (is_whole or not grids):
             continue
         rest = values[np.isfinite(values) & ~np.isin(values, column.atoms)]
         mean, deviation = rest.mean(), rest.std()

@@ -102,7 +102,20 @@ class Choice:
                 f"column {column.name!r}, row {row} (counting from 0): expected a number with "
                 f"{wanted}, got {values[row]:g}: change the choice or the cell"
             )
+        if self.step is not None and column.resolution > 0:
+            said["resolution"] = self.step
+        elif self.step is None:
+            said |= self._on_grid(column.step)
         return replace(column, **said)
+
+    def _on_grid(self, step: float) -> dict[str, float]:
+        """The ends that were given, moved inwards to multiples of a step that was not."""
+        ends: dict[str, float] = {}
+        if step > 0 and self.lower is not None:
+            ends["lower"] = float(np.ceil(np.round(self.lower / step, 6)) * step)
+        if step > 0 and self.upper is not None:
+            ends["upper"] = float(np.floor(np.round(self.upper / step, 6)) * step)
+        return ends
 
 
 def choices_of(columns: Mapping[str, object]) -> dict[str, Choice]:

@@ -330,7 +330,8 @@ def _number_column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
         return Column(name, kind, resolution=step, grid=step, lower=0.0, upper=gray.upper)
     levels, counts = np.unique(cells.values[~np.isnan(cells.values)], return_counts=True)
     support = support_of(levels, counts)
-    if support.upper is None and _is_percent(cells.format) and 0 <= levels[0] <= levels[-1] <= 100:
+    near = levels[0] >= 0 and 80 <= levels[-1] <= 100
+    if support.upper is None and near and _is_percent(cells.format):
         support = replace(support, upper=100.0)
     kind = kind or _number_kind(levels, counts, support)
     if kind in LEVELED:

@@ -85,6 +85,9 @@ class Marginal:
         bins = self._bins(edges, values)
         units = np.array(self.heights)[bins] + (values - edges[bins]) * self.slopes[bins]
         units = np.where(self.single[bins], self.centers[bins], units)
+        # In float32 a unit next to the end of its bin stays below it.
+        last = np.nextafter(np.array(self.heights[1:], np.float32), np.float32(-np.inf))
+        units = np.minimum(units, last.astype(np.float64)[bins])
         return np.where(np.isnan(values), np.nan, units)
 
     def slope_at(self, values: Values) -> Values:
@@ -147,7 +150,10 @@ def learn(
     spread = levels[-1] - levels[0] if len(levels) > 2 else 0.0
     if counts.sum() < fewest or not 1e-150 < spread < 1e150:
         return None
-    if step == 0 and spread < 1e-9 * np.abs(levels).max():
+    largest = np.abs(levels).max()
+    if step == 0 and spread < 1e-9 * largest:
+        return None
+    if largest > 2.0**51 * step > 0:  # cells could not be counted
         return None
     if step == 0:
         counted = Counted(levels, counts, counts)
@@ -327,21 +333,26 @@ def _between(counts: Values, shares: Values) -> Values:
     return best[1]
 
 
-def _table(
-    edges: Values, parts: Values, below: float, above: float, *, step: float, least: float = 1e-9
-) -> Marginal:
-    """The map of bins of these probabilities, with `below` and `above` them all.
-
-    Heights are at least `least` apart.
-    """
+def _table(edges: Values, parts: Values, below: float, above: float, *, step: float) -> Marginal:
+    """The map of bins of these probabilities, with `below` and `above` them all."""
     under = below + np.concatenate([[0.0], np.cumsum(parts)])
     over = above + np.concatenate([np.cumsum(parts[::-1])[::-1], [0.0]])
     total = under[-1] + above
     heights = np.where(under < over, ndtri(under / total), -ndtri(over / total))
-    heights = np.clip(heights, -FARTHEST, FARTHEST)
-    apart = least * np.arange(len(heights))
-    heights = np.maximum.accumulate(heights - apart) + apart
+    heights = _told_apart(np.clip(heights, -FARTHEST, FARTHEST))
     return Marginal(tuple(edges.tolist()), tuple(heights.tolist()), step)
+
+
+def _told_apart(heights: Values, steps: int = 8) -> Values:
+    """The heights as float32 has them, each at least so many of its steps above the one before.
+
+    Models see u in float32: in a narrower bin it would round to a neighbor's probability.
+    """
+    rounded = heights.astype(np.float32)
+    for i in range(1, len(rounded)):
+        least = rounded[i - 1] + steps * np.spacing(np.abs(rounded[i - 1]))
+        rounded[i] = max(rounded[i], least)
+    return rounded.astype(np.float64)
 
 
 def ndtr(units: Values) -> Any:

@@ -130,7 +130,7 @@ class Numbers:
         that float64 would round.
         """
         found = Distinct.of(texts)
-        if self.is_plain:
+        if self.is_plain and self.decimal == ".":
             values = _cast(found.texts)
             if values is not None and _all_exact(values):
                 return found.rows(values)

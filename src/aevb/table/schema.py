@@ -194,7 +194,7 @@ class Column:
         if self.upper is not None:
             outside |= values > self.upper
         if self.resolution > 0:
-            outside |= ~on_grid(values, self.resolution)
+            outside |= ~on_grid(values - (self.lower or 0.0), self.resolution)
         return np.isnan(values) | ~outside
 
     def check_support(self, values: Values) -> None:

@@ -50,7 +50,8 @@ def support_of(levels: Values, counts: NDArray[np.intp]) -> Support:
     >>> support_of(days, np.full(31, 20))
     Support(whole=True, step=1.0, resolution=1.0, lower=1.0, upper=31.0, atoms=())
     """
-    whole = bool(on_grid(levels, 1.0).all())
+    countable = bool(np.abs(levels).max() < 2.0**51)
+    whole = countable and bool(on_grid(levels, 1.0).all())
     lower = 0.0 if levels[0] >= 0 else None
     upper = None
     step = _step(levels, int(counts.sum()))
@@ -75,7 +76,7 @@ def support_of(levels: Values, counts: NDArray[np.intp]) -> Support:
     return Support(whole, step, resolution, lower, upper, atoms)
 
 
-def _is_end(counts: NDArray[np.intp], *, least: int = 5, share: float = 0.2) -> bool:
+def _is_end(counts: NDArray[np.intp], *, least: int = 5, share: float = 0.5) -> bool:
     """Whether values pile up at the first of them, so that it is an end and not a tail.
 
     It is met `least` times, and this share of what the next values are.
@@ -93,7 +94,7 @@ def _is_share(levels: Values, counts: NDArray[np.intp], *, near: float = 0.1) ->
     return bool(high >= 2 and high >= 0.01 * counts.sum())
 
 
-def _is_cut(levels: Values, counts: NDArray[np.intp], step: float, *, least: float = 5.0) -> bool:
+def _is_cut(levels: Values, counts: NDArray[np.intp], step: float, *, least: float = 8.0) -> bool:
     """Whether a grid stops at the first level, where a tail would have gone on.
 
     Counts fall by a ratio from cell to cell, which itself falls as that of a Gaussian does. It is
