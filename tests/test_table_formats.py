@@ -359,3 +359,8 @@ def test_a_whole_number_of_a_decimal_comma_has_no_point():
     np.testing.assert_array_equal(form.read(["1", "2"]), [1, 2])
     with pytest.raises(DataError, match=r"1\.500"):
         form.read(["1.500", "2"])
+
+
+def test_the_first_wrong_cell_is_named():
+    with pytest.raises(DataError, match="row 1 .*'zz'"):
+        Numbers().read(["5", "zz", "9", "aa"], "n")

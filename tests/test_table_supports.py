@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from aevb.table.marginals import learn
 from aevb.table.supports import support_of
 
 GENERATOR = np.random.default_rng(0)
@@ -74,3 +75,15 @@ def test_few_rows_end_where_they_pile_up_and_not_where_they_fall():
         found = support(np.random.default_rng(seed).poisson(1.0, 50))
         ends += found.upper is not None
     assert ends <= 8
+
+
+def test_prices_of_few_rows_keep_their_endings():
+    chance = np.random.default_rng(0)
+    ends = np.where(chance.random(400) < 0.85, 0.99, chance.integers(0, 99, 400) / 100)
+    prices = np.round(np.floor(chance.lognormal(2.7, 0.6, 400)) + ends, 2)
+    found = support(prices)
+    assert found.resolution == 0.01
+    marginal = learn(prices, lower=0.0, step=0.01)
+    assert marginal is not None
+    drawn = marginal.from_units(chance.normal(size=4_000))
+    assert np.isclose(drawn % 1, 0.99).mean() > 0.6

@@ -1,5 +1,6 @@
 """What a fitted model does with rows: evaluate, score, embed, reconstruct, sample, impute."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,7 @@ import aevb
 from aevb.cli.options import DATA, GUARD, HEADER, OUT, RUN, SEED, command
 from aevb.cli.results import show_results
 from aevb.cli.terminal import Terminal
-from aevb.errors import ConfigError
+from aevb.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -178,7 +179,14 @@ def _rows(vae: "VAE", data: str, header: bool | None) -> Any:
     """The rows of DATA; names of the run's columns in line 1 make that a header."""
     named = vae.schema_.container != "numpy"
     known = [*vae.schema_.names, *vae.schema_.ignored] if named else None
-    return aevb.table.read(data, header=known if header is None else header).data
+    source = aevb.table.read(data, header=known if header is None else header)
+    try:
+        with warnings.catch_warnings():  # they are given when the rows are used
+            warnings.simplefilter("ignore")
+            aevb.table.encode(source.data, vae.schema_, reorder=True, inf=vae.inf)
+    except DataError as error:
+        raise DataError(f"{source.name}: {error.message}", hint=error.hint) from error
+    return source.data
 
 
 def _observed(vae: "VAE", rows: "TableLike") -> "NDArray[np.intp]":

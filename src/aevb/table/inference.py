@@ -330,6 +330,9 @@ def _number_column(cells: Cells, kind: Kind | None, gray: Gray) -> Column:
         return Column(name, kind, resolution=step, grid=step, lower=0.0, upper=gray.upper)
     levels, counts = np.unique(cells.values[~np.isnan(cells.values)], return_counts=True)
     support = support_of(levels, counts)
+    if support.step == 0 and "float32" in cells.dtype.lower():
+        shortest = levels.astype(np.float32).astype(str).astype(np.float64)
+        support = replace(support, step=support_of(shortest, counts).step)
     near = levels[0] >= 0 and 80 <= levels[-1] <= 100
     if support.upper is None and near and _is_percent(cells.format):
         support = replace(support, upper=100.0)

@@ -215,7 +215,7 @@ def _typical(counts: Values, places: NDArray[np.intp]) -> Values:
 
 
 def _without_excess(
-    smooth: Smooth, counted: Counted, step: float, *, least: int = 5, deviations: float = 4.0
+    smooth: Smooth, counted: Counted, step: float, *, least: int = 3, deviations: float = 4.0
 ) -> Values:
     """How often each value of a grid is met, without what is more than the smooth density says.
 
@@ -256,9 +256,12 @@ def _with_tails(
     inner = smooth.scale.back(edges)
     if cell > 0:
         inner[[0, -1]] = ends
-    values = np.concatenate([smooth.scale.back(left), inner, smooth.scale.back(right)])
-    ascending = np.concatenate([[True], values[1:] > np.maximum.accumulate(values)[:-1]])
-    ascending &= np.isfinite(values)
+    with np.errstate(over="ignore"):  # the farthest may lie beyond every number
+        outer = smooth.scale.back(left), smooth.scale.back(right)
+    values = np.concatenate([outer[0], inner, outer[1]])
+    with np.errstate(invalid="ignore"):  # the difference of two infinite ones
+        gaps = values[1:] - np.maximum.accumulate(values)[:-1]
+    ascending = np.concatenate([[True], gaps > 1e-290]) & np.isfinite(values)
     return values[ascending], ndtr(units[ascending]), ndtr(-units[ascending])
 
 

@@ -121,7 +121,7 @@ def spikes_of(levels: Values, counts: NDArray[np.intp], most: int = 64) -> tuple
 
 
 def _is_heaped(
-    levels: Values, counts: NDArray[np.intp], step: float, *, least: float = 5.0
+    levels: Values, counts: NDArray[np.intp], step: float, *, least: float = 2.0
 ) -> bool:
     """Whether the middle half of the rows is on few of the grid's values, `least` rows on each."""
     if step == 0:

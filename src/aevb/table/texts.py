@@ -155,18 +155,23 @@ class Distinct:
         """
         filled = values.copy()  # Arrow's are not to be written to
         places = np.flatnonzero(np.isnan(values))
-        for text, place in sorted(zip(self.at(places), places.tolist(), strict=True)):
+        wrong = dict[int, str]()
+        for text, place in zip(self.at(places), places.tolist(), strict=True):
             if is_mark(text, marks):
                 continue
             number = read(text)
             if number is None:
-                row = int(np.argmax(self.positions == place))
-                raise DataError(
-                    f"column {name!r}, row {row} (counting from 0): expected {expected(text)}, "
-                    f"got {text[:60]!r}: correct the cell, leave it empty or leave the column out",
-                    hint={"ignore": [name]},
-                )
-            filled[place] = number
+                wrong[place] = text
+            else:
+                filled[place] = number
+        if wrong:
+            row = int(np.argmax(np.isin(self.positions, list(wrong))))
+            text = wrong[int(self.positions[row])]
+            raise DataError(
+                f"column {name!r}, row {row} (counting from 0): expected {expected(text)}, "
+                f"got {text[:60]!r}: correct the cell, leave it empty or leave the column out",
+                hint={"ignore": [name]},
+            )
         return filled
 
     @property
