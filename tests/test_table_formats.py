@@ -362,5 +362,5 @@ def test_a_whole_number_of_a_decimal_comma_has_no_point():
 
 
 def test_the_first_wrong_cell_is_named():
-    with pytest.raises(DataError, match="row 1 .*'zz'"):
+    with pytest.raises(DataError, match=r"row 1 .*'zz'"):
         Numbers().read(["5", "zz", "9", "aa"], "n")

@@ -122,3 +122,17 @@ def test_nonsense_is_refused():
     ):
         with pytest.raises(ValueError, match="map"):
             Marginal(tuple(edges), tuple(heights))
+
+
+def test_wild_numbers_cost_tens_of_nats_and_not_thousands() -> None:
+    """The tails are no lighter than exponential; the mean of what is drawn stays where it is."""
+    numbers = np.random.default_rng(0).normal(40, 10, 400)
+    for values in (numbers, numbers.round(), np.exp(numbers / 10)):
+        step = float(values[0] == np.rint(values[0]))
+        marginal = learn(values, step=step)
+        assert marginal is not None
+        far = values.max() + 30 * values.std()
+        for wild in (far, 1e6, -1e6):
+            assert 4 < abs(marginal.to_units(np.array([wild]))[0]) < 30
+        drawn = marginal.from_units(np.random.default_rng(1).normal(size=100_000))
+        assert abs(drawn.mean() - values.mean()) < 0.3 * values.std()

@@ -158,11 +158,11 @@ def learn(
     if step == 0:
         counted = Counted(levels, counts, counts)
         smooth = smooth_density(counted, lower, upper, grid)
-        edges, below, above = _with_tails(smooth, counted, grid)
+        edges, below, above = _with_tails(smooth, counted, grid, lower, upper)
         parts = np.where(below[1:] < 0.5, np.diff(below), -np.diff(above))
         return _table(edges, parts, below[0], above[-1], step=0.0)
     counted, smooth = _split(levels, counts, lower, upper, step, rounds)
-    edges, below, above = _with_tails(smooth, counted, step)
+    edges, below, above = _with_tails(smooth, counted, step, lower, upper)
     return _of_cells(counted, edges, below, above, lower, upper, step)
 
 
@@ -230,7 +230,13 @@ def _without_excess(
 
 
 def _with_tails(
-    smooth: Smooth, counted: Counted, cell: float, *, beyond: float = 0.5
+    smooth: Smooth,
+    counted: Counted,
+    cell: float,
+    lower: float | None,
+    upper: float | None,
+    *,
+    beyond: float = 0.5,
 ) -> tuple[Values, Values, Values]:
     """Edges of the smooth part in data units, and the shares below and above each.
 
@@ -244,25 +250,44 @@ def _with_tails(
     units = np.where(below < 0.5, ndtri(below), -ndtri(above))
     edges = smooth.edges
     tenth, ninth = np.interp([0.1, 0.9], below, edges)
-    steps = np.concatenate([np.linspace(0.25, 2, 8), np.linspace(3, 12, 10)])
     narrowest = 1e-9 * (edges[-1] - edges[0])
     middle = (ndtri(0.9) - ndtri(0.1)) / max(ninth - tenth, narrowest)
     rising = min((ndtri(0.1) - units[0]) / max(tenth - edges[0], narrowest), middle)
     falling = min((units[-1] - ndtri(0.9)) / max(edges[-1] - ninth, narrowest), middle)
-    left, right = edges[0] - steps[::-1] / rising, edges[-1] + steps / falling
-    units = np.concatenate([units[0] - steps[::-1], units, units[-1] + steps])
+    with np.errstate(over="ignore", invalid="ignore"):  # the farthest may be beyond every number
+        left = _tail(smooth, edges[0], -rising, without_end=lower is None)[::-1]
+        right = _tail(smooth, edges[-1], falling, without_end=upper is None)
+    units = np.concatenate([units[0] - TAIL[::-1], units, units[-1] + TAIL])
     there = counted.kept > 0
     ends = counted.levels[there][[0, -1]] + np.array([-cell / 2, cell / 2])
     inner = smooth.scale.back(edges)
     if cell > 0:
         inner[[0, -1]] = ends
-    with np.errstate(over="ignore"):  # the farthest may lie beyond every number
-        outer = smooth.scale.back(left), smooth.scale.back(right)
-    values = np.concatenate([outer[0], inner, outer[1]])
-    with np.errstate(invalid="ignore"):  # the difference of two infinite ones
-        gaps = values[1:] - np.maximum.accumulate(values)[:-1]
-    ascending = np.concatenate([[True], gaps > 1e-290]) & np.isfinite(values)
+    values = np.concatenate([left, inner, right])
+    ascending = np.concatenate([[True], values[1:] > np.maximum.accumulate(values)[:-1]])
+    ascending &= np.isfinite(values)
     return values[ascending], ndtr(units[ascending]), ndtr(-units[ascending])
+
+
+#: Units beyond the last one met, at which the tails of a map have edges.
+TAIL: Values = np.concatenate([np.linspace(0.25, 2, 8), np.arange(3.0, 21)])
+
+
+def _tail(smooth: Smooth, edge: float, slope: float, *, without_end: bool) -> Values:
+    """The values at the units of a tail, which has a slope of u on the scale.
+
+    Without an end it is no lighter than an exponential of the data, and in the end than a power of
+    them, so that a wild number is improbable by tens of nats and not by thousands.
+    """
+    values = smooth.scale.back(edge + TAIL / slope)
+    if not without_end:
+        return values
+    start = smooth.scale.back(np.array([edge, edge + TAIL[0] / slope]))
+    step = (start[1] - start[0]) / TAIL[0]
+    distances = np.where(TAIL > 2, TAIL**2 / 2, TAIL)
+    distances = np.where(TAIL > 12, 72 * 2.0 ** (TAIL - 12), distances)
+    heavier = start[0] + distances * step
+    return np.where(np.abs(heavier - start[0]) > np.abs(values - start[0]), heavier, values)
 
 
 # Tables of bins
@@ -314,7 +339,8 @@ def _of_cells(
     if cells <= most_single:
         seen = np.zeros(len(parts))
         np.add.at(seen, bins, counts)
-        parts = _between(seen, np.maximum(parts, 1e-9))
+        inside = (at[:-1] >= 0) & (at[:-1] < cells)
+        parts = _between(seen, np.where(inside, np.maximum(parts, 1e-9), parts))
     outside = (share * under[0], share * over[-1])
     return _table(values, parts, *outside, step=step)
 
