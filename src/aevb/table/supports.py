@@ -60,7 +60,7 @@ def support_of(levels: Values, counts: NDArray[np.intp]) -> Support:
     if _is_end(counts[::-1]) or _is_cut(levels[::-1], counts[::-1], step):
         upper = float(levels[-1])
     for end in (1.0, 100.0):
-        if not whole and _is_share(levels / end, counts):
+        if not whole and _is_share(levels / end):
             lower, upper = 0.0, end
             break
     atoms: tuple[float, ...] = ()
@@ -86,12 +86,15 @@ def _is_end(counts: NDArray[np.intp], *, least: int = 5, share: float = 0.5) -> 
     return bool(counts[0] >= least and counts[0] >= share * np.median(counts[1:5]))
 
 
-def _is_share(levels: Values, counts: NDArray[np.intp], *, near: float = 0.1) -> bool:
-    """Whether values go from about 0 to about 1, with more than a stray one in the upper tenth."""
+def _is_share(levels: Values, *, near: float = 0.1) -> bool:
+    """Whether values go from about 0 to about 1, with more than a stray one in the upper tenth.
+
+    Distinct values count, so that a row of weight 2 is two rows.
+    """
     if levels[0] < 0 or levels[-1] > 1 or levels[0] >= near:
         return False
-    high = counts[levels > 1 - near].sum()
-    return bool(high >= 2 and high >= 0.01 * counts.sum())
+    high = np.count_nonzero(levels > 1 - near)
+    return bool(high >= 2 and high >= 0.01 * len(levels))
 
 
 def _is_cut(levels: Values, counts: NDArray[np.intp], step: float, *, least: float = 8.0) -> bool:
