@@ -221,7 +221,7 @@ def _without_excess(
 
     That is where it is met `least` times, and this many deviations of a Poisson more often.
     """
-    scale, counts = smooth.scale, counted.counts
+    scale, counts = smooth.axis, counted.counts
     above = smooth.below(scale.there(counted.levels + step / 2))
     below = smooth.below(scale.there(counted.levels - step / 2))
     expected = (above - below) * counted.kept.sum()
@@ -260,7 +260,7 @@ def _with_tails(
     units = np.concatenate([units[0] - TAIL[::-1], units, units[-1] + TAIL])
     there = counted.kept > 0
     ends = counted.levels[there][[0, -1]] + np.array([-cell / 2, cell / 2])
-    inner = smooth.scale.back(edges)
+    inner = smooth.axis.back(edges)
     if cell > 0:
         inner[[0, -1]] = ends
     values = np.concatenate([left, inner, right])
@@ -279,10 +279,10 @@ def _tail(smooth: Smooth, edge: float, slope: float, *, without_end: bool) -> Va
     Without an end it is no lighter than an exponential of the data, and in the end than a power of
     them, so that a wild number is improbable by tens of nats and not by thousands.
     """
-    values = smooth.scale.back(edge + TAIL / slope)
+    values = smooth.axis.back(edge + TAIL / slope)
     if not without_end:
         return values
-    start = smooth.scale.back(np.array([edge, edge + TAIL[0] / slope]))
+    start = smooth.axis.back(np.array([edge, edge + TAIL[0] / slope]))
     step = (start[1] - start[0]) / TAIL[0]
     distances = np.where(TAIL > 2, TAIL**2 / 2, TAIL)
     distances = np.where(TAIL > 12, 72 * 2.0 ** (TAIL - 12), distances)

@@ -39,7 +39,7 @@ class Counted(NamedTuple):
 class Smooth(NamedTuple):
     """A smooth density: shares of bins between edges on a scale, and how well it fits."""
 
-    scale: Scale
+    axis: Scale
     edges: Values
     shares: Values
     criterion: float
