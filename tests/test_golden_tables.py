@@ -22,15 +22,8 @@ from aevb.errors import AevbWarning
 from aevb.table.schema import Schema
 from golden_files import FILES, ROWS, File
 from golden_frames import FRAMES
+from linear_start import TINY
 
-#: The linear start alone, whose programs are compiled in a few seconds.
-TINY = {
-    "latent_dim": 1,
-    "hidden": (8,),
-    "epochs": 0,
-    "prior": "standard_normal",
-    "random_state": 0,
-}
 FAST = {
     "money",
     "german",
@@ -192,7 +185,7 @@ def first_rows(data: Any, n: int) -> Any:
 @pytest.mark.filterwarnings("ignore::aevb.errors.AevbWarning")
 def test_a_frame_goes_through_all_verbs(name: str, tmp_path: Path) -> None:
     frame = FRAMES[name]()
-    data, before = frame.data, None
+    data = frame.data
     if frame.suffix:
         path = tmp_path / f"data{frame.suffix}"
         path.write_bytes(data)

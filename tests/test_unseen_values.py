@@ -15,17 +15,10 @@ from hypothesis import strategies as st
 
 from aevb import VAE
 from aevb.errors import AevbWarning
+from linear_start import TINY
 
 ROWS = 200
 CHANGED = 30
-#: The linear start alone, whose programs are compiled in a few seconds.
-TINY = {
-    "latent_dim": 1,
-    "hidden": (8,),
-    "epochs": 0,
-    "prior": "standard_normal",
-    "random_state": 0,
-}
 Array = np.ndarray[Any, Any]
 
 
